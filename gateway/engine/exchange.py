@@ -1,0 +1,94 @@
+"""What passes between the engine and a provider during one attempt, and the ports it passes through."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from gateway.engine.configuration import Target
+from gateway.engine.usage import Usage
+from gateway.engine.words import FinishReason, Wire
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What the client asked, parsed once. `payload` is never changed; translations make copies.
+
+    `forwarded_headers` are the few client headers that may go to a provider, lower-case names.
+    `default_output_tokens` is the route's bound where the client sets none.
+    """
+
+    request_id: str
+    surface: Wire
+    payload: Mapping[str, Any]
+    body: bytes
+    stream: bool
+    forwarded_headers: Mapping[str, str] = field(default_factory=dict)
+    default_output_tokens: int = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer in the surface's wire: `body` is what the client gets, byte for byte."""
+
+    body: bytes
+    usage: Usage | None
+    finish_reason: FinishReason | None
+    model: str
+    upstream_id: str | None = None
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamBatch:
+    """What one read from the provider became: whole SSE events in the surface's wire.
+
+    `data` may be empty (nothing to forward yet). `has_content` is true when it holds text, a tool call or thinking.
+    """
+
+    data: bytes
+    has_content: bool
+
+
+class AnswerStream(Protocol):
+    """A live stream of one attempt. Iterating yields batches without the terminator.
+
+    The iteration ends normally only when the answer is complete (a finish reason or the wire's terminator was seen);
+    anything else raises UpstreamError. The facts below are complete after that; before, they are what is known so far.
+    """
+
+    usage: Usage | None
+    finish_reason: FinishReason | None
+    model: str
+    upstream_id: str | None
+    bytes_received: int
+
+    def __aiter__(self) -> AsyncIterator[StreamBatch]: ...
+
+    @property
+    def terminator(self) -> bytes:
+        """The closing events of the surface's wire, sent after settlement (`data: [DONE]`, `event: message_stop`)."""
+        ...
+
+    async def aclose(self) -> None: ...
+
+
+class Caller(Protocol):
+    """One provider, ready to be called: its SDK's client and the translations to and from its wire.
+
+    Both methods raise UpstreamError for every failure of the provider or the way to it; no retries, no sleeping.
+    InvalidRequest leaves them when the client's request makes no sense on any wire.
+    """
+
+    async def answer(self, ask: Ask, target: Target) -> Answer: ...
+
+    async def stream(self, ask: Ask, target: Target) -> AnswerStream:
+        """Return once the provider has accepted the request (2xx headers); content may still be to come."""
+        ...
+
+    def dropped_params(self, ask: Ask, target: Target) -> tuple[str, ...]:
+        """The request's parameters that this target can't take and that are left out."""
+        ...
+
+    async def aclose(self) -> None: ...

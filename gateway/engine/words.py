@@ -1,0 +1,70 @@
+"""The words every room shares. Models build their choices from these; nothing here knows a vendor."""
+
+from enum import StrEnum
+
+
+class Wire(StrEnum):
+    """A public wire format: what a client speaks (its surface) or what a provider speaks (its kind)."""
+
+    OPENAI = "openai"
+    ANTHROPIC = "anthropic"
+
+
+class BreakerState(StrEnum):
+    CLOSED = "closed"
+    OPEN = "open"
+    HALF_OPEN = "half_open"
+
+
+class FinishReason(StrEnum):
+    """Why a model stopped, in one vocabulary for both wires."""
+
+    STOP = "stop"
+    LENGTH = "length"
+    TOOL_CALLS = "tool_calls"
+    REFUSAL = "refusal"
+    OTHER = "other"
+
+
+class CompletionStatus(StrEnum):
+    PENDING = "pending"  # intent written, not settled yet
+    ANSWERED = "answered"
+    FAILED = "failed"
+    CANCELLED = "cancelled"  # the client left
+    UNKNOWN = "unknown"  # orphaned by a crash, settled at its reservation
+
+
+class AttemptOutcome(StrEnum):
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"  # the client left: says nothing about the provider
+    SKIPPED = "skipped"  # never sent: breaker open, target can't serve the request
+
+
+class FailureKind(StrEnum):
+    """What went wrong with an attempt; the error tables of `gateway.providers` speak these words only."""
+
+    CONNECTION = "connection"
+    TIMEOUT = "timeout"
+    RATE_LIMITED = "rate_limited"
+    QUOTA_EXHAUSTED = "quota_exhausted"
+    SERVER_ERROR = "server_error"
+    UNREADABLE = "unreadable"  # 2xx, but not what the wire promises
+    STREAM_BROKEN = "stream_broken"
+    REJECTED_US = "rejected_us"  # 401, 402, 403: our key, account or permission
+    MODEL_NOT_FOUND = "model_not_found"
+    CONTEXT_TOO_LONG = "context_too_long"
+    CONTENT_POLICY = "content_policy"
+    INVALID_REQUEST = "invalid_request"
+    UNTRANSLATABLE = "untranslatable"  # the target's wire has no way to say what was asked
+    BREAKER_OPEN = "breaker_open"
+    RETRY_BUDGET = "retry_budget"
+
+
+class Billing(StrEnum):
+    """Where an amount comes from."""
+
+    NONE = "none"  # the provider does not bill this attempt
+    REPORTED = "reported"  # the provider told the usage
+    ESTIMATED = "estimated"  # a provable upper bound
+    UNKNOWN = "unknown"  # an orphan, at its reservation
