@@ -26,9 +26,7 @@ class ModelTraits:
 
 
 _OPENAI_CHAT = ModelTraits()
-_OPENAI_REASONING = ModelTraits(
-    reasoning=True, takes_sampling=False, output_limit_field="max_completion_tokens"
-)
+_OPENAI_REASONING = ModelTraits(reasoning=True, takes_sampling=False, output_limit_field="max_completion_tokens")
 _CLAUDE_3 = ModelTraits(
     context_window_tokens=200_000, max_output_tokens=8_192, takes_prefill=True, takes_json_schema=False
 )

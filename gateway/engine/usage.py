@@ -9,7 +9,7 @@ class Usage:
 
     `input_tokens` counts everything that went in, cached and cache-written tokens included; the two wires differ there
     (OpenAI's `prompt_tokens` includes cached ones, Anthropic's `input_tokens` excludes both), and `gateway.wires`
-    evens it out. `reasoning_tokens` are part of `output_tokens`, and the one-hour cache writes part of `cache_write_tokens`.
+    evens it out. `reasoning_tokens` are part of `output_tokens`, one-hour cache writes part of `cache_write_tokens`.
     """
 
     input_tokens: int = 0

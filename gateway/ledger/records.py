@@ -1,0 +1,159 @@
+"""What the ledger is told: plain values, complete in themselves, so that they can be spooled and applied twice.
+
+One completion has one `Intent`, written before the first upstream byte, and one `Settlement`, written before a plain
+answer's last byte or a stream's terminator. All times are aware UTC datetimes, all amounts `Decimal` USD.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from gateway.engine.usage import Usage
+from gateway.engine.words import AttemptOutcome, Billing, CompletionStatus, FailureKind, Wire
+
+ZERO_USD = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetClaim:
+    """Room asked of one budget for one completion.
+
+    `subject` is the id (as text) of the team, key, route or provider, or the conversation's "team_id:external id";
+    "" for a global budget. `window_starts_at` and `resets_at` are None for a budget without end.
+    `visible` says whether the remaining room may be told to the client (conversation, key or team budgets).
+    """
+
+    budget_id: int
+    budget_name: str
+    subject: str
+    window_starts_at: datetime | None
+    resets_at: datetime | None
+    limit_usd: Decimal
+    amount_usd: Decimal
+    blocking: bool
+    visible: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """A completion about to be obtained, and the most it can cost."""
+
+    id: str
+    created_at: datetime
+    surface: Wire
+    operation: str  # "chat" | "messages"
+    requested_model: str
+    route_id: int | None
+    route_name: str
+    api_key_id: int | None
+    api_key_name: str
+    team_id: int | None
+    team_name: str
+    conversation: str  # the client's or a made-up id; unique within the team
+    stream: bool
+    reserved_usd: Decimal
+    lease_until: datetime
+    decision: Mapping[str, Any] = field(default_factory=dict)
+    claims: tuple[BudgetClaim, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRecord:
+    """One call to one target, or the reason why it was not made (outcome `skipped`). `number` counts from 1."""
+
+    number: int
+    provider: str
+    model: str
+    target_index: int
+    retry: int  # 0 for the first try at a target
+    outcome: AttemptOutcome
+    reason: str  # why this target now, in words
+    started_at: datetime
+    latency_ms: int = 0
+    first_content_ms: int | None = None
+    failure: FailureKind | None = None
+    status: int | None = None
+    message: str = ""
+    retry_after_seconds: float | None = None
+    probe: bool = False
+    upstream_id: str | None = None
+    usage: Usage = Usage()
+    cost_usd: Decimal = ZERO_USD
+    billing: Billing = Billing.NONE
+    price_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FallbackRecord:
+    """One step from a target to the next: why, how long after the request began, and what it cost more.
+
+    `extra_cost_usd` is what the abandoned attempts cost plus the difference between the answer's price and
+    what the same tokens would have cost at the abandoned target.
+    """
+
+    number: int
+    from_target: str
+    to_target: str
+    reason: str
+    after_ms: int
+    extra_cost_usd: Decimal = ZERO_USD
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """How a completion ended. Applying it twice changes nothing; `id` is the intent's."""
+
+    id: str
+    finished_at: datetime
+    status: CompletionStatus
+    http_status: int
+    provider: str = ""
+    model: str = ""
+    error_code: str = ""
+    error_message: str = ""
+    finish_reason: str = ""
+    latency_ms: int = 0
+    first_content_ms: int | None = None
+    usage: Usage = Usage()
+    cost_usd: Decimal = ZERO_USD
+    billing: Billing = Billing.NONE
+    cache: str = "bypass"
+    dropped_params: tuple[str, ...] = ()
+    attempts: tuple[AttemptRecord, ...] = ()
+    fallbacks: tuple[FallbackRecord, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The answer to an intent. `budget_remaining_usd`: the tightest visible budget after this reservation, or None."""
+
+    budget_remaining_usd: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """The answer to a settlement: totals as of that transaction."""
+
+    conversation_cost_usd: Decimal = ZERO_USD
+    budget_remaining_usd: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerEvent:
+    """A breaker's change of state, or news of its failures, for the rows operations look at."""
+
+    provider: str
+    at: datetime
+    from_state: str
+    to_state: str
+    cause: str  # in words: "5 consecutive failures", "cool-down over", "probe succeeded", "forced open by …"
+    consecutive_failures: int
+    failure_rate: float
+    opened_at: datetime | None
+    next_probe_at: datetime | None
+    last_error: str
+    request_id: str

@@ -1,0 +1,159 @@
+"""What was asked, what was tried and what it cost: written by the ledger's writer, read by everybody else.
+
+Configuration is referred to by id without a database constraint and by name as it was then: configuration is archived,
+never deleted, and the writer's inserts pay for no look-ups.
+"""
+
+from __future__ import annotations
+
+from django.db import models
+
+from gateway.engine.words import AttemptOutcome, Billing, CompletionStatus, FailureKind, Wire
+from gateway.models.fields import UsdField
+
+
+def _choices(enum: type) -> list[tuple[str, str]]:
+    return [(word.value, word.value.replace("_", " ")) for word in enum]  # type: ignore[attr-defined]
+
+
+class Conversation(models.Model):
+    """Totals of one conversation; its id is the client's and belongs to the team of the key that used it."""
+
+    team_id = models.BigIntegerField(default=0, help_text="0: the key belongs to no team")
+    external_id = models.CharField("conversation", max_length=128)
+    completions = models.PositiveIntegerField(default=0)
+    input_tokens = models.PositiveBigIntegerField(default=0)
+    output_tokens = models.PositiveBigIntegerField(default=0)
+    cost_usd = UsdField("cost (USD)", default=0)
+    first_seen_at = models.DateTimeField()
+    last_seen_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "llmops_conversation"
+        constraints = [
+            models.UniqueConstraint(fields=["team_id", "external_id"], name="conversation_of_team"),
+        ]
+        indexes = [models.Index(fields=["-last_seen_at"], name="conversation_recent")]
+
+    def __str__(self) -> str:
+        return self.external_id
+
+
+class Completion(models.Model):
+    """One client call: intent, outcome, cost."""
+
+    id = models.CharField("request id", primary_key=True, max_length=40)
+    created_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True)
+    lease_until = models.DateTimeField(help_text="after this an unsettled intent counts as orphaned")
+    status = models.CharField(max_length=12, choices=_choices(CompletionStatus))
+    http_status = models.PositiveSmallIntegerField(null=True)
+    error_code = models.CharField(max_length=64, default="", blank=True)
+    error_message = models.TextField(default="", blank=True)
+    finish_reason = models.CharField(max_length=24, default="", blank=True)
+    surface = models.CharField(max_length=12, choices=_choices(Wire))
+    operation = models.CharField(max_length=16)
+    stream = models.BooleanField()
+    requested_model = models.CharField(max_length=200)
+    route_id = models.BigIntegerField(null=True)
+    route_name = models.CharField("route", max_length=100)
+    api_key_id = models.BigIntegerField(null=True)
+    api_key_name = models.CharField("API key", max_length=100)
+    team_id = models.BigIntegerField(default=0)
+    team_name = models.CharField("team", max_length=100, default="", blank=True)
+    conversation = models.CharField(max_length=128)
+    provider = models.CharField(max_length=100, default="", blank=True)
+    model = models.CharField(max_length=200, default="", blank=True)
+    attempt_count = models.PositiveSmallIntegerField("attempts", default=0)
+    fell_back = models.BooleanField("fallback", default=False)
+    cache = models.CharField(max_length=8, default="bypass")
+    input_tokens = models.PositiveBigIntegerField(default=0)
+    cached_input_tokens = models.PositiveBigIntegerField(default=0)
+    cache_write_tokens = models.PositiveBigIntegerField(default=0)
+    output_tokens = models.PositiveBigIntegerField(default=0)
+    reasoning_tokens = models.PositiveBigIntegerField(default=0)
+    reserved_usd = UsdField("reserved (USD)", default=0)
+    cost_usd = UsdField("cost (USD)", default=0)
+    billing = models.CharField(max_length=12, choices=_choices(Billing), default=Billing.NONE.value)
+    latency_ms = models.PositiveIntegerField(null=True)
+    first_content_ms = models.PositiveIntegerField(null=True)
+    decision = models.JSONField(default=dict, help_text="the routing decision with its reasons")
+    dropped_params = models.JSONField(default=list)
+
+    class Meta:
+        db_table = "llmops_completion"
+        indexes = [
+            models.Index(fields=["-created_at"], name="completion_recent"),
+            models.Index(fields=["team_id", "conversation"], name="completion_conversation"),
+            models.Index(
+                fields=["lease_until"],
+                name="completion_unsettled",
+                condition=models.Q(status=CompletionStatus.PENDING.value),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.id
+
+
+class Attempt(models.Model):
+    """One call to one target, or why it was left out."""
+
+    completion = models.ForeignKey(
+        Completion, models.CASCADE, db_constraint=False, related_name="attempts", db_index=False
+    )
+    number = models.PositiveSmallIntegerField()
+    provider = models.CharField(max_length=100)
+    model = models.CharField(max_length=200)
+    target_index = models.PositiveSmallIntegerField()
+    retry = models.PositiveSmallIntegerField(default=0)
+    outcome = models.CharField(max_length=12, choices=_choices(AttemptOutcome))
+    reason = models.CharField(max_length=300)
+    failure = models.CharField(max_length=24, choices=_choices(FailureKind), default="", blank=True)
+    status = models.PositiveSmallIntegerField(null=True)
+    message = models.TextField(default="", blank=True)
+    retry_after_seconds = models.FloatField(null=True)
+    probe = models.BooleanField(default=False)
+    upstream_id = models.CharField(max_length=200, default="", blank=True)
+    started_at = models.DateTimeField()
+    latency_ms = models.PositiveIntegerField(default=0)
+    first_content_ms = models.PositiveIntegerField(null=True)
+    input_tokens = models.PositiveBigIntegerField(default=0)
+    cached_input_tokens = models.PositiveBigIntegerField(default=0)
+    cache_write_tokens = models.PositiveBigIntegerField(default=0)
+    cache_write_1h_tokens = models.PositiveBigIntegerField(default=0)
+    output_tokens = models.PositiveBigIntegerField(default=0)
+    reasoning_tokens = models.PositiveBigIntegerField(default=0)
+    cost_usd = UsdField("cost (USD)", default=0)
+    billing = models.CharField(max_length=12, choices=_choices(Billing), default=Billing.NONE.value)
+    price_id = models.BigIntegerField(null=True, help_text="the price version it was charged at")
+
+    class Meta:
+        db_table = "llmops_attempt"
+        constraints = [models.UniqueConstraint(fields=["completion", "number"], name="attempt_number")]
+
+    def __str__(self) -> str:
+        return f"{self.completion_id} #{self.number}"
+
+
+class Fallback(models.Model):
+    """One step from a target to the next one."""
+
+    completion = models.ForeignKey(
+        Completion, models.CASCADE, db_constraint=False, related_name="fallbacks", db_index=False
+    )
+    number = models.PositiveSmallIntegerField()
+    created_at = models.DateTimeField()
+    from_target = models.CharField(max_length=301)
+    to_target = models.CharField(max_length=301)
+    reason = models.TextField()
+    after_ms = models.PositiveIntegerField()
+    extra_cost_usd = UsdField("extra cost (USD)", default=0)
+
+    class Meta:
+        db_table = "llmops_fallback"
+        constraints = [models.UniqueConstraint(fields=["completion", "number"], name="fallback_number")]
+        indexes = [models.Index(fields=["-created_at"], name="fallback_recent")]
+
+    def __str__(self) -> str:
+        return f"{self.from_target} → {self.to_target}"
