@@ -16,6 +16,7 @@ from gateway.engine.usage import Usage
 from gateway.engine.words import AttemptOutcome, Billing, CompletionStatus, FailureKind, Wire
 
 ZERO_USD = Decimal(0)
+NO_USAGE = Usage()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,7 @@ class AttemptRecord:
     retry_after_seconds: float | None = None
     probe: bool = False
     upstream_id: str | None = None
-    usage: Usage = Usage()
+    usage: Usage = NO_USAGE
     cost_usd: Decimal = ZERO_USD
     billing: Billing = Billing.NONE
     price_id: int | None = None
@@ -118,7 +119,7 @@ class Settlement:
     finish_reason: str = ""
     latency_ms: int = 0
     first_content_ms: int | None = None
-    usage: Usage = Usage()
+    usage: Usage = NO_USAGE
     cost_usd: Decimal = ZERO_USD
     billing: Billing = Billing.NONE
     cache: str = "bypass"

@@ -8,7 +8,10 @@ from gateway.models.fields import UsdField
 
 
 class BudgetWindow(models.Model):
-    """Spent and reserved of one budget for one subject in one window. `spent + reserved ≤ limit` for blocking budgets."""
+    """Spent and reserved of one budget for one subject in one window.
+
+    For a blocking budget `spent + reserved ≤ limit` at every moment.
+    """
 
     budget_id = models.BigIntegerField()
     subject = models.CharField(max_length=160, default="", blank=True)

@@ -1,0 +1,123 @@
+"""Settings of the project. Every environment variable is documented in docs/environment.md."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from llmops.env import database_from_url, env_choice, env_integer, env_list, env_text, env_url
+from llmops.secrets import encryption_keys, installation_secret
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+DATA_DIR = Path(env_text("LLMOPS_DATA_DIR", str(BASE_DIR / "var"))).resolve()
+DATA_DIR.mkdir(parents=True, exist_ok=True)
+
+LLMOPS_ENV = env_choice("LLMOPS_ENV", ("demo", "production"), "demo")
+PRODUCTION = LLMOPS_ENV == "production"
+DEBUG = False
+
+SECRET_KEY = installation_secret("DJANGO_SECRET_KEY", "django-secret-key", DATA_DIR, production=PRODUCTION)
+LLMOPS_ENCRYPTION_KEYS = encryption_keys(
+    installation_secret("LLMOPS_ENCRYPTION_KEYS", "encryption-keys", DATA_DIR, production=PRODUCTION)
+)
+LLMOPS_METRICS_TOKEN = env_text("LLMOPS_METRICS_TOKEN")
+LLMOPS_MAX_BODY_BYTES = env_integer("LLMOPS_MAX_BODY_BYTES", 32 * 1024 * 1024, minimum=1024, maximum=1024**3)
+REDIS_URL = env_url("REDIS_URL", ("redis", "rediss", "unix"))
+CELERY_BROKER_URL = env_url("CELERY_BROKER_URL", ("redis", "rediss", "amqp", "amqps", "filesystem"))
+
+ALLOWED_HOSTS = env_list("LLMOPS_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]" if PRODUCTION else "*")
+CSRF_TRUSTED_ORIGINS = env_list("LLMOPS_TRUSTED_ORIGINS", "")
+
+INSTALLED_APPS = [
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "gateway",
+]
+
+# The back office's only: the API's paths run none of it (docs/architecture.md).
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "llmops.urls"
+ASGI_APPLICATION = "llmops.asgi.application"
+TEMPLATES: list[dict[str, Any]] = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+DATABASES = {
+    "default": database_from_url(env_url("DATABASE_URL", ("sqlite", "postgres", "postgresql")), DATA_DIR),
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+CACHES: dict[str, dict[str, Any]] = {
+    "default": (
+        {"BACKEND": "django_redis.cache.RedisCache", "LOCATION": REDIS_URL}
+        if REDIS_URL
+        else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
+    )
+}
+
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = "UTC"
+USE_I18N = False
+USE_TZ = True
+
+STATIC_URL = "/static/"
+STATIC_ROOT = DATA_DIR / "static"
+
+LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = "/"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_SECURE = PRODUCTION
+CSRF_COOKIE_SECURE = PRODUCTION
+
+UNFOLD: dict[str, Any] = {
+    "SITE_TITLE": "llmops",
+    "SITE_HEADER": "llmops",
+    "SITE_SUBHEADER": "LLM gateway back office",
+    "SITE_URL": "/",
+    "SITE_SYMBOL": "hub",
+    "SHOW_HISTORY": True,
+    "SHOW_VIEW_ON_SITE": False,
+}
+
+LOGGING: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"plain": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "root": {"handlers": ["stderr"], "level": "WARNING"},
+    "loggers": {"gateway": {"level": "INFO"}, "llmops": {"level": "INFO"}},
+}
