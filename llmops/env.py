@@ -1,4 +1,4 @@
-"""Typed readers for environment variables: a wrong value stops start-up with a sentence that says what would be right."""
+"""Typed readers for environment variables: a wrong value stops start-up with a sentence."""
 
 from __future__ import annotations
 
