@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -52,11 +52,7 @@ class StreamBatch:
 
 
 class AnswerStream(Protocol):
-    """A live stream of one attempt. Iterating yields batches without the terminator.
-
-    The iteration ends normally only when the answer is complete (a finish reason or the wire's terminator was seen);
-    anything else raises UpstreamError. The facts below are complete after that; before, they are what is known so far.
-    """
+    """A live stream of one attempt, without its terminator. The facts are what is known so far."""
 
     usage: Usage | None
     finish_reason: FinishReason | None
@@ -64,7 +60,12 @@ class AnswerStream(Protocol):
     upstream_id: str | None
     bytes_received: int
 
-    def __aiter__(self) -> AsyncIterator[StreamBatch]: ...
+    async def read(self) -> StreamBatch | None:
+        """What the next read from the provider became; None once the answer is complete.
+
+        Complete means that a finish reason or the wire's terminator was seen; any other end raises UpstreamError.
+        """
+        ...
 
     @property
     def terminator(self) -> bytes:

@@ -58,7 +58,7 @@ class FailureKind(StrEnum):
     INVALID_REQUEST = "invalid_request"
     UNTRANSLATABLE = "untranslatable"  # the target's wire has no way to say what was asked
     BREAKER_OPEN = "breaker_open"
-    RETRY_BUDGET = "retry_budget"
+    OVERLOADED = "overloaded"  # no place in flight, none in the queue in time
 
 
 class Billing(StrEnum):

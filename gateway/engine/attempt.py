@@ -1,0 +1,64 @@
+"""The record of one attempt, filled in while it runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gateway.engine.configuration import Target
+from gateway.engine.errors import UpstreamError
+from gateway.engine.usage import Usage
+from gateway.engine.words import AttemptOutcome, FailureKind
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One call to one target, or the reason why it was not made.
+
+    `number` counts from 1, `retry` from 0 (the first try at this target); `started_at` is wall time; `usage` None means
+    that the provider didn't tell; `bytes_received` is what came of a stream, for estimating.
+    """
+
+    number: int
+    target: Target
+    target_index: int
+    retry: int
+    reason: str
+    started_at: float
+    probe: bool = False
+    sent: bool = False
+    outcome: AttemptOutcome | None = None
+    error: UpstreamError | None = None
+    latency_ms: int = 0
+    first_content_ms: int | None = None
+    usage: Usage | None = None
+    bytes_received: int = 0
+    upstream_id: str | None = None
+
+    @property
+    def may_be_billed(self) -> bool:
+        """Whether the provider may charge for it although it gave no answer."""
+        if self.outcome is AttemptOutcome.CANCELLED:
+            return self.sent
+        return self.error is not None and self.error.may_be_billed
+
+    def in_words(self) -> str:
+        if self.error is None:
+            return f"{self.target.name}: {self.outcome.value if self.outcome else 'under way'}"
+        status = f" (HTTP {self.error.status})" if self.error.status else ""
+        return f"{self.target.name}: {self.error.kind.value}{status}"
+
+
+@dataclass(frozen=True, slots=True)
+class FallbackStep:
+    """One step from a target to the next. `after_ms` counts from the request's arrival."""
+
+    number: int
+    from_target: Target
+    to_target: Target
+    reason: str
+    after_ms: int
+
+
+def skipped(kind: FailureKind, message: str, *, retry_after_seconds: float | None = None) -> UpstreamError:
+    """Why a target was left out without a call."""
+    return UpstreamError(kind, message, retry_after_seconds=retry_after_seconds)

@@ -1,0 +1,199 @@
+"""The circuit breaker's rules, without I/O: one `Breaker` per provider, told the time by its caller.
+
+closed ──threshold consecutive failures──▶ open ──cool-down over, one probe let through──▶ half-open
+  ▲                                          ▲                                                │
+  └──────────── the probe succeeds ──────────┼──────────────── the probe fails ◀──────────────┘
+
+Every admitted attempt gets a `Permit` and gives it back with one outcome. A permit is fenced by a generation: reports
+of attempts that began before the breaker last opened or closed count for the failure rate only.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from gateway.engine.configuration import BreakerPolicy, Provider
+from gateway.engine.words import BreakerState
+
+RATE_WINDOW_SECONDS = 60.0
+RATE_BUCKET_SECONDS = 5.0
+# A probe is given up this long after its attempt must have ended, so that a dead prober can't wedge the breaker.
+PROBE_GRACE_SECONDS = 5.0
+
+
+class Outcome(StrEnum):
+    SUCCESS = "success"
+    FAILURE = "failure"
+    NONE = "none"  # the client left, or nothing was sent: says nothing about the provider
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    provider: str
+    generation: int
+    probe: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Not now. `next_probe_at` is wall time, None while operations force the breaker open."""
+
+    provider: str
+    next_probe_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerReading:
+    """What people see of a breaker; times are wall time."""
+
+    state: BreakerState
+    consecutive_failures: int
+    failure_rate: float
+    opened_at: float | None
+    next_probe_at: float | None
+    last_error: str
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerChange:
+    """Something worth a row: a change of state (`before` differs from the reading's), or news of failures."""
+
+    provider: str
+    at: float
+    before: BreakerState
+    reading: BreakerReading
+    cause: str
+    request_id: str
+
+
+class BreakerStore(Protocol):
+    """Where breakers live: in this process, or shared by a fleet. Each call is one atomic step."""
+
+    async def admit(self, provider: Provider) -> Permit | Refusal: ...
+
+    def is_closed(self, provider: Provider) -> bool:
+        """Whether a retry is worth waiting for, as far as this process knows."""
+        ...
+
+    async def report(
+        self, provider: Provider, permit: Permit, outcome: Outcome, *, error: str = "", request_id: str = ""
+    ) -> None: ...
+
+    def reading(self, provider: Provider) -> BreakerReading: ...
+
+
+class FailureRate:
+    """Successes and failures of the last minute, in buckets."""
+
+    def __init__(self) -> None:
+        self._buckets: deque[list[float]] = deque()  # [bucket start, successes, failures]
+
+    def add(self, now: float, *, failed: bool) -> None:
+        start = now - now % RATE_BUCKET_SECONDS
+        if not self._buckets or self._buckets[-1][0] != start:
+            self._expire(now)
+            self._buckets.append([start, 0, 0])
+        self._buckets[-1][2 if failed else 1] += 1
+
+    def value(self, now: float) -> float:
+        self._expire(now)
+        failures = sum(bucket[2] for bucket in self._buckets)
+        total = failures + sum(bucket[1] for bucket in self._buckets)
+        return failures / total if total else 0.0
+
+    def _expire(self, now: float) -> None:
+        while self._buckets and self._buckets[0][0] <= now - RATE_WINDOW_SECONDS:
+            self._buckets.popleft()
+
+
+@dataclass(slots=True)
+class Breaker:
+    """One provider's breaker. Methods that change the state return the cause in words, else None."""
+
+    state: BreakerState = BreakerState.CLOSED
+    consecutive_failures: int = 0
+    opened_at: float | None = None
+    last_error: str = ""
+    generation: int = 0
+    probe_expires_at: float | None = None
+    rate: FailureRate = field(default_factory=FailureRate)
+
+    def admit(self, provider: Provider, now: float) -> Permit | Refusal:
+        """A permit, or when to ask again. Raises nothing; changes the state only by letting a probe through."""
+        if provider.forced_breaker == "open":
+            return Refusal(provider.name, None)
+        if provider.forced_breaker == "closed" or self.state is BreakerState.CLOSED:
+            return Permit(provider.name, self.generation)
+        next_probe_at = self.next_probe_at(provider.breaker)
+        if next_probe_at is not None and now < next_probe_at:
+            return Refusal(provider.name, next_probe_at)
+        return self._probe(provider, now)
+
+    def next_probe_at(self, policy: BreakerPolicy) -> float | None:
+        if self.state is BreakerState.OPEN and self.opened_at is not None:
+            return self.opened_at + policy.cooldown_seconds
+        return self.probe_expires_at if self.state is BreakerState.HALF_OPEN else None
+
+    def report(self, provider: Provider, permit: Permit, outcome: Outcome, error: str, now: float) -> str | None:
+        """Take an attempt's outcome; returns the cause if the state changed."""
+        if outcome is not Outcome.NONE:
+            self.rate.add(now, failed=outcome is Outcome.FAILURE)
+        if outcome is Outcome.FAILURE:
+            self.last_error = error[:500]
+        if permit.generation != self.generation or provider.forced_breaker is not None:
+            return None
+        if permit.probe:
+            return self._report_probe(outcome, now)
+        return self._report_closed(provider.breaker, outcome, now)
+
+    def reset(self) -> None:
+        """Closed, nothing counted: what operations ask for when they know better."""
+        self.state, self.consecutive_failures, self.opened_at = BreakerState.CLOSED, 0, None
+        self.probe_expires_at, self.last_error = None, ""
+        self.generation += 1
+
+    def reading(self, provider: Provider, now: float) -> BreakerReading:
+        forced = provider.forced_breaker
+        state = BreakerState(forced) if forced else self.state
+        next_probe_at = None if forced else self.next_probe_at(provider.breaker)
+        rate = self.rate.value(now)
+        return BreakerReading(state, self.consecutive_failures, rate, self.opened_at, next_probe_at, self.last_error)
+
+    def _probe(self, provider: Provider, now: float) -> Permit:
+        longest_seconds = max(provider.timeouts.attempt_seconds, provider.timeouts.first_token_seconds)
+        self.state = BreakerState.HALF_OPEN
+        self.generation += 1
+        self.probe_expires_at = now + longest_seconds + PROBE_GRACE_SECONDS
+        return Permit(provider.name, self.generation, probe=True)
+
+    def _report_closed(self, policy: BreakerPolicy, outcome: Outcome, now: float) -> str | None:
+        if outcome is Outcome.SUCCESS:
+            self.consecutive_failures = 0
+        elif outcome is Outcome.FAILURE:
+            self.consecutive_failures += 1
+            if self.consecutive_failures >= policy.failure_threshold:
+                self._open(now)
+                return f"{self.consecutive_failures} consecutive failures"
+        return None
+
+    def _report_probe(self, outcome: Outcome, now: float) -> str | None:
+        if outcome is Outcome.NONE:
+            self.probe_expires_at = now  # given back: the next request probes
+            return None
+        if outcome is Outcome.SUCCESS:
+            self.reset()
+            return "the probe succeeded"
+        self.consecutive_failures += 1
+        self._open(now)
+        return "the probe failed"
+
+    def _open(self, now: float) -> None:
+        self.state, self.opened_at, self.probe_expires_at = BreakerState.OPEN, now, None
+        self.generation += 1
+
+
+ChangeListener = Callable[[BreakerChange], None]

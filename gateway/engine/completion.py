@@ -1,0 +1,157 @@
+"""Obtaining one completion: the one loop every request goes through, whatever surface or provider."""
+
+from __future__ import annotations
+
+import random as random_module
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from gateway.engine.attempt import Attempt, FallbackStep, skipped
+from gateway.engine.breaker import BreakerStore, Permit, Refusal
+from gateway.engine.clock import SYSTEM_CLOCK, Clock
+from gateway.engine.configuration import Provider, Target
+from gateway.engine.deadline import Deadline
+from gateway.engine.errors import UpstreamError
+from gateway.engine.exchange import Answer, Ask, Caller
+from gateway.engine.flight import Flight, Tower
+from gateway.engine.gate import Gate
+from gateway.engine.live_stream import LiveStream
+from gateway.engine.retry import NextTarget, RetryAfter, RetryMeter, Stop, after_failure
+from gateway.engine.routing import Plan, fits_window
+from gateway.engine.verdict import verdict
+from gateway.engine.words import AttemptOutcome, FailureKind
+
+
+@dataclass(slots=True)
+class Engine:
+    """What every completion of this process shares. `caller_of` gives a provider's caller; randomness is for jitter."""
+
+    caller_of: Callable[[Provider], Caller]
+    breakers: BreakerStore
+    clock: Clock = SYSTEM_CLOCK
+    random: Callable[[], float] = random_module.random
+    gates: dict[str, Gate] = field(default_factory=dict)
+    meters: dict[str, RetryMeter] = field(default_factory=dict)
+
+    def tower(self, provider: Provider) -> Tower:
+        return Tower(self.caller_of(provider), self.breakers, self.gate(provider), self.clock)
+
+    def gate(self, provider: Provider) -> Gate:
+        gate = self.gates.get(provider.name)
+        return gate if gate is not None else self.gates.setdefault(provider.name, Gate(self.clock))
+
+    def meter(self, provider: Provider) -> RetryMeter:
+        meter = self.meters.get(provider.name)
+        return meter if meter is not None else self.meters.setdefault(provider.name, RetryMeter())
+
+
+class Completion:
+    """One client call on its way to an answer.
+
+    `obtain` walks the plan's targets in order and gives each its tries. Whatever happens is left in `attempts` and
+    `fallbacks`, also when it raises or is cancelled.
+    """
+
+    def __init__(self, engine: Engine, ask: Ask, plan: Plan, *, deadline_seconds: float) -> None:
+        self.ask = ask
+        self.plan = plan
+        self.attempts: list[Attempt] = []
+        self.fallbacks: list[FallbackStep] = []
+        self.deadline = Deadline(engine.clock, deadline_seconds)
+        self._engine = engine
+        self._clock = engine.clock
+
+    async def obtain(self) -> Answer | LiveStream:
+        """The whole answer, or a stream whose first content has arrived.
+
+        Raises the GatewayError that the last failure means; InvalidRequest at once when no target could do better.
+        """
+        remaining = list(enumerate(self.plan.targets))
+        previous: Target | None = None
+        reason = "first target of the route"
+        while remaining:
+            index, target = remaining.pop(0)
+            if previous is not None:
+                self._fall_back(previous, target, reason)
+            reply = await self._try_target(index, target, reason, has_next=bool(remaining))
+            if not isinstance(reply, NextTarget | Stop):
+                return reply
+            if isinstance(reply, Stop):
+                break
+            reason, previous = reply.reason, target
+            remaining = [(i, candidate) for i, candidate in remaining if self._may_fit(candidate)]
+        raise verdict(self.attempts)
+
+    async def _try_target(
+        self, index: int, target: Target, reason: str, *, has_next: bool
+    ) -> Answer | LiveStream | NextTarget | Stop:
+        """All tries at one target: a reply, or what follows."""
+        retries_done = 0
+        while True:
+            self.deadline.check()
+            attempt = self._begin_attempt(index, target, retries_done, reason)
+            try:
+                return await self._attempt(attempt)
+            except UpstreamError as error:
+                step = self._after(error, attempt, has_next=has_next)
+            if not isinstance(step, RetryAfter):
+                return step
+            await self._clock.sleep(step.wait_seconds)
+            retries_done, reason = retries_done + 1, step.reason
+
+    async def _attempt(self, attempt: Attempt) -> Answer | LiveStream:
+        """One try. Raises UpstreamError when it gave no answer."""
+        provider = attempt.target.provider
+        permit = await self._admit(attempt)
+        attempt.probe = permit.probe
+        self._engine.meter(provider).count_request(self._clock.monotonic())
+        flight = Flight(self._engine.tower(provider), self.ask, attempt, permit, self.deadline)
+        if self.ask.stream:
+            return LiveStream(flight, *await flight.stream())
+        return await flight.answer()
+
+    async def _admit(self, attempt: Attempt) -> Permit:
+        admission = await self._engine.breakers.admit(attempt.target.provider)
+        if isinstance(admission, Permit):
+            return admission
+        attempt.outcome = AttemptOutcome.SKIPPED
+        attempt.error = _breaker_open(admission, self._clock.now())
+        raise attempt.error
+
+    def _after(self, error: UpstreamError, attempt: Attempt, *, has_next: bool) -> RetryAfter | NextTarget | Stop:
+        provider = attempt.target.provider
+        step = after_failure(
+            error,
+            policy=attempt.target.retry,
+            retries_done=attempt.retry,
+            seconds_left=self.deadline.seconds_left,
+            has_next_target=has_next,
+            may_retry=lambda: self._engine.meter(provider).spend(provider.retry_budget, self._clock.monotonic()),
+            random=self._engine.random,
+        )
+        if isinstance(step, RetryAfter) and not self._engine.breakers.is_closed(provider):
+            return NextTarget(f"{error.kind.value}, and the breaker of {provider.name} has opened")
+        return step
+
+    def _begin_attempt(self, index: int, target: Target, retry: int, reason: str) -> Attempt:
+        attempt = Attempt(len(self.attempts) + 1, target, index, retry, reason[:300], self._clock.now())
+        self.attempts.append(attempt)
+        return attempt
+
+    def _fall_back(self, previous: Target, target: Target, reason: str) -> None:
+        step = FallbackStep(len(self.fallbacks) + 1, previous, target, reason, self.deadline.elapsed_ms)
+        self.fallbacks.append(step)
+
+    def _may_fit(self, target: Target) -> bool:
+        """After "context too long" only a target that may hold more is worth asking."""
+        last = self.attempts[-1]
+        too_long = last.error is not None and last.error.kind is FailureKind.CONTEXT_TOO_LONG
+        return not too_long or fits_window(target, last.target)
+
+
+def _breaker_open(refusal: Refusal, now: float) -> UpstreamError:
+    if refusal.next_probe_at is None:
+        return skipped(FailureKind.BREAKER_OPEN, f"operations hold the breaker of {refusal.provider} open")
+    wait_seconds = max(0.0, refusal.next_probe_at - now)
+    message = f"the breaker of {refusal.provider} is open, next probe in {wait_seconds:.0f} s"
+    return skipped(FailureKind.BREAKER_OPEN, message, retry_after_seconds=wait_seconds)

@@ -1,0 +1,174 @@
+"""One attempt under way, from its permit to its outcome."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gateway.engine.attempt import Attempt, skipped
+from gateway.engine.breaker import BreakerStore, Outcome, Permit
+from gateway.engine.clock import Clock
+from gateway.engine.configuration import Target
+from gateway.engine.deadline import Deadline
+from gateway.engine.errors import DeadlineExceeded, GatewayError, UpstreamError
+from gateway.engine.exchange import Answer, AnswerStream, Ask, Caller
+from gateway.engine.gate import Gate, GateFull
+from gateway.engine.words import AttemptOutcome, FailureKind
+
+# Failures that are found before anything is sent; they say nothing about the provider.
+_NEVER_SENT = frozenset({FailureKind.OVERLOADED, FailureKind.UNTRANSLATABLE})
+
+
+@dataclass(frozen=True, slots=True)
+class Tower:
+    """What a flight needs of the process: the provider's caller, the breakers, the provider's gate, the time."""
+
+    caller: Caller
+    breakers: BreakerStore
+    gate: Gate
+    clock: Clock
+
+
+class Flight:
+    """Holds its permit and its place until the attempt has ended, and then reports exactly once.
+
+    A plain call has ended when `answer` returns or raises; a stream stays in flight until `succeed` or `fail`.
+    """
+
+    def __init__(self, tower: Tower, ask: Ask, attempt: Attempt, permit: Permit, deadline: Deadline) -> None:
+        self.attempt = attempt
+        self.clock = tower.clock
+        self._tower = tower
+        self._ask = ask
+        self._permit = permit
+        self._deadline = deadline
+        self._began = tower.clock.monotonic()
+        self._holds_place = False
+        self._reported = False
+
+    @property
+    def target(self) -> Target:
+        return self.attempt.target
+
+    async def answer(self) -> Answer:
+        """A whole answer. Raises UpstreamError, or DeadlineExceeded when the route's time is up."""
+        try:
+            await self._take_place()
+            limit_seconds = self.target.timeouts.attempt_seconds
+            async with self._deadline.bound(limit_seconds, lambda: self._no("answer", limit_seconds)):
+                answer = await self._tower.caller.answer(self._ask, self.target)
+        except BaseException as error:
+            await self.fail(error)
+            raise
+        self.attempt.usage, self.attempt.upstream_id = answer.usage, answer.upstream_id
+        await self.succeed()
+        return answer
+
+    async def stream(self) -> tuple[AnswerStream, list[bytes]]:
+        """A stream and what has come of it, up to its first content (or its end, if it has none).
+
+        A streamed probe has succeeded here. Raises as `answer` does, with the stream closed.
+        """
+        try:
+            await self._take_place()
+            limit_seconds = self.target.timeouts.first_token_seconds
+            async with self._deadline.bound(limit_seconds, lambda: self._no("first content", limit_seconds)):
+                return await self._open_stream()
+        except BaseException as error:
+            await self.fail(error)
+            raise
+
+    async def _open_stream(self) -> tuple[AnswerStream, list[bytes]]:
+        stream = await self._tower.caller.stream(self._ask, self.target)
+        try:
+            first = await read_to_content(stream)
+        except BaseException:
+            self.note(stream)
+            await stream.aclose()
+            raise
+        self.attempt.first_content_ms = self._elapsed_ms()
+        if self.attempt.probe:
+            await self._report(Outcome.SUCCESS, "")
+        return stream, first
+
+    def note(self, stream: AnswerStream) -> None:
+        """Keep what is known of the stream, also of one that is cut."""
+        self.attempt.usage = stream.usage
+        self.attempt.upstream_id = stream.upstream_id
+        self.attempt.bytes_received = stream.bytes_received
+
+    async def succeed(self) -> None:
+        self.attempt.outcome = AttemptOutcome.SUCCEEDED
+        await self._land(Outcome.SUCCESS, "")
+
+    async def fail(self, error: BaseException) -> None:
+        """The attempt failed (an exception of ours) or the client left it (anything else)."""
+        if isinstance(error, UpstreamError):
+            await self._fail_upstream(error)
+            return
+        self.attempt.outcome = AttemptOutcome.CANCELLED
+        if isinstance(error, GatewayError):
+            self.attempt.outcome = AttemptOutcome.FAILED
+            self.attempt.error = UpstreamError(FailureKind.TIMEOUT, error.message, provider=self.target.provider.name)
+            self.attempt.error.may_be_billed = isinstance(error, DeadlineExceeded)
+        await self._land(Outcome.NONE, "")
+
+    async def _fail_upstream(self, error: UpstreamError) -> None:
+        self.attempt.error = error
+        if error.kind in _NEVER_SENT:
+            self.attempt.outcome, self.attempt.sent = AttemptOutcome.SKIPPED, False
+            await self._land(Outcome.NONE, "")
+            return
+        self.attempt.outcome = AttemptOutcome.FAILED
+        await self._land(Outcome.FAILURE if error.counts_against_breaker else Outcome.SUCCESS, str(error))
+
+    async def _take_place(self) -> None:
+        try:
+            await self._tower.gate.enter(self.target.provider, self._deadline.seconds_left)
+        except GateFull as full:
+            raise skipped(FailureKind.OVERLOADED, str(full), retry_after_seconds=1) from None
+        self._holds_place = True
+        self.attempt.sent = True
+        self._began = self.clock.monotonic()
+
+    async def _land(self, outcome: Outcome, error: str) -> None:
+        self.attempt.latency_ms = self._elapsed_ms()
+        if self._holds_place:
+            self._holds_place = False
+            self._tower.gate.leave()
+        await self._report(outcome, error)
+
+    async def _report(self, outcome: Outcome, error: str) -> None:
+        """Tell the breaker, once."""
+        if self._reported:
+            return
+        self._reported = True
+        await self._tower.breakers.report(
+            self.target.provider, self._permit, outcome, error=error, request_id=self._ask.request_id
+        )
+
+    def _no(self, what: str, limit_seconds: float) -> UpstreamError:
+        return timed_out(self.target, f"no {what} within {limit_seconds:g} s")
+
+    def _elapsed_ms(self) -> int:
+        return int((self.clock.monotonic() - self._began) * 1000)
+
+
+async def read_to_content(stream: AnswerStream) -> list[bytes]:
+    """Read until there is content, or until the answer has ended without any."""
+    pieces: list[bytes] = []
+    while (batch := await stream.read()) is not None:
+        if batch.data:
+            pieces.append(batch.data)
+        if batch.has_content:
+            break
+    return pieces
+
+
+def timed_out(target: Target, message: str) -> UpstreamError:
+    return UpstreamError(
+        FailureKind.TIMEOUT,
+        message,
+        provider=target.provider.name,
+        counts_against_breaker=True,
+        may_be_billed=True,
+    )
