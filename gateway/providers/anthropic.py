@@ -1,0 +1,82 @@
+"""Anthropic, through its official SDK."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from anthropic import AsyncAnthropic
+
+from gateway.engine.configuration import Provider, Target
+from gateway.engine.errors import UpstreamError
+from gateway.engine.exchange import Ask
+from gateway.engine.words import FailureKind, Wire
+from gateway.providers.caller import NO_KEY, HttpCaller, http_client
+from gateway.providers.errors import COMMON_STATUSES, ErrorReply, Meaning, by_class, read_error, upstream_error
+
+# The version whose requests may carry sampling parameters; the next one refuses them.
+VERSION_WITH_SAMPLING = "2023-06-01"
+
+# https://docs.anthropic.com/en/api/errors; `error.type` comes first, then the status.
+BY_TYPE: dict[str, Meaning] = {
+    "billing_error": Meaning(FailureKind.QUOTA_EXHAUSTED),
+    "overloaded_error": Meaning(FailureKind.SERVER_ERROR, retryable=True, counts_against_breaker=True),
+}
+# A 400 has one type for everything; these sentences are the only way to tell. Compared in lower case.
+BY_SENTENCE: tuple[tuple[str, Meaning], ...] = (
+    ("prompt is too long", Meaning(FailureKind.CONTEXT_TOO_LONG)),
+    ("exceed context limit", Meaning(FailureKind.CONTEXT_TOO_LONG)),
+    ("credit balance is too low", Meaning(FailureKind.QUOTA_EXHAUSTED)),
+    ("content filtering policy", Meaning(FailureKind.CONTENT_POLICY)),
+)
+
+
+def classify(status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
+    """What Anthropic's refusal means."""
+    reply = read_error(body)
+    return upstream_error(_meaning(status, reply), status, headers, body, reply)
+
+
+def _meaning(status: int, reply: ErrorReply) -> Meaning:
+    named = BY_TYPE.get(reply.type)
+    if named is not None:
+        return named
+    if status == 400:
+        said = reply.message.lower()
+        told = (meaning for sentence, meaning in BY_SENTENCE if sentence in said)
+        return next(told, COMMON_STATUSES[400])
+    return COMMON_STATUSES.get(status) or by_class(status)
+
+
+class AnthropicCaller(HttpCaller):
+    path = "v1/messages"
+
+    def __init__(self, provider: Provider) -> None:
+        http = http_client(provider)
+        self.sdk = AsyncAnthropic(
+            api_key=provider.api_key or NO_KEY,
+            base_url=provider.base_url,
+            max_retries=0,
+            timeout=None,
+            http_client=http,
+            default_headers=dict(provider.extra_headers),
+        )
+        sent = {**self.sdk.auth_headers, **self.sdk.default_headers}
+        super().__init__(provider, http, str(self.sdk.base_url), sent)
+
+    def headers(self, ask: Ask, target: Target) -> dict[str, str]:
+        """The client's version and beta flags where it speaks this wire itself; a translated call names the version
+        whose parameters it uses (DESIGN, HTTP contract)."""
+        headers = dict(self.own_headers)
+        passed_on: tuple[str, ...] = ("traceparent",)
+        if ask.surface is Wire.ANTHROPIC:
+            passed_on = ("anthropic-version", "anthropic-beta", "traceparent")
+        elif target.traits.takes_sampling:
+            headers["anthropic-version"] = VERSION_WITH_SAMPLING
+        headers.update((name, value) for name, value in ask.forwarded_headers.items() if name in passed_on)
+        if headers["anthropic-version"] == VERSION_WITH_SAMPLING:
+            headers["x-api-key"] = self.provider.api_key or NO_KEY  # as the SDKs of that version send it
+            headers.pop("authorization", None)
+        return headers
+
+    def classify(self, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
+        return classify(status, headers, body)

@@ -1,0 +1,218 @@
+"""What the callers of all vendors have in common: a request in bytes, a reply in bytes, errors as the engine knows them.
+
+The SDK's client gives base URL, credentials and default headers and owns the connections; bodies pass through it as
+bytes, since its typed objects cost ten times the call itself (docs/performance.md).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Mapping
+
+import httpx2
+
+from gateway.engine.configuration import Provider, Target
+from gateway.engine.errors import UpstreamError
+from gateway.engine.exchange import Answer, Ask, StreamBatch
+from gateway.engine.usage import Usage
+from gateway.engine.words import FailureKind, FinishReason
+from gateway.providers.transport import AiohttpTransport
+from gateway.wires import StreamTranslator, Translated, stream_translator, translate_answer, translate_request
+
+ANSWER_LIMIT_BYTES = 64 * 1024 * 1024
+ERROR_LIMIT_BYTES = 64 * 1024
+
+
+# Without a key the provider's own 401 says best what is wrong.
+NO_KEY = "no-key-configured"
+
+
+def http_client(provider: Provider) -> httpx2.AsyncClient:
+    """The client the vendor's SDK works with. Time is the engine's, so it has no time-outs but the connect one."""
+    transport = AiohttpTransport(
+        max_connections=provider.max_in_flight, connect_timeout_seconds=provider.timeouts.connect_seconds
+    )
+    return httpx2.AsyncClient(transport=transport, timeout=None)  # noqa: S113
+
+
+class HttpCaller(ABC):
+    """One provider through its SDK's HTTP client. A `Caller` of the engine."""
+
+    path: str  # below the base URL, without a leading slash
+
+    def __init__(
+        self, provider: Provider, http: httpx2.AsyncClient, base_url: str, sdk_headers: Mapping[str, object]
+    ) -> None:
+        self.provider = provider
+        self._http = http
+        self._url = httpx2.URL(f"{base_url.rstrip('/')}/{self.path}")
+        # Some of the SDK's defaults are markers for "not sent"; bodies are forwarded as they are, so uncompressed.
+        sent = {name.lower(): value for name, value in sdk_headers.items() if isinstance(value, str)}
+        self.own_headers = {**sent, "accept-encoding": "identity"}
+
+    @abstractmethod
+    def headers(self, ask: Ask, target: Target) -> dict[str, str]:
+        """The SDK's headers for this call, with what is passed on of the client's."""
+
+    @abstractmethod
+    def classify(self, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
+        """What a reply that is not a 2xx means: the vendor's error table."""
+
+    async def answer(self, ask: Ask, target: Target) -> Answer:
+        translated = self._translate(ask, target)
+        response = await self._send(ask, target, translated)
+        try:
+            body = await self._read(response, ANSWER_LIMIT_BYTES)
+        finally:
+            await response.aclose()
+        return translate_answer(ask.surface, self.provider.kind, body, translated.context)
+
+    async def stream(self, ask: Ask, target: Target) -> SseStream:
+        translated = self._translate(ask, target)
+        response = await self._send(ask, target, translated)
+        translator = stream_translator(ask.surface, self.provider.kind, translated.context)
+        return SseStream(self.provider.name, response, translator)
+
+    def dropped_params(self, ask: Ask, target: Target) -> tuple[str, ...]:
+        return self._translate(ask, target).dropped
+
+    async def aclose(self) -> None:
+        await self._http.aclose()
+
+    def _translate(self, ask: Ask, target: Target) -> Translated:
+        return translate_request(
+            ask.surface,
+            self.provider.kind,
+            ask.payload,
+            model=target.model,
+            traits=target.traits,
+            stream=ask.stream,
+            default_output_tokens=ask.default_output_tokens,
+            body=ask.body,
+        )
+
+    async def _send(self, ask: Ask, target: Target, translated: Translated) -> httpx2.Response:
+        """A 2xx whose body is still to be read. Raises UpstreamError for anything else."""
+        request = httpx2.Request("POST", self._url, headers=self.headers(ask, target), content=translated.body)
+        try:
+            response = await self._http.send(request, stream=True, auth=None, follow_redirects=False)
+        except httpx2.HTTPError as error:
+            raise self._unreachable(error) from error
+        if 200 <= response.status_code < 300:
+            return response
+        raise await self._refusal(response)
+
+    async def _refusal(self, response: httpx2.Response) -> UpstreamError:
+        try:
+            body = await self._read(response, ERROR_LIMIT_BYTES)
+        except UpstreamError:
+            body = b""  # the status alone has to do
+        finally:
+            await response.aclose()
+        error = self.classify(response.status_code, response.headers, body)
+        error.provider, error.wire = self.provider.name, self.provider.kind
+        return error
+
+    async def _read(self, response: httpx2.Response, limit_bytes: int) -> bytes:
+        """The whole body. Raises UpstreamError when it breaks off or is larger than `limit_bytes`."""
+        pieces, size = [], 0
+        try:
+            async for piece in response.aiter_bytes():
+                size += len(piece)
+                if size > limit_bytes:
+                    raise self._broken(f"the answer is larger than {limit_bytes} bytes", FailureKind.UNREADABLE)
+                pieces.append(piece)
+        except httpx2.HTTPError as error:
+            raise self._broken(f"the answer broke off: {_words(error)}", FailureKind.CONNECTION) from error
+        return b"".join(pieces)
+
+    def _unreachable(self, error: httpx2.HTTPError) -> UpstreamError:
+        """No reply. Only a failed connect proves that nothing was sent."""
+        never_sent = isinstance(error, httpx2.ConnectError | httpx2.UnsupportedProtocol | httpx2.ProxyError)
+        words = "no connection" if never_sent else "the connection broke before an answer"
+        failure = self._broken(f"{words}: {_words(error)}", FailureKind.CONNECTION)
+        failure.may_be_billed = not never_sent
+        return failure
+
+    def _broken(self, message: str, kind: FailureKind) -> UpstreamError:
+        return broken(self.provider.name, kind, message)
+
+
+class SseStream:
+    """A provider's event stream on its way through a translator. An `AnswerStream` of the engine."""
+
+    def __init__(self, provider: str, response: httpx2.Response, translator: StreamTranslator) -> None:
+        self.bytes_received = 0
+        self._provider = provider
+        self._response = response
+        self._translator = translator
+        self._reads: AsyncIterator[bytes] | None = response.aiter_bytes()
+
+    @property
+    def usage(self) -> Usage | None:
+        return self._translator.usage
+
+    @property
+    def finish_reason(self) -> FinishReason | None:
+        return self._translator.finish_reason
+
+    @property
+    def model(self) -> str:
+        return self._translator.model
+
+    @property
+    def upstream_id(self) -> str | None:
+        return self._translator.upstream_id
+
+    @property
+    def terminator(self) -> bytes:
+        return self._translator.terminator
+
+    async def read(self) -> StreamBatch | None:
+        if self._reads is None:
+            return None
+        try:
+            data = await anext(self._reads, None)
+        except httpx2.HTTPError as error:
+            return self._cut(error)
+        if data is None:
+            return self._end()
+        self.bytes_received += len(data)
+        batch = self._translator.feed(data)
+        if self._translator.complete:
+            self._reads = None  # whatever a provider sends after its terminator is not waited for
+            return _joined(batch, self._translator.close())
+        return batch
+
+    def _end(self) -> StreamBatch:
+        self._reads = None
+        return self._translator.close()
+
+    def _cut(self, error: httpx2.HTTPError) -> StreamBatch:
+        """A broken connection after the finish reason loses nothing; before it the answer is not whole."""
+        self._reads = None
+        try:
+            return self._translator.close()
+        except UpstreamError as broken_off:
+            broken_off.provider = self._provider
+            broken_off.message = f"{broken_off.message} ({_words(error)})"
+            raise
+
+    async def aclose(self) -> None:
+        self._reads = None
+        await self._response.aclose()
+
+
+def broken(provider: str, kind: FailureKind, message: str) -> UpstreamError:
+    """A reply that never came whole: worth another try, held against the provider, and possibly billed."""
+    return UpstreamError(
+        kind, message, provider=provider, retryable=True, counts_against_breaker=True, may_be_billed=True
+    )
+
+
+def _joined(first: StreamBatch, last: StreamBatch) -> StreamBatch:
+    return StreamBatch(first.data + last.data, first.has_content or last.has_content) if last.data else first
+
+
+def _words(error: Exception) -> str:
+    return str(error)[:200] or type(error).__name__

@@ -1,0 +1,97 @@
+"""The pooled connections to one provider: aiohttp under the SDK's HTTP client.
+
+The transport that comes with the SDKs maps every broken connection to a connect time-out, which hides whether anything
+was sent; the engine must know (a request that was sent may be billed). This one keeps the two apart.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+
+import aiohttp
+import httpx2
+
+READ_BYTES = 64 * 1024
+KEEPALIVE_SECONDS = 30.0
+
+
+@contextmanager
+def _as_httpx2(request: httpx2.Request) -> Iterator[None]:
+    """aiohttp's exceptions as those the SDKs know."""
+    try:
+        yield
+    except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+        raise httpx2.ConnectError(str(error), request=request) from error
+    except TimeoutError as error:
+        raise httpx2.ReadTimeout(str(error), request=request) from error
+    except aiohttp.InvalidURL as error:
+        raise httpx2.UnsupportedProtocol(str(error), request=request) from error
+    except (aiohttp.ClientError, OSError) as error:
+        raise httpx2.ReadError(str(error) or type(error).__name__, request=request) from error
+
+
+class _Body(httpx2.AsyncByteStream):
+    def __init__(self, response: aiohttp.ClientResponse, request: httpx2.Request) -> None:
+        self._response = response
+        self._request = request
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        with _as_httpx2(self._request):
+            async for chunk in self._response.content.iter_any():
+                yield chunk
+
+    async def aclose(self) -> None:
+        # Releases a connection whose body was read to its end, and closes any other.
+        self._response.release()
+
+
+class AiohttpTransport(httpx2.AsyncBaseTransport):
+    """HTTP/1.1 over aiohttp's pool: at most `max_connections`, opened on demand, kept alive for half a minute."""
+
+    def __init__(self, *, max_connections: int, connect_timeout_seconds: float) -> None:
+        self._max_connections = max_connections
+        self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout_seconds)
+        self._session: aiohttp.ClientSession | None = None
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        session = self._session if self._session is not None else self._open()
+        with _as_httpx2(request):
+            response = await session.request(
+                request.method,
+                str(request.url),
+                headers=request.headers.multi_items(),
+                data=request.content or None,
+                allow_redirects=False,
+            )
+        return httpx2.Response(
+            response.status, headers=list(response.raw_headers), stream=_Body(response, request), request=request
+        )
+
+    def _open(self) -> aiohttp.ClientSession:
+        connector = aiohttp.TCPConnector(
+            limit=self._max_connections,
+            keepalive_timeout=KEEPALIVE_SECONDS,
+            ssl=_tls_context(),
+        )
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            timeout=self._timeout,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            trust_env=True,
+            read_bufsize=READ_BYTES,
+            skip_auto_headers=("User-Agent",),
+        )
+        return self._session
+
+    async def aclose(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+
+def _tls_context() -> ssl.SSLContext:
+    """The SDKs' own choice of certificate authorities; SSL_CERT_FILE and SSL_CERT_DIR are honoured."""
+    return httpx2.create_ssl_context()
