@@ -1,4 +1,4 @@
-"""What the callers of all vendors have in common: a request in bytes, a reply in bytes, errors as the engine knows them.
+"""What the callers of all vendors share: a request in bytes, a reply in bytes, errors as the engine knows them.
 
 The SDK's client gives base URL, credentials and default headers and owns the connections; bodies pass through it as
 bytes, since its typed objects cost ten times the call itself (docs/performance.md).
@@ -32,7 +32,7 @@ def http_client(provider: Provider) -> httpx2.AsyncClient:
     transport = AiohttpTransport(
         max_connections=provider.max_in_flight, connect_timeout_seconds=provider.timeouts.connect_seconds
     )
-    return httpx2.AsyncClient(transport=transport, timeout=None)  # noqa: S113
+    return httpx2.AsyncClient(transport=transport, timeout=None)
 
 
 class HttpCaller(ABC):

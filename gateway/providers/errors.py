@@ -55,7 +55,7 @@ def _text(value: Any) -> str:
 
 
 def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
-    """`retry-after-ms`, or `retry-after` in seconds or as an HTTP date (RFC 9110, 10.2.3). None if absent or unusable."""
+    """`retry-after-ms`, or `retry-after` in seconds or as an HTTP date (RFC 9110). None if absent or unusable."""
     text_ms, text = headers.get("retry-after-ms"), headers.get("retry-after")
     seconds = _number(text_ms, 0.001)
     if seconds is None:
