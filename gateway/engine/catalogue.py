@@ -18,6 +18,10 @@ class ModelTraits:
     max_output_tokens: int | None = None
     reasoning: bool = False
     takes_sampling: bool = True  # temperature, top_p, top_k
+    one_sampling_knob: bool = False  # temperature or top_p, not both
+    takes_stop: bool = True  # stop sequences
+    thinking: str = "none"  # how an Anthropic model is told to think: "none", "budget" or "adaptive"
+    efforts: tuple[str, ...] = ()  # values of OpenAI's reasoning_effort or Anthropic's output_config.effort
     takes_prefill: bool = False  # a last assistant message is continued
     takes_json_schema: bool = True  # native structured output
     output_limit_field: str = "max_tokens"

@@ -1,0 +1,185 @@
+"""Streams whose surface speaks the provider's wire: bytes go on as they are; events are only read.
+
+Held back: the terminator, and OpenAI usage that the client did not ask for (we did).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from gateway.engine.errors import UpstreamError
+from gateway.engine.exchange import StreamBatch
+from gateway.wires import sse
+from gateway.wires.jsons import dumps
+from gateway.wires.stream_base import MESSAGE_STOP, StreamBase, in_band_error
+from gateway.wires.vocabulary import (
+    finish_from_anthropic,
+    finish_from_openai,
+    usage_from_anthropic,
+    usage_from_openai,
+)
+from gateway.wires.words import Context
+
+KEEP = object()  # the event goes on as it is
+
+
+class PassthroughStream(StreamBase):
+    """Reads each event; a batch in which nothing is held back is the very bytes that came in."""
+
+    __slots__ = ()
+
+    def _translate(self, head: bytes) -> StreamBatch:
+        content = untouched = True
+        content = False
+        kept: list[bytes] = []
+        for event in sse.split(head):
+            if not event:
+                continue
+            data = sse.event_data(event)
+            if data is None:
+                untouched = False
+                continue
+            try:
+                verdict, has_content = self._read(data, event)
+            except (orjson.JSONDecodeError, AttributeError, TypeError, KeyError, IndexError):
+                self.skipped_events += 1
+                untouched = False
+                continue
+            except UpstreamError as error:
+                self._error = error
+                if not kept:
+                    raise
+                untouched = False
+                break
+            content = content or has_content
+            if verdict is KEEP:
+                kept.append(event)
+            else:
+                untouched = False
+                if verdict:
+                    kept.append(verdict)
+        self._content_seen = self._content_seen or content
+        if untouched and head.endswith((b"\n\n", b"\r\n\r\n", b"\r\r")):
+            return StreamBatch(head, content)
+        return StreamBatch(b"".join([event + b"\n\n" for event in kept]), content)
+
+    def _read(self, data: bytes, event: bytes) -> tuple[Any, bool]:
+        """KEEP, other bytes to send instead, or b"" to hold it back; and whether the event holds content."""
+        raise NotImplementedError
+
+
+class OpenAIPassthrough(PassthroughStream):
+    __slots__ = ("_finished",)
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self._finished: set[int] = set()
+
+    def _read(self, data: bytes, event: bytes) -> tuple[Any, bool]:
+        if data == b"[DONE]":
+            self.complete = True
+            return b"", False
+        chunk = orjson.loads(data)
+        choices = chunk.get("choices")
+        content = False
+        if choices:
+            for choice in choices:
+                content = self._read_choice(choice) or content
+        elif chunk.get("error"):
+            raise in_band_error(chunk["error"], data)
+        if self.upstream_id is None:
+            self._identify(chunk)
+        usage = chunk.get("usage")
+        if usage:
+            self.usage = usage_from_openai(usage)
+            if not self._context.wants_usage:
+                return self._without_usage(chunk, choices), content
+        return KEEP, content
+
+    def _identify(self, chunk: dict[str, Any]) -> None:
+        found = chunk.get("id")
+        if isinstance(found, str) and found:
+            self.upstream_id = found
+            self.model = chunk.get("model") or self.model
+
+    def _read_choice(self, choice: dict[str, Any]) -> bool:
+        delta = choice.get("delta") or {}
+        text = delta.get("content")
+        if text and not choice.get("index"):
+            self._texts.append(text)
+        reason = choice.get("finish_reason")
+        if reason is not None:
+            self._finished.add(choice.get("index") or 0)
+            self.finish_reason = finish_from_openai(reason)
+        return bool(text) or any(delta.get(name) for name in _CONTENT_FIELDS)
+
+    def _whole(self) -> bool:
+        if self.complete:
+            return self.finish_reason is not None or self._content_seen
+        return len(self._finished) >= self._context.choices
+
+    @staticmethod
+    def _without_usage(chunk: dict[str, Any], choices: Any) -> bytes:
+        if not choices:
+            return b""
+        return b"data: " + dumps({**chunk, "usage": None})
+
+
+_CONTENT_FIELDS = (
+    "tool_calls", "function_call", "refusal", "reasoning_content", "reasoning", "audio",
+)  # fmt: skip
+
+
+class AnthropicPassthrough(PassthroughStream):
+    __slots__ = ("_usage_fields", "terminator")
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self._usage_fields: dict[str, Any] = {}
+        self.terminator = MESSAGE_STOP
+
+    def _read(self, data: bytes, event: bytes) -> tuple[Any, bool]:
+        parsed = orjson.loads(data)
+        kind = parsed["type"]
+        if kind == "content_block_delta":
+            return KEEP, self._read_delta(parsed["delta"])
+        if kind == "content_block_start":
+            return KEEP, parsed["content_block"]["type"] != "text"
+        if kind == "message_start":
+            self._read_start(parsed["message"])
+        elif kind == "message_delta":
+            self._read_end(parsed)
+        elif kind == "message_stop":
+            self.complete = True
+            self.terminator = event + b"\n\n"
+            return b"", False
+        elif kind == "error":
+            raise in_band_error(parsed.get("error"), data)
+        return KEEP, False
+
+    def _read_delta(self, delta: dict[str, Any]) -> bool:
+        if delta["type"] == "text_delta":
+            self._texts.append(delta["text"])
+            return bool(delta["text"])
+        return True
+
+    def _read_start(self, message: dict[str, Any]) -> None:
+        self.upstream_id = message.get("id")
+        self.model = message.get("model") or self.model
+        self._add_usage(message.get("usage"))
+
+    def _read_end(self, event: dict[str, Any]) -> None:
+        self._add_usage(event.get("usage"))
+        self.finish_reason = finish_from_anthropic(event["delta"].get("stop_reason")) or self.finish_reason
+
+    def _add_usage(self, usage: Any) -> None:
+        merge_usage(self._usage_fields, usage)
+        self.usage = usage_from_anthropic(self._usage_fields) or self.usage
+
+
+def merge_usage(fields: dict[str, Any], usage: Any) -> None:
+    """The counts of `message_delta` are cumulative: each replaces what `message_start` said."""
+    if isinstance(usage, dict):
+        fields.update((name, value) for name, value in usage.items() if value is not None)

@@ -1,0 +1,107 @@
+"""Changing a few top-level values of a JSON object without touching any other byte.
+
+The bytes are known to be valid JSON when they come here (they were parsed before).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import orjson
+
+_TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[{}\[\]:,]', re.DOTALL)
+_OPEN, _CLOSE = frozenset(b"{["), frozenset(b"}]")
+# The top-level keys that must mean the same to us and to the provider. A key written with escapes counts as well.
+_GUARDED = (
+    b'"model"',
+    b'"stream"',
+    b'"max_tokens"',
+    b'"max_completion_tokens"',
+    b'"n"',
+    b'"messages"',
+    b'"tools"',
+)
+_MODEL_VALUE = re.compile(rb'"model"\s*:\s*("(?:[^"\\]++|\\.)*+")')
+
+
+def repeated_keys(body: bytes) -> str | None:
+    """A top-level key that occurs twice, if one that matters is suspected of it."""
+    if all(body.count(key) < 2 for key in _GUARDED) and b"\\u00" not in body:
+        return None
+    seen: set[str] = set()
+    for key, _, _ in top_level(body):
+        if key in seen:
+            return key
+        seen.add(key)
+    return None
+
+
+def top_level(body: bytes) -> list[tuple[str, int, int]]:
+    """The object's keys with the start and end of each value, in the order of the bytes."""
+    found: list[tuple[str, int, int]] = []
+    depth, key, start = 0, None, -1
+    last_string = b""
+    for match in _TOKEN.finditer(body):
+        first = body[match.start()]
+        if first == 0x22:  # a string
+            if depth == 1 and start < 0:
+                last_string = match.group()
+        elif first in _OPEN:
+            depth += 1
+        elif depth == 1 and first == 0x3A and start < 0:  # a colon
+            key, start = orjson.loads(last_string), match.end()
+        elif depth == 1 and key is not None and first != 0x3A:  # a comma or the end
+            found.append((key, *_trimmed(body, start, match.start())))
+            key, start = None, -1
+        if first in _CLOSE:
+            depth -= 1
+    return found
+
+
+def _trimmed(body: bytes, start: int, end: int) -> tuple[int, int]:
+    while body[start] in b" \t\r\n":
+        start += 1
+    while body[end - 1] in b" \t\r\n":
+        end -= 1
+    return start, end
+
+
+def with_model(body: bytes, model: bytes) -> bytes:
+    """The body with its top-level `model` replaced by this JSON string."""
+    if body.count(b'"model"') == 1 and b"\\u00" not in body:
+        match = _MODEL_VALUE.search(body)
+        if match is not None:
+            return body[: match.start(1)] + model + body[match.end(1) :]
+    return with_values(body, {"model": model})
+
+
+def with_values(body: bytes, values: Mapping[str, bytes | None]) -> bytes:
+    """The body with these top-level values (as JSON) replaced or, if absent, added at the end; None removes a key."""
+    spans = top_level(body)
+    kept = [(key, start, end) for key, start, end in spans if values.get(key, b"") is not None]
+    if len(kept) != len(spans):
+        parts = [orjson.dumps(key) + b":" + (values.get(key) or body[start:end]) for key, start, end in kept]
+        present = {key for key, _, _ in kept}
+        parts += [
+            orjson.dumps(key) + b":" + new for key, new in values.items() if new is not None and key not in present
+        ]
+        return b"{" + b",".join(parts) + b"}"
+    return _spliced(body, spans, values)
+
+
+def _spliced(body: bytes, spans: list[tuple[str, int, int]], values: Mapping[str, bytes | None]) -> bytes:
+    pieces, at = [], 0
+    for key, start, end in spans:
+        new = values.get(key)
+        if new is not None:
+            pieces += [body[at:start], new]
+            at = end
+    close = body.rindex(b"}")
+    pieces.append(body[at:close].rstrip())
+    present = {key for key, _, _ in spans}
+    added = [orjson.dumps(key) + b":" + new for key, new in values.items() if new is not None and key not in present]
+    if added:
+        pieces.append((b"," if spans else b"") + b",".join(added))
+    pieces.append(body[close:])
+    return b"".join(pieces)

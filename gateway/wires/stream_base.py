@@ -1,0 +1,152 @@
+"""What every stream translation shares: cutting events, skipping broken ones, errors in the stream, the end.
+
+Sources: OpenAI, "Streaming responses" and "Error codes"; Anthropic, "Streaming messages: error events", "Errors".
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from gateway.engine.errors import UpstreamError
+from gateway.engine.exchange import StreamBatch
+from gateway.engine.usage import Usage
+from gateway.engine.words import FailureKind, FinishReason
+from gateway.wires import sse
+from gateway.wires.words import Context
+
+DONE = b"data: [DONE]\n\n"
+MESSAGE_STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+NOTHING = StreamBatch(b"", False)
+
+# kind, status, retryable, counts against the breaker
+_MEANINGS: dict[str, tuple[FailureKind, int, bool, bool]] = {
+    "overloaded_error": (FailureKind.SERVER_ERROR, 529, True, True),
+    "api_error": (FailureKind.SERVER_ERROR, 500, True, True),
+    "server_error": (FailureKind.SERVER_ERROR, 500, True, True),
+    "internal_server_error": (FailureKind.SERVER_ERROR, 500, True, True),
+    "service_unavailable": (FailureKind.SERVER_ERROR, 503, True, True),
+    "timeout_error": (FailureKind.TIMEOUT, 504, False, True),
+    "rate_limit_error": (FailureKind.RATE_LIMITED, 429, True, True),
+    "rate_limit_exceeded": (FailureKind.RATE_LIMITED, 429, True, True),
+    "requests": (FailureKind.RATE_LIMITED, 429, True, True),
+    "tokens": (FailureKind.RATE_LIMITED, 429, True, True),
+    "insufficient_quota": (FailureKind.QUOTA_EXHAUSTED, 429, False, True),
+    "billing_error": (FailureKind.REJECTED_US, 402, False, True),
+    "authentication_error": (FailureKind.REJECTED_US, 401, False, True),
+    "invalid_api_key": (FailureKind.REJECTED_US, 401, False, True),
+    "permission_error": (FailureKind.REJECTED_US, 403, False, True),
+    "not_found_error": (FailureKind.MODEL_NOT_FOUND, 404, False, False),
+    "model_not_found": (FailureKind.MODEL_NOT_FOUND, 404, False, False),
+    "context_length_exceeded": (FailureKind.CONTEXT_TOO_LONG, 400, False, False),
+    "content_filter": (FailureKind.CONTENT_POLICY, 400, False, False),
+    "content_policy_violation": (FailureKind.CONTENT_POLICY, 400, False, False),
+    "invalid_request_error": (FailureKind.INVALID_REQUEST, 400, False, False),
+}
+
+
+def in_band_error(error: Any, raw: bytes) -> UpstreamError:
+    """What an error inside a stream means, by its code first, then its type; an unknown one is a broken stream."""
+    fields = error if isinstance(error, dict) else {"message": str(error)}
+    code, kind_of = fields.get("code"), fields.get("type")
+    meaning = next((_MEANINGS[key] for key in (code, kind_of) if isinstance(key, str) and key in _MEANINGS), None)
+    kind, status, retryable, counts = meaning or (FailureKind.STREAM_BROKEN, None, True, True)
+    return UpstreamError(
+        kind,
+        str(fields.get("message") or "The provider reported an error in the stream."),
+        status=status,
+        code=code if isinstance(code, str) else None,
+        type=kind_of if isinstance(kind_of, str) else None,
+        retryable=retryable,
+        counts_against_breaker=counts,
+        may_be_billed=True,
+        body=raw[:65536],
+    )
+
+
+def broken(message: str) -> UpstreamError:
+    return UpstreamError(
+        FailureKind.STREAM_BROKEN, message, retryable=True, counts_against_breaker=True, may_be_billed=True
+    )
+
+
+class StreamBase:
+    """The shared half of a StreamTranslator; subclasses say what one parsed event becomes (`_on_event`)."""
+
+    terminator = DONE
+
+    __slots__ = (
+        "_content_seen", "_context", "_error", "_splitter", "_texts", "complete", "finish_reason", "model",
+        "skipped_events", "upstream_id", "usage",
+    )  # fmt: skip
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._splitter = sse.EventSplitter()
+        self._texts: list[str] = []
+        self._error: UpstreamError | None = None
+        self._content_seen = False
+        self.usage: Usage | None = None
+        self.finish_reason: FinishReason | None = None
+        self.model = context.model
+        self.upstream_id: str | None = None
+        self.skipped_events = 0
+        self.complete = False
+
+    @property
+    def text(self) -> str:
+        return "".join(self._texts)
+
+    def feed(self, data: bytes) -> StreamBatch:
+        if self._error is not None:
+            raise self._error
+        head = self._splitter.feed(data)
+        return self._translate(head) if head else NOTHING
+
+    def close(self) -> StreamBatch:
+        if self._error is not None:
+            raise self._error
+        rest = self._splitter.rest()
+        batch = self._translate(rest) if rest else NOTHING
+        if self._error is not None and not batch.data:
+            raise self._error
+        if not self._whole():
+            raise broken("The provider's stream ended before the answer was complete.")
+        out: list[bytes] = []
+        self._finish(out)
+        return StreamBatch(batch.data + b"".join(out), batch.has_content)
+
+    def _whole(self) -> bool:
+        return self.finish_reason is not None or (self.complete and self._content_seen)
+
+    def _translate(self, head: bytes) -> StreamBatch:
+        out: list[bytes] = []
+        content = False
+        for event in sse.split(head):
+            data = sse.event_data(event) if event else None
+            if not data:
+                continue
+            if data == b"[DONE]":
+                self.complete = True
+                self._finish(out)
+                continue
+            try:
+                parsed = orjson.loads(data)
+                content = self._on_event(parsed, out) or content
+            except (orjson.JSONDecodeError, AttributeError, TypeError, KeyError, IndexError):
+                self.skipped_events += 1
+            except UpstreamError as error:
+                self._error = error
+                if not out:
+                    raise
+                break
+        self._content_seen = self._content_seen or content
+        return StreamBatch(b"".join(out), content)
+
+    def _on_event(self, event: Any, out: list[bytes]) -> bool:
+        """Append what the event becomes; true if it holds content."""
+        raise NotImplementedError
+
+    def _finish(self, out: list[bytes]) -> None:
+        """Append whatever closes the answer, once."""

@@ -1,0 +1,96 @@
+"""The values that cross the border of this room."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from gateway.engine.errors import UpstreamError
+from gateway.engine.exchange import StreamBatch
+from gateway.engine.usage import Usage
+from gateway.engine.words import FailureKind, FinishReason, Wire
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedRequest:
+    """What the gateway must know of a client's body, the same for both surfaces.
+
+    `max_output_tokens` is the limit the client set, `choices` its `n`, `wants_usage` OpenAI's
+    `stream_options.include_usage` (always true on the Anthropic surface, whose streams carry usage).
+    """
+
+    payload: dict[str, Any]
+    model: str
+    stream: bool
+    conversation_id: str | None
+    max_output_tokens: int | None
+    choices: int
+    has_tools: bool
+    has_media: bool
+    wants_usage: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What the way back must know of the request. `created_at` is in Unix seconds.
+
+    `answer_tool` names the tool that was forced to get structured output (its input is the answer's text);
+    `tool_names` maps names shortened for the target back to the client's.
+    """
+
+    surface: Wire
+    kind: Wire
+    model: str
+    created_at: int
+    wants_usage: bool = False
+    choices: int = 1
+    answer_tool: str | None = None
+    legacy_functions: bool = False
+    tool_names: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Translated:
+    """A request for one target: its JSON body, and the client's parameters that target can't take."""
+
+    body: bytes
+    dropped: tuple[str, ...]
+    context: Context
+
+
+class Untranslatable(UpstreamError):
+    """The target's wire has no way to say what the client asked; another target may have one."""
+
+    def __init__(self, param: str, message: str) -> None:
+        super().__init__(FailureKind.UNTRANSLATABLE, message, status=400, code="untranslatable", param=param)
+
+
+class StreamTranslator(Protocol):
+    """One attempt's stream on its way from the provider's wire to the surface's.
+
+    `text` is the answer's text so far (the first choice's), for later recovery; `complete` says that the upstream's own
+    terminator was seen; `terminator` closes the surface's stream and is never part of a batch.
+    """
+
+    usage: Usage | None
+    finish_reason: FinishReason | None
+    model: str
+    upstream_id: str | None
+    skipped_events: int
+    complete: bool
+    terminator: bytes
+
+    @property
+    def text(self) -> str: ...
+
+    def feed(self, data: bytes) -> StreamBatch:
+        """Raw bytes of the upstream, split anywhere. Raises UpstreamError on an in-band error or an oversized event.
+
+        What came before an in-band error is returned first; the error then leaves the next call.
+        """
+        ...
+
+    def close(self) -> StreamBatch:
+        """The upstream ended. Raises UpstreamError(STREAM_BROKEN) if the answer is not complete."""
+        ...
