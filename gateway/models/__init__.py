@@ -1,0 +1,35 @@
+"""The rows: configuration, which operations edit, and the ledger, which only its writer changes."""
+
+from gateway.models.alert_channel import AlertChannel
+from gateway.models.breaker import BreakerStatus, BreakerTransition
+from gateway.models.budget import Budget
+from gateway.models.budget_window import BudgetReservation, BudgetWindow
+from gateway.models.completion import Attempt, Completion, Conversation, Fallback
+from gateway.models.configuration import ConfigurationChange, ConfigurationVersion
+from gateway.models.organisation import Organisation
+from gateway.models.price import Price
+from gateway.models.provider import Provider
+from gateway.models.route import Route, Target
+from gateway.models.team import ApiKey, Team
+
+__all__ = [
+    "AlertChannel",
+    "ApiKey",
+    "Attempt",
+    "BreakerStatus",
+    "BreakerTransition",
+    "Budget",
+    "BudgetReservation",
+    "BudgetWindow",
+    "Completion",
+    "ConfigurationChange",
+    "ConfigurationVersion",
+    "Conversation",
+    "Fallback",
+    "Organisation",
+    "Price",
+    "Provider",
+    "Route",
+    "Target",
+    "Team",
+]
