@@ -1,7 +1,7 @@
 """Both providers' wire formats on one local server, with faults on demand, a request log and a bill.
 
-Used by the demo, the tests, the benchmark and the drills. Nothing in here imports Django; ``docs/simulator.md`` is the
-manual.
+Used by the demo, the tests, the benchmark and the drills. Nothing in here imports Django;
+``docs/simulator.md`` is the manual.
 """
 
 from gateway.simulator.bill import Bill, BillLine

@@ -1,8 +1,8 @@
 """Anthropic's prompt cache: what ``cache_control`` reads and writes.
 
-The rules (Anthropic's prompt caching guide): tools, system and messages form one prefix in that order; a request writes up
-to each marked block and reads the longest prefix written before; prompts below a minimum are not cached; the time to live is
-five minutes or, asked for, an hour, and reading renews it.
+The rules (Anthropic's prompt caching guide): tools, system and messages form one prefix in that order; a
+request writes up to each marked block and reads the longest prefix written before; prompts below a minimum
+are not cached; the time to live is five minutes or, asked for, an hour, and reading renews it.
 """
 
 from collections.abc import Iterator, Mapping

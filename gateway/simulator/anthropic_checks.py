@@ -8,10 +8,51 @@ from gateway.simulator.catalogue import Model
 from gateway.simulator.errors import InvalidRequest
 
 _FIELDS = frozenset(
-    ["cache_control", "container", "diagnostics", "inference_geo", "max_tokens", "messages", "metadata", "model", "output_config", "output_format", "service_tier", "speed", "stop_sequences", "stream", "system", "temperature", "thinking", "tool_choice", "tools", "top_k", "top_p", "user_profile_id", "workspace_id", "mcp_servers", "context_management"]
+    [
+        "cache_control",
+        "container",
+        "diagnostics",
+        "inference_geo",
+        "max_tokens",
+        "messages",
+        "metadata",
+        "model",
+        "output_config",
+        "output_format",
+        "service_tier",
+        "speed",
+        "stop_sequences",
+        "stream",
+        "system",
+        "temperature",
+        "thinking",
+        "tool_choice",
+        "tools",
+        "top_k",
+        "top_p",
+        "user_profile_id",
+        "workspace_id",
+        "mcp_servers",
+        "context_management",
+    ]
 )
 _COUNT_FIELDS = frozenset(
-    ["cache_control", "messages", "model", "output_config", "output_format", "speed", "system", "thinking", "tool_choice", "tools", "user_profile_id", "workspace_id", "mcp_servers", "context_management"]
+    [
+        "cache_control",
+        "messages",
+        "model",
+        "output_config",
+        "output_format",
+        "speed",
+        "system",
+        "thinking",
+        "tool_choice",
+        "tools",
+        "user_profile_id",
+        "workspace_id",
+        "mcp_servers",
+        "context_management",
+    ]
 )
 _SAMPLING = ("temperature", "top_p", "top_k")
 _TOOL_NAME = re.compile(r"^[a-zA-Z0-9_-]{1,128}$")
@@ -67,7 +108,8 @@ def _check_numbers(body: Mapping[str, Any], model: Model) -> None:
         _check_integer("max_tokens", limit, 1)
         if limit > model.max_output_tokens:
             raise InvalidRequest(
-                f"max_tokens: {limit} > {model.max_output_tokens}, which is the maximum allowed number of output tokens for "
+                f"max_tokens: {limit} > {model.max_output_tokens}, which is the maximum allowed number of "
+                f"output tokens for "
                 f"{model.id}"
             )
     if body.get("top_k") is not None:
@@ -136,7 +178,18 @@ def check_tools(tools: Any) -> None:
 
 
 _TOOL_FIELDS = frozenset(
-    ["name", "description", "input_schema", "type", "cache_control", "strict", "defer_loading", "allowed_callers", "eager_input_streaming", "input_examples"]
+    [
+        "name",
+        "description",
+        "input_schema",
+        "type",
+        "cache_control",
+        "strict",
+        "defer_loading",
+        "allowed_callers",
+        "eager_input_streaming",
+        "input_examples",
+    ]
 )
 
 
@@ -167,7 +220,8 @@ def _check_tool_choice(body: Mapping[str, Any]) -> None:
     if not isinstance(choice, dict) or choice.get("type") not in kinds:
         got = choice.get("type") if isinstance(choice, dict) else choice
         raise InvalidRequest(
-            f"tool_choice: Input tag '{got}' found using 'type' does not match any of the expected tags: 'auto', 'any', "
+            f"tool_choice: Input tag '{got}' found using 'type' does not match any of the expected tags: "
+            f"'auto', 'any', "
             "'tool', 'none'"
         )
     if not body.get("tools") and choice["type"] != "none":
@@ -191,7 +245,8 @@ def _check_thinking(body: Mapping[str, Any]) -> None:
     kind = thinking.get("type") if isinstance(thinking, dict) else thinking
     if not isinstance(thinking, dict) or kind not in ("enabled", "disabled", "adaptive", "between_tools"):
         raise InvalidRequest(
-            f"thinking: Input tag '{kind}' found using 'type' does not match any of the expected tags: 'adaptive', "
+            f"thinking: Input tag '{kind}' found using 'type' does not match any of the expected tags: "
+            f"'adaptive', "
             "'between_tools', 'disabled', 'enabled'"
         )
     if kind == "enabled":

@@ -1,4 +1,6 @@
-"""Anthropic's messages and system prompt: what is refused, and the turns, blocks and tokens they amount to."""
+"""Anthropic's messages and system prompt: what is refused, and the turns, blocks and tokens they amount
+to.
+"""
 
 import binascii
 import hashlib
@@ -21,7 +23,19 @@ _DOCUMENT_TOKENS = 3000
 _OTHER_BLOCK_TOKENS = 50
 _IMAGE_TYPES = ("image/jpeg", "image/png", "image/gif", "image/webp")
 _SERVER_BLOCKS = frozenset(
-    ["search_result", "server_tool_use", "web_search_tool_result", "web_fetch_tool_result", "code_execution_tool_result", "bash_code_execution_tool_result", "text_editor_code_execution_tool_result", "tool_search_tool_result", "container_upload", "tool_reference", "redacted_thinking"]
+    [
+        "search_result",
+        "server_tool_use",
+        "web_search_tool_result",
+        "web_fetch_tool_result",
+        "code_execution_tool_result",
+        "bash_code_execution_tool_result",
+        "text_editor_code_execution_tool_result",
+        "tool_search_tool_result",
+        "container_upload",
+        "tool_reference",
+        "redacted_thinking",
+    ]
 )
 
 
@@ -69,7 +83,7 @@ def _check_message(message: Any, index: int, *, last: bool) -> None:
             raise InvalidRequest(f"{where}.{name}: Field required")
     if message["role"] not in ("user", "assistant"):
         raise InvalidRequest(
-            f'messages: Unexpected role "{message["role"]}". The Messages API accepts a top-level `system` parameter, not '
+            'messages: Unexpected role "system". The Messages API accepts a top-level `system` parameter, not '
             '"system" as an input message role.'
             if message["role"] == "system"
             else f"{where}.role: Input should be 'user' or 'assistant'"
@@ -241,16 +255,20 @@ def _check_tool_dialogue(messages: list[Block]) -> None:
         lacking = [one for one in asked if one not in answered]
         if lacking:
             raise InvalidRequest(
-                f"messages.{index - 1}: `tool_use` ids were found without `tool_result` blocks immediately after: "
-                f"{', '.join(lacking)}. Each `tool_use` block must have a corresponding `tool_result` block in the next "
+                f"messages.{index - 1}: `tool_use` ids were found without `tool_result` blocks immediately "
+                f"after: "
+                f"{', '.join(lacking)}. Each `tool_use` block must have a corresponding `tool_result` block "
+                f"in the next "
                 "message."
             )
         _check_results(message, index, asked)
     open_ids = _ids(messages[-1], "tool_use", "id")
     if open_ids:
         raise InvalidRequest(
-            f"messages.{len(messages) - 1}: `tool_use` ids were found without `tool_result` blocks immediately after: "
-            f"{', '.join(open_ids)}. Each `tool_use` block must have a corresponding `tool_result` block in the next message."
+            f"messages.{len(messages) - 1}: `tool_use` ids were found without `tool_result` blocks "
+            f"immediately after: "
+            f"{', '.join(open_ids)}. Each `tool_use` block must have a corresponding `tool_result` block in "
+            f"the next message."
         )
 
 
@@ -262,12 +280,14 @@ def _check_results(message: Block, index: int, asked: list[str]) -> None:
         where = f"messages.{index}.content.{position}"
         if block["tool_use_id"] not in asked:
             raise InvalidRequest(
-                f"{where}: unexpected `tool_use_id` found in `tool_result` blocks: {block['tool_use_id']}. Each "
+                f"{where}: unexpected `tool_use_id` found in `tool_result` blocks: {block['tool_use_id']}. "
+                f"Each "
                 "`tool_result` block must have a corresponding `tool_use` block in the previous message."
             )
         if block["tool_use_id"] in seen:
             raise InvalidRequest(
-                f"{where}: each tool_use must have a single result. Found multiple `tool_result` blocks with id: "
+                f"{where}: each tool_use must have a single result. Found multiple `tool_result` blocks with "
+                f"id: "
                 f"{block['tool_use_id']}"
             )
         seen.add(block["tool_use_id"])
@@ -293,7 +313,8 @@ def _leading_results(message: Block) -> list[str]:
 def _check_prefill(message: Block, model: Model) -> None:
     if not model.prefill:
         raise InvalidRequest(
-            "This model does not support assistant message prefill. The conversation must end with a user message."
+            "This model does not support assistant message prefill. The conversation must end with a user "
+            "message."
         )
     last = blocks(message["content"])[-1:] or [{"type": "text", "text": ""}]
     if last[0]["type"] == "text" and last[0]["text"] != last[0]["text"].rstrip():
@@ -301,7 +322,9 @@ def _check_prefill(message: Block, model: Model) -> None:
 
 
 def turns(messages: list[Block]) -> list[Turn]:
-    """The messages' texts; a user message of tool results is a turn of the tools, followed by its own text if it has any."""
+    """The messages' texts; a user message of tool results is a turn of the tools, followed by its own text
+    if it has any.
+    """
     found: list[Turn] = []
     for message in messages:
         content = message["content"]

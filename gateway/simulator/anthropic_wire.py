@@ -64,7 +64,9 @@ class AnthropicWire:
         return body
 
     def tag(self, body: Mapping[str, Any]) -> str | None:
-        """The fault tag a request carries: its ``metadata.user_id``, the only field Anthropic's metadata has."""
+        """The fault tag a request carries: its ``metadata.user_id``, the only field Anthropic's metadata
+        has.
+        """
         metadata = body.get("metadata")
         tag = metadata.get("user_id") if isinstance(metadata, dict) else None
         return tag if isinstance(tag, str) else None
@@ -165,7 +167,8 @@ def _check_context(model: Model, total: int, max_tokens: int) -> None:
         raise InvalidRequest(f"prompt is too long: {total} tokens > {model.context_tokens} maximum")
     if total + max_tokens > model.context_tokens:
         raise InvalidRequest(
-            f"input length and `max_tokens` exceed context limit: {total} + {max_tokens} > {model.context_tokens}, decrease "
+            f"input length and `max_tokens` exceed context limit: {total} + {max_tokens} > "
+            f"{model.context_tokens}, decrease "
             "input length or `max_tokens` and try again"
         )
 
@@ -231,7 +234,7 @@ class _Rendering:
             headers=b"content-type: %b\r\n%b" % (kind, common),
             plain=self._plain,
             events=self._events,
-            malformed_event=b'event: content_block_delta\ndata: {"type":"content_block_delta","index":0,"del\n\n',
+            malformed_event=_MALFORMED,
         )
 
     def _message(self, content: list[dict[str, Any]], *, finished: bool) -> dict[str, Any]:
@@ -331,6 +334,7 @@ class _Rendering:
         yield Event(_event("content_block_stop", {"index": index}), Part.START)
 
 
+_MALFORMED = b'event: content_block_delta\ndata: {"type":"content_block_delta","index":0,"del\n\n'
 _DELTA_USAGE = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens", "output_tokens")
 
 

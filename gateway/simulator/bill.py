@@ -7,7 +7,9 @@ from dataclasses import asdict, dataclass
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of one request. ``input_tokens`` includes the cached and the written ones, which are also given apart."""
+    """Tokens of one request. ``input_tokens`` includes the cached and the written ones, which are also given
+    apart.
+    """
 
     input_tokens: int
     output_tokens: int
@@ -56,7 +58,9 @@ class Bill:
         self._lock = threading.Lock()
 
     def add(self, provider: str, model: str, usage: Usage, output_tokens: int) -> None:
-        """Charge one request; ``output_tokens`` is what was generated, which a cut stream makes less than planned."""
+        """Charge one request; ``output_tokens`` is what was generated, which a cut stream makes less than
+        planned.
+        """
         with self._lock:
             line = self._lines.get((provider, model))
             if line is None:

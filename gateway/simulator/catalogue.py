@@ -1,4 +1,6 @@
-"""The models the simulator knows, with their limits. Retired ones answer, since the demo uses them by name."""
+"""The models the simulator knows, with their limits. Retired ones answer, since the demo uses them by
+name.
+"""
 
 from dataclasses import dataclass
 from functools import lru_cache

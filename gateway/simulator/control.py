@@ -29,11 +29,11 @@ class Control:
             ("GET", "health"): lambda _: {"status": "ok"},
             ("GET", "faults"): lambda _: {"faults": simulator.faults.list()},
             ("POST", "faults"): self._add,
-            ("DELETE", "faults"): lambda _: simulator.faults.clear() or {"status": "ok"},
+            ("DELETE", "faults"): lambda _: _done(simulator.faults.clear),
             ("GET", "log"): self._log,
-            ("DELETE", "log"): lambda _: simulator.log.clear() or {"status": "ok"},
+            ("DELETE", "log"): lambda _: _done(simulator.log.clear),
             ("GET", "bill"): lambda _: {"lines": [asdict(line) for line in simulator.bill().lines()]},
-            ("POST", "reset"): lambda _: simulator.reset() or {"status": "ok"},
+            ("POST", "reset"): lambda _: _done(simulator.reset),
         }
 
     def handle(self, request: Request) -> tuple[int, bytes]:
@@ -76,3 +76,8 @@ class Control:
             "in_flight": log.in_flight,
             "max_in_flight": log.max_in_flight,
         }
+
+
+def _done(act: Callable[[], None]) -> dict[str, str]:
+    act()
+    return {"status": "ok"}

@@ -1,8 +1,9 @@
 """Carries a reply to the client, with the faults that hit it, and enters in log and bill how it ended.
 
-What is billed: an answered plain request whole; a stream as far as it was generated, with its input; a request that hangs its
-input; errors, resets, empty bodies and foreign pages nothing, unless the fault says ``billed``. Log and bill are written
-before a reply's last bytes, so whoever has read the reply finds it there.
+What is billed: an answered plain request whole; a stream as far as it was generated, with its input; a
+request that hangs its input; errors, resets, empty bodies and foreign pages nothing, unless the fault says
+``billed``. Log and bill are written before a reply's last bytes, so whoever has read the reply finds it
+there.
 """
 
 import asyncio
@@ -166,17 +167,18 @@ class Delivery:
         self._row.status = 200
         self._connection.begin(reply.headers)
         troubles = _Troubles(faults)
-        sent = 0
-        for event in reply.events(FaultKind.NO_USAGE not in faults):
-            if troubles and event.part is not Part.START:
-                if await self._trouble(troubles, event, reply, faults):
-                    return
+        for sent, event in enumerate(reply.events(FaultKind.NO_USAGE not in faults), start=1):
+            if (
+                troubles
+                and event.part is not Part.START
+                and await self._trouble(troubles, event, reply, faults)
+            ):
+                return
             if event.part is Part.END:
                 self._finish(reply, FINISHED)
             self._generated += event.tokens
             if not troubles.drops(event):
                 self._connection.chunk(event.data)
-            sent += 1
             if sent % _EVENTS_PER_TURN == 0:
                 await asyncio.sleep(0)
                 await self._connection.drain()
@@ -238,7 +240,9 @@ class _Troubles:
         return self._any
 
     def due(self, generated: int, event: Event) -> FaultKind | None:
-        """The fault whose moment is just before this event; a shorter answer brings it forward to the finish."""
+        """The fault whose moment is just before this event; a shorter answer brings it forward to the
+        finish.
+        """
         for kind, fault in self._coming.items():
             if generated >= fault.after_tokens or event.part is not Part.TOKEN:
                 del self._coming[kind]

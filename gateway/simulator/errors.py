@@ -4,8 +4,8 @@
 class WireError(Exception):
     """A refusal: the HTTP status and the fields of the error body.
 
-    ``kind`` is the body's ``type`` (``invalid_request_error``, ``rate_limit_error``, …); ``param`` and ``code`` exist on
-    OpenAI's wire only.
+    ``kind`` is the body's ``type`` (``invalid_request_error``, ``rate_limit_error``, …); ``param`` and
+    ``code`` exist on OpenAI's wire only.
     """
 
     def __init__(

@@ -32,7 +32,8 @@ _OPENAI_BY_TYPE = {
     ),
     "context_length_exceeded": (
         "invalid_request_error",
-        "This model's maximum context length is 128000 tokens. However, your messages resulted in 150000 tokens. Please "
+        "This model's maximum context length is 128000 tokens. However, your messages resulted in 150000 "
+        "tokens. Please "
         "reduce the length of the messages.",
         "context_length_exceeded",
     ),

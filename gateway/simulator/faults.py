@@ -38,11 +38,12 @@ class FaultKind(StrEnum):
 class Fault:
     """One fault and the requests it hits; a matcher left out matches everything.
 
-    ``tag`` is compared with the request's ``x-simulator-fault`` header or metadata entry; ``header`` maps header names to
-    the values they must have. Of the matching requests ``share`` (0..1) are hit, at most ``times`` of them, for
-    ``for_seconds`` after it was added. ``billed`` overrides whether a fault of a kind that normally goes unbilled (status,
-    reset, empty body, wrong content type) is charged in full all the same. ``error_type``, ``code`` and ``message``
-    replace the fields of a ``status`` or ``error_event``'s error body. Raises ValueError for impossible values.
+    ``tag`` is compared with the request's ``x-simulator-fault`` header or metadata entry; ``header`` maps
+    header names to the values they must have. Of the matching requests ``share`` (0..1) are hit, at most
+    ``times`` of them, for ``for_seconds`` after it was added. ``billed`` overrides whether a fault of a kind
+    that normally goes unbilled (status, reset, empty body, wrong content type) is charged in full all the
+    same. ``error_type``, ``code`` and ``message`` replace the fields of a ``status`` or ``error_event``'s
+    error body. Raises ValueError for impossible values.
     """
 
     kind: FaultKind

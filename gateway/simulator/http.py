@@ -1,7 +1,7 @@
 """HTTP/1.1 on plain asyncio: one `Connection` per socket, one exchange at a time on it.
 
-The handler is called when a request is complete. It may answer at once (the fast path: no task is made) or return a
-coroutine, which then runs as a task and is cancelled the moment the client leaves.
+The handler is called when a request is complete. It may answer at once (the fast path: no task is made) or
+return a coroutine, which then runs as a task and is cancelled the moment the client leaves.
 """
 
 import asyncio
@@ -31,7 +31,9 @@ _JSON = b"content-type: application/json\r\n"
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request, whole. Header names are lower case; ``path`` has no query; ``too_large`` means the body was dropped."""
+    """One request, whole. Header names are lower case; ``path`` has no query; ``too_large`` means the body
+    was dropped.
+    """
 
     method: str
     path: str
@@ -45,7 +47,9 @@ Handler = Callable[[Request, "Connection"], Coroutine[Any, Any, None] | None]
 
 
 class Connection(asyncio.Protocol):
-    """Parses requests and carries replies. Every exchange ends with exactly one of `respond`, `end`, `close`, `reset`."""
+    """Parses requests and carries replies. Every exchange ends with exactly one of `respond`, `end`,
+    `close`, `reset`.
+    """
 
     def __init__(
         self, handler: Handler, connections: "set[Connection]", loop: asyncio.AbstractEventLoop

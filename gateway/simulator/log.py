@@ -73,7 +73,9 @@ class LogRow:
 
 
 class RequestLog:
-    """The rows and the number of requests in flight; may be read from another thread than the one that serves."""
+    """The rows and the number of requests in flight; may be read from another thread than the one that
+    serves.
+    """
 
     def __init__(self, *, max_rows: int = MAX_ROWS, max_bodies: int = MAX_BODIES) -> None:
         self._rows: deque[LogRow] = deque(maxlen=max_rows)
@@ -114,7 +116,9 @@ class RequestLog:
         return [row for row in rows if row.seq > since and provider in (None, row.provider)]
 
     def wait_until(self, condition: Callable[[list[LogRow]], bool], timeout_seconds: float = 5.0) -> bool:
-        """Block until the rows satisfy the condition; looked at whenever a request ends. Not for the server's thread."""
+        """Block until the rows satisfy the condition; looked at whenever a request ends. Not for the
+        server's thread.
+        """
         with self._condition:
             return self._condition.wait_for(lambda: condition(list(self._rows)), timeout_seconds)
 

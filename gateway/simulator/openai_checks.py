@@ -1,4 +1,6 @@
-"""What OpenAI's Chat Completions refuses, in OpenAI's words. Each check raises `InvalidRequest` or returns."""
+"""What OpenAI's Chat Completions refuses, in OpenAI's words. Each check raises `InvalidRequest` or
+returns.
+"""
 
 import re
 from collections.abc import Mapping
@@ -8,7 +10,45 @@ from gateway.simulator.catalogue import Model
 from gateway.simulator.errors import InvalidRequest
 
 _PARAMETERS = frozenset(
-    ["audio", "frequency_penalty", "function_call", "functions", "logit_bias", "logprobs", "max_completion_tokens", "max_tokens", "messages", "metadata", "modalities", "model", "moderation", "n", "parallel_tool_calls", "prediction", "presence_penalty", "prompt_cache_key", "prompt_cache_options", "prompt_cache_retention", "reasoning_effort", "response_format", "safety_identifier", "seed", "service_tier", "stop", "store", "stream", "stream_options", "temperature", "tool_choice", "tools", "top_logprobs", "top_p", "user", "verbosity", "web_search_options"]
+    [
+        "audio",
+        "frequency_penalty",
+        "function_call",
+        "functions",
+        "logit_bias",
+        "logprobs",
+        "max_completion_tokens",
+        "max_tokens",
+        "messages",
+        "metadata",
+        "modalities",
+        "model",
+        "moderation",
+        "n",
+        "parallel_tool_calls",
+        "prediction",
+        "presence_penalty",
+        "prompt_cache_key",
+        "prompt_cache_options",
+        "prompt_cache_retention",
+        "reasoning_effort",
+        "response_format",
+        "safety_identifier",
+        "seed",
+        "service_tier",
+        "stop",
+        "store",
+        "stream",
+        "stream_options",
+        "temperature",
+        "tool_choice",
+        "tools",
+        "top_logprobs",
+        "top_p",
+        "user",
+        "verbosity",
+        "web_search_options",
+    ]
 )
 _TYPE_NAMES = {
     str: "a string",
@@ -150,7 +190,8 @@ def _check_stop(value: Any) -> None:
         raise wrong_type("stop", "one of a string or array of strings", value)
     if len(value) > 4:
         raise InvalidRequest(
-            f"Invalid 'stop': array too long. Expected an array with maximum length 4, but got an array with length "
+            f"Invalid 'stop': array too long. Expected an array with maximum length 4, but got an array with "
+            f"length "
             f"{len(value)} instead.",
             param="stop",
             code="array_above_max_length",
@@ -160,7 +201,8 @@ def _check_stop(value: Any) -> None:
 def _check_metadata(value: dict[str, Any]) -> None:
     if len(value) > 16:
         raise InvalidRequest(
-            f"Invalid 'metadata': too many properties. Expected an object with at most 16 properties, but got an object "
+            f"Invalid 'metadata': too many properties. Expected an object with at most 16 properties, but "
+            f"got an object "
             f"with {len(value)} properties instead.",
             param="metadata",
             code="object_above_max_properties",
@@ -177,7 +219,8 @@ def _check_model_limits(body: Mapping[str, Any], model: Model) -> None:
         asked = body.get(name)
         if asked is not None and asked > model.max_output_tokens:
             raise InvalidRequest(
-                f"{name} is too large: {asked}. This model supports at most {model.max_output_tokens} completion tokens, "
+                f"{name} is too large: {asked}. This model supports at most {model.max_output_tokens} "
+                f"completion tokens, "
                 f"whereas you provided {asked}.",
                 param=name,
                 code="invalid_value",
@@ -196,14 +239,16 @@ def _check_model_limits(body: Mapping[str, Any], model: Model) -> None:
 def _check_reasoning_model(body: Mapping[str, Any]) -> None:
     if body.get("max_tokens") is not None:
         raise InvalidRequest(
-            "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.",
+            "Unsupported parameter: 'max_tokens' is not supported with this model. Use "
+            "'max_completion_tokens' instead.",
             param="max_tokens",
             code="unsupported_parameter",
         )
     for name in ("temperature", "top_p"):
         if body.get(name) not in (None, 1):
             raise InvalidRequest(
-                f"Unsupported value: '{name}' does not support {body[name]} with this model. Only the default (1) value is "
+                f"Unsupported value: '{name}' does not support {body[name]} with this model. Only the "
+                f"default (1) value is "
                 "supported.",
                 param=name,
                 code="unsupported_value",
@@ -228,13 +273,15 @@ def _check_stream_options(body: Mapping[str, Any]) -> None:
 def _check_tools(tools: list[Any]) -> None:
     if not tools:
         raise InvalidRequest(
-            "Invalid 'tools': empty array. Expected an array with minimum length 1, but got an empty array instead.",
+            "Invalid 'tools': empty array. Expected an array with minimum length 1, but got an empty array "
+            "instead.",
             param="tools",
             code="empty_array",
         )
     if len(tools) > MAX_TOOLS:
         raise InvalidRequest(
-            f"Invalid 'tools': array too long. Expected an array with maximum length {MAX_TOOLS}, but got an array with "
+            f"Invalid 'tools': array too long. Expected an array with maximum length {MAX_TOOLS}, but got an "
+            f"array with "
             f"length {len(tools)} instead.",
             param="tools",
             code="array_above_max_length",
@@ -296,7 +343,8 @@ def check_name(name: Any, param: str) -> None:
         )
     if len(name) > 64:
         raise InvalidRequest(
-            f"Invalid '{param}': string too long. Expected a string with maximum length 64, but got a string with length "
+            f"Invalid '{param}': string too long. Expected a string with maximum length 64, but got a string "
+            f"with length "
             f"{len(name)} instead.",
             param=param,
             code="string_above_max_length",
@@ -324,7 +372,8 @@ def _strictness_problem(schema: Any, path: tuple[str, ...]) -> str | None:
         lacking = [key for key in properties if key not in (schema.get("required") or ())]
         if lacking:
             return (
-                f"In context={path!r}, 'required' is required to be supplied and to be an array including every key in "
+                f"In context={path!r}, 'required' is required to be supplied and to be an array including "
+                f"every key in "
                 f"properties. Missing '{lacking[0]}'."
             )
     for keys, inner in _inner_schemas(schema):
@@ -394,7 +443,8 @@ def _check_functions(body: Mapping[str, Any]) -> None:
     """The deprecated pair, which OpenAI's newer models no longer take."""
     name = "functions" if body.get("functions") is not None else "function_call"
     raise InvalidRequest(
-        f"Unsupported parameter: '{name}' is not supported with this model. Use 'tools' and 'tool_choice' instead.",
+        f"Unsupported parameter: '{name}' is not supported with this model. Use 'tools' and 'tool_choice' "
+        f"instead.",
         param=name,
         code="unsupported_parameter",
     )

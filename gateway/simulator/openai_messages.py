@@ -23,7 +23,8 @@ def check_messages(messages: Any) -> None:
         raise wrong_type("messages", "an array of objects", messages)
     if not messages:
         raise InvalidRequest(
-            "Invalid 'messages': empty array. Expected an array with minimum length 1, but got an empty array instead.",
+            "Invalid 'messages': empty array. Expected an array with minimum length 1, but got an empty "
+            "array instead.",
             param="messages",
             code="empty_array",
         )
@@ -68,7 +69,8 @@ def _check_assistant(message: dict[str, Any], where: str) -> None:
         raise wrong_type(f"{where}.tool_calls", "an array of objects", calls)
     if not calls:
         raise InvalidRequest(
-            f"Invalid '{where}.tool_calls': empty array. Expected an array with minimum length 1, but got an empty array "
+            f"Invalid '{where}.tool_calls': empty array. Expected an array with minimum length 1, but got an "
+            f"empty array "
             "instead.",
             param=f"{where}.tool_calls",
             code="empty_array",
@@ -101,7 +103,8 @@ def _check_parts(parts: Any, where: str, role: str) -> None:
         raise wrong_type(where, "one of a string or array of objects", parts)
     if not parts:
         raise InvalidRequest(
-            f"Invalid '{where}': empty array. Expected an array with minimum length 1, but got an empty array instead.",
+            f"Invalid '{where}': empty array. Expected an array with minimum length 1, but got an empty "
+            f"array instead.",
             param=where,
             code="empty_array",
         )
@@ -161,12 +164,14 @@ def _check_tool_dialogue(messages: list[dict[str, Any]]) -> None:
 def _close_call(call_id: str, open_ids: list[str], index: int, messages: list[dict[str, Any]]) -> None:
     if index == 0 or (messages[index - 1]["role"] != "tool" and not messages[index - 1].get("tool_calls")):
         raise InvalidRequest(
-            "Invalid parameter: messages with role 'tool' must be a response to a preceeding message with 'tool_calls'.",
+            "Invalid parameter: messages with role 'tool' must be a response to a preceeding message with "
+            "'tool_calls'.",
             param=f"messages.[{index}].role",
         )
     if call_id not in open_ids:
         raise InvalidRequest(
-            f"Invalid parameter: 'tool_call_id' of '{call_id}' not found in 'tool_calls' of previous message.",
+            f"Invalid parameter: 'tool_call_id' of '{call_id}' not found in 'tool_calls' of previous "
+            f"message.",
             param=f"messages.[{index}].tool_call_id",
         )
     open_ids.remove(call_id)
@@ -175,7 +180,8 @@ def _close_call(call_id: str, open_ids: list[str], index: int, messages: list[di
 def _refuse_open(open_ids: list[str], index: int) -> None:
     if open_ids:
         raise InvalidRequest(
-            "An assistant message with 'tool_calls' must be followed by tool messages responding to each 'tool_call_id'. "
+            "An assistant message with 'tool_calls' must be followed by tool messages responding to each "
+            "'tool_call_id'. "
             f"The following tool_call_ids did not have response messages: {', '.join(open_ids)}",
             param=f"messages.[{index}].role",
         )

@@ -126,15 +126,19 @@ class OpenAIWire:
 
 
 _NO_KEY = (
-    "You didn't provide an API key. You need to provide your API key in an Authorization header using Bearer auth (i.e. "
-    "Authorization: Bearer YOUR_KEY), or as the password field (with blank username) if you're accessing the API from your "
+    "You didn't provide an API key. You need to provide your API key in an Authorization header using "
+    "Bearer auth (i.e. "
+    "Authorization: Bearer YOUR_KEY), or as the password field (with blank username) if you're accessing "
+    "the API from your "
     "browser and are prompted for a username and password. You can obtain an API key from "
     "https://platform.openai.com/account/api-keys."
 )
 _WRONG_KEY = "Incorrect API key provided: sk-inv***lid. You can find your API key at https://platform.openai.com/account/api-keys."
 _NOT_JSON = (
-    "We could not parse the JSON body of your request. (HINT: This likely means you aren't using your HTTP library "
-    "correctly. The OpenAI API expects a JSON payload, but what was sent was not valid JSON. If you have trouble figuring "
+    "We could not parse the JSON body of your request. (HINT: This likely means you aren't using your HTTP "
+    "library "
+    "correctly. The OpenAI API expects a JSON payload, but what was sent was not valid JSON. If you have "
+    "trouble figuring "
     "out how to fix this, please contact us through our help center at help.openai.com.)"
 )
 
@@ -148,9 +152,9 @@ def response_headers(retry_after: str | None = None) -> bytes:
 def _common_headers() -> bytes:
     return (
         b"x-request-id: req_%032x\r\nopenai-processing-ms: 12\r\nopenai-version: 2020-10-01\r\n"
-        b"x-ratelimit-limit-requests: 10000\r\nx-ratelimit-remaining-requests: 9999\r\nx-ratelimit-reset-requests: 6ms\r\n"
-        b"x-ratelimit-limit-tokens: 2000000\r\nx-ratelimit-remaining-tokens: 1999000\r\nx-ratelimit-reset-tokens: 30ms\r\n"
-        % random.getrandbits(128)
+        b"x-ratelimit-limit-requests: 10000\r\nx-ratelimit-limit-tokens: 2000000\r\n"
+        b"x-ratelimit-remaining-requests: 9999\r\nx-ratelimit-remaining-tokens: 1999000\r\n"
+        b"x-ratelimit-reset-requests: 6ms\r\nx-ratelimit-reset-tokens: 30ms\r\n" % random.getrandbits(128)
     )
 
 
@@ -185,7 +189,8 @@ def _check_json_word(body: Mapping[str, Any]) -> None:
         return
     if not any("json" in texts(message.get("content")).lower() for message in body["messages"]):
         raise InvalidRequest(
-            "'messages' must contain the word 'json' in some form, to use 'response_format' of type 'json_object'.",
+            "'messages' must contain the word 'json' in some form, to use 'response_format' of type "
+            "'json_object'.",
             param="messages",
         )
 
@@ -198,7 +203,8 @@ def _check_context(body: Mapping[str, Any], model: Model, prompt_tokens: int) ->
         said = f"your messages resulted in {prompt_tokens} tokens. Please reduce the length of the messages."
     else:
         said = (
-            f"you requested {prompt_tokens + wanted} tokens ({prompt_tokens} in the messages, {wanted} in the completion). "
+            f"you requested {prompt_tokens + wanted} tokens ({prompt_tokens} in the messages, {wanted} in "
+            f"the completion). "
             "Please reduce the length of the messages or completion."
         )
     raise InvalidRequest(
@@ -288,8 +294,7 @@ class _Rendering:
             headers=_event_stream_headers() if self._stream else response_headers(),
             plain=self._plain,
             events=self._events,
-            malformed_event=b'data: {"id":"%b","object":"chat.completion.chunk","choices":[{"index":0,"delta":{"con\n\n'
-            % self._id.encode(),
+            malformed_event=_MALFORMED,
         )
 
     def _plain(self, with_usage: bool) -> bytes:
@@ -398,6 +403,9 @@ def _call_events(position: int, call: Call, opening: bytes, closing: bytes) -> I
     for piece in call.pieces:
         fragment = orjson.dumps({"index": position, "function": {"arguments": piece}})
         yield Event(b'%b{"tool_calls":[%b]}%b' % (opening, fragment, closing), Part.TOKEN, 1)
+
+
+_MALFORMED = b'data: {"object":"chat.completion.chunk","choices":[{"index":0,"delta":{"con\n\n'
 
 
 def _logprob(piece: str) -> dict[str, Any]:

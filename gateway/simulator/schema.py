@@ -39,7 +39,9 @@ _WORDS = ("alpha", "bravo", "delta", "harbour", "lantern", "meadow", "orchid", "
 
 
 def instance(schema: Mapping[str, Any], seed: int) -> Any:
-    """A value the schema accepts; the same seed gives the same value. ``pattern`` and ``not`` are not honoured."""
+    """A value the schema accepts; the same seed gives the same value. ``pattern`` and ``not`` are not
+    honoured.
+    """
     return _Maker(schema, seed).make(schema, "", 0)
 
 
@@ -53,8 +55,8 @@ class _Maker:
             "string": self._string,
             "integer": self._integer,
             "number": self._number,
-            "boolean": lambda *_: self._random.random() < 0.5,
-            "null": lambda *_: None,
+            "boolean": self._boolean,
+            "null": _null,
         }
 
     def make(self, schema: Any, name: str, depth: int) -> Any:
@@ -65,7 +67,8 @@ class _Maker:
         if "const" in schema:
             return schema["const"]
         if schema.get("enum"):
-            return self._random.choice(schema["enum"])
+            choices: list[Any] = schema["enum"]
+            return self._random.choice(choices)
         for union in ("anyOf", "oneOf"):
             if schema.get(union):
                 return self.make(self._shallowest(schema[union], depth), name, depth + 1)
@@ -73,7 +76,7 @@ class _Maker:
             return self.make(
                 _merged(schema, [self._followed(part) for part in schema["allOf"]]), name, depth + 1
             )
-        return self._by_type.get(_type(schema), self._string)(schema, name, depth)
+        return self._by_type.get(_type(schema), self._by_type["string"])(schema, name, depth)
 
     def _resolve(self, reference: Any) -> Any:
         node: Any = self._root
@@ -113,6 +116,9 @@ class _Maker:
         text = text.ljust(int(schema.get("minLength", 0)), "x")
         return text[: int(schema.get("maxLength", len(text)))]
 
+    def _boolean(self, schema: Mapping[str, Any], name: str, depth: int) -> bool:
+        return self._random.random() < 0.5
+
     def _integer(self, schema: Mapping[str, Any], name: str, depth: int) -> int:
         step = int(schema.get("multipleOf", 1)) or 1
         low, high = _bounds(schema, 1)
@@ -121,9 +127,13 @@ class _Maker:
 
     def _number(self, schema: Mapping[str, Any], name: str, depth: int) -> float:
         if "multipleOf" in schema:
-            return schema["multipleOf"] * self._integer({"minimum": 1, "maximum": 4}, name, depth)
+            return float(schema["multipleOf"] * self._integer({"minimum": 1, "maximum": 4}, name, depth))
         low, high = _bounds(schema, 0.01)
         return float(min(low + self._random.randrange(4) * 0.5, high))
+
+
+def _null(schema: Mapping[str, Any], name: str, depth: int) -> None:
+    return None
 
 
 def _type(schema: Mapping[str, Any]) -> str:

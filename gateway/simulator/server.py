@@ -44,10 +44,12 @@ class Wire(Protocol):
 
 
 class Simulator:
-    """A server to start and stop in an event loop. ``log``, ``bill``, ``faults`` and ``reset`` may be used from any thread.
+    """A server to start and stop in an event loop.
 
-    Time is told by ``clock`` (monotonic seconds) and passed by ``sleep``; ``seed`` begins the draw of faults' shares. With
-    port 0 the system chooses one, shown by ``url`` after `start`.
+    ``log``, ``bill``, ``faults`` and ``reset`` may be used from any thread.
+
+    Time is told by ``clock`` (monotonic seconds) and passed by ``sleep``; ``seed`` begins the draw of faults'
+    shares. With port 0 the system chooses one, shown by ``url`` after `start`.
     """
 
     def __init__(
@@ -208,7 +210,9 @@ _OPERATIONS = {
 
 
 def _route(request: Request) -> tuple[str, str]:
-    """Provider and operation (``complete``, ``count_tokens``, ``models``, ``models/{id}``, else the path as it is)."""
+    """Provider and operation (``complete``, ``count_tokens``, ``models``, ``models/{id}``, else the path as
+    it is).
+    """
     path = request.path
     for prefix, provider in _PREFIXES.items():
         if path.startswith(prefix):
@@ -226,7 +230,8 @@ def _unknown(request: Request, wire: Wire) -> WireError:
     return WireError(
         404,
         "invalid_request_error",
-        f"Unknown request URL: {request.method} {request.path}. Please check the URL for typos, or see the docs at "
+        f"Unknown request URL: {request.method} {request.path}. Please check the URL for typos, or see the "
+        f"docs at "
         "https://platform.openai.com/docs/api-reference/.",
         code="unknown_url",
     )

@@ -1,7 +1,7 @@
 """Believable text, and what a user message may order the simulator to say.
 
-``[[say: TEXT]]`` answers exactly TEXT, ``[[tokens: N]]`` exactly N tokens, ``[[tool: name {json}]]`` calls that tool (may
-be repeated, and stand beside a ``say``).
+``[[say: TEXT]]`` answers exactly TEXT, ``[[tokens: N]]`` exactly N tokens, ``[[tool: name {json}]]`` calls
+that tool (may be repeated, and stand beside a ``say``).
 """
 
 import random
@@ -68,8 +68,8 @@ _TOOL = re.compile(r"\[\[tool: ?([\w-]+)\s*(\{.*?\})?\s*\]\](?!\])", re.DOTALL)
 def orders(turns: Sequence[Turn]) -> Orders:
     """The orders in force at the end of these turns.
 
-    A trailing assistant turn (a prefill) or one followed by a user turn without orders ("go on") is continued: what it
-    already says of the ordered text is not said again.
+    A trailing assistant turn (a prefill) or one followed by a user turn without orders ("go on") is
+    continued: what it already says of the ordered text is not said again.
     """
     if not turns or not any("[[" in turn.text for turn in turns[-3:]):
         return NO_ORDERS

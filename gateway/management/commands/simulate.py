@@ -26,16 +26,15 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--host", default=DEFAULT_HOST)
         parser.add_argument("--port", type=int, default=DEFAULT_PORT)
-        # argparse has no parser class of Django's that takes no arguments, hence the plain one.
-        actions = parser.add_subparsers(dest="action", parser_class=argparse.ArgumentParser)
-        _add_fault_arguments(actions.add_parser("fault", help="make a provider fail"))
+        actions = parser.add_subparsers(dest="action")
+        _add_fault_arguments(_add_action(actions, "fault", "make a provider fail"))
         for name, text in (
             ("heal", "take all faults away"),
             ("bill", "what the providers would bill"),
             ("log", "the requests received"),
             ("reset", "no faults, empty log and bill"),
         ):
-            actions.add_parser(name, help=text)
+            _add_action(actions, name, text)
 
     def handle(self, *args: Any, **options: Any) -> None:
         action = options.get("action")
@@ -113,6 +112,14 @@ class Command(BaseCommand):
                 raise CommandError(json.load(error)["error"]) from None
         except OSError as error:
             raise CommandError(f"no simulator answers at {self._url}: {error}") from None
+
+
+def _add_action(actions: Any, name: str, text: str) -> argparse.ArgumentParser:
+    """An action, before or after which host and port may stand."""
+    parser: argparse.ArgumentParser = actions.add_parser(name, help=text)
+    parser.add_argument("--host", default=argparse.SUPPRESS)
+    parser.add_argument("--port", type=int, default=argparse.SUPPRESS)
+    return parser
 
 
 def _add_fault_arguments(parser: argparse.ArgumentParser) -> None:
