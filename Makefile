@@ -1,0 +1,84 @@
+# `make help` lists the verbs. Needs a Python ≥ 3.11 and make; everything else goes into .venv/ by hash-pinned lock files.
+.DEFAULT_GOAL := install
+.PHONY: install run test check bench matrix lock help clean
+.DELETE_ON_ERROR:
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input
+# The first interpreter that is new enough and can make virtual environments; PYTHON=/path/to/python overrides it.
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python3.14; do \
+	"$$python" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 \
+	&& { echo "$$python"; break; }; done)
+
+CONFIG ?=
+HOST ?= 127.0.0.1
+PORT ?= 8000
+WORKERS ?= 1
+TESTS ?=
+
+help: ## list the verbs
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+install: $(VENV)/.installed ## make the virtual environment and install what the product needs (the default)
+
+run: install ## start everything in the foreground [CONFIG=live.yaml HOST=… PORT=… WORKERS=…]
+	@exec $(BIN)/python manage.py up --host $(HOST) --port $(PORT) --workers $(WORKERS) $(if $(CONFIG),--config $(CONFIG))
+
+test: $(VENV)/.installed-test ## set up and run the whole suite [TESTS=tests/engine]
+	@$(BIN)/python -m tests.browser_setup
+	$(BIN)/python -m pytest $(TESTS)
+
+check: $(VENV)/.installed-test ## lint, formatting, types, migrations, Django's own checks
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python manage.py makemigrations --check --dry-run
+	$(BIN)/python manage.py check --fail-level WARNING
+
+bench: install ## CPU per request, beside a bare pass-through [BENCH="--check"]
+	$(BIN)/python -m bench $(BENCH)
+
+# openai 3.x and anthropic 2.x are in the ordinary suite.
+MATRIX := openai-1 openai-2 anthropic-0 anthropic-1
+matrix: $(VENV)/.installed-test $(MATRIX:%=.venv-matrix/%/.installed) ## the SDK tests once more, with older SDK versions
+	$(BIN)/python -m pytest -m matrix tests/sdk_compat
+
+.venv-matrix/%/.installed:
+	$(call require_python)
+	rm -rf .venv-matrix/$*
+	$(PYTHON) -m venv .venv-matrix/$*
+	name=$*; major=$${name##*-}; .venv-matrix/$*/bin/python -m pip install --quiet --disable-pip-version-check --no-input \
+		"$${name%-*}>=$$major,<$$((major + 1))"
+	@touch $@
+
+lock: ## resolve pyproject.toml anew into both lock files (for every Python and platform at once)
+	$(call require_python)
+	$(PYTHON) -m venv --clear .venv-lock
+	.venv-lock/bin/python -m pip install --quiet --disable-pip-version-check uv
+	$(UV_COMPILE) -o requirements.lock pyproject.toml
+	$(UV_COMPILE) --extra test -c requirements.lock -o requirements-test.lock pyproject.toml
+	rm -rf .venv-lock
+# Without configuration, indexes and paths, so that nothing of the machine it runs on gets into the files.
+UV_COMPILE = .venv-lock/bin/uv pip compile --quiet --no-config --universal --python-version 3.11 --fork-strategy fewest \
+	--generate-hashes --no-header --no-emit-index-url --no-emit-find-links --upgrade
+
+clean: ## remove the virtual environments (not the data)
+	rm -rf $(VENV) .venv-matrix .venv-lock
+
+define require_python
+@test -n "$(PYTHON)" || { echo "llmops needs Python 3.11 or newer with the venv module" \
+	"(on Debian: apt-get install python3 python3-venv), or name one: make PYTHON=/path/to/python." >&2; exit 1; }
+endef
+
+$(VENV)/.installed: requirements.lock
+	$(call require_python)
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
+	@echo "Installing into $(VENV) (the first time this takes a minute or two) …"
+	@$(PIP_INSTALL) --require-hashes -r requirements.lock
+	@touch $@
+
+$(VENV)/.installed-test: requirements-test.lock $(VENV)/.installed
+	@echo "Installing the test tools into $(VENV) …"
+	@$(PIP_INSTALL) --require-hashes -r requirements-test.lock
+	@touch $@
