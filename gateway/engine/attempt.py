@@ -33,6 +33,7 @@ class Attempt:
     usage: Usage | None = None
     bytes_received: int = 0
     upstream_id: str | None = None
+    dropped_params: tuple[str, ...] = ()
 
     @property
     def may_be_billed(self) -> bool:

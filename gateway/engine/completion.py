@@ -61,6 +61,11 @@ class Completion:
         self._engine = engine
         self._clock = engine.clock
 
+    @property
+    def served(self) -> Attempt | None:
+        """The last attempt that was sent: the one that answered, if any did."""
+        return next((attempt for attempt in reversed(self.attempts) if attempt.sent), None)
+
     async def obtain(self) -> Answer | LiveStream:
         """The whole answer, or a stream whose first content has arrived.
 

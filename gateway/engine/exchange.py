@@ -16,7 +16,8 @@ class Ask:
     """What the client asked, parsed once. `payload` is never changed; translations make copies.
 
     `forwarded_headers` are the few client headers that may go to a provider, lower-case names.
-    `default_output_tokens` is the route's bound where the client sets none.
+    `default_output_tokens` is the route's bound where the client sets none; it is sent where the target's wire demands
+    one, and with `bound_output` always (a blocking budget must know the most it can cost).
     """
 
     request_id: str
@@ -26,11 +27,15 @@ class Ask:
     stream: bool
     forwarded_headers: Mapping[str, str] = field(default_factory=dict)
     default_output_tokens: int = 4096
+    bound_output: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A whole answer in the surface's wire: `body` is what the client gets, byte for byte."""
+    """A whole answer in the surface's wire: `body` is what the client gets, byte for byte.
+
+    `dropped_params` are the client's parameters that the target could not take.
+    """
 
     body: bytes
     usage: Usage | None
@@ -38,6 +43,7 @@ class Answer:
     model: str
     upstream_id: str | None = None
     text: str = ""
+    dropped_params: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +65,7 @@ class AnswerStream(Protocol):
     model: str
     upstream_id: str | None
     bytes_received: int
+    dropped_params: tuple[str, ...]
 
     async def read(self) -> StreamBatch | None:
         """What the next read from the provider became; None once the answer is complete.
@@ -86,10 +93,6 @@ class Caller(Protocol):
 
     async def stream(self, ask: Ask, target: Target) -> AnswerStream:
         """Return once the provider has accepted the request (2xx headers); content may still be to come."""
-        ...
-
-    def dropped_params(self, ask: Ask, target: Target) -> tuple[str, ...]:
-        """The request's parameters that this target can't take and that are left out."""
         ...
 
     async def aclose(self) -> None: ...

@@ -60,6 +60,7 @@ class Flight:
             await self.fail(error)
             raise
         self.attempt.usage, self.attempt.upstream_id = answer.usage, answer.upstream_id
+        self.attempt.dropped_params = answer.dropped_params
         await self.succeed()
         return answer
 
@@ -85,6 +86,7 @@ class Flight:
             self.note(stream)
             await stream.aclose()
             raise
+        self.note(stream)
         self.attempt.first_content_ms = self._elapsed_ms()
         if self.attempt.probe:
             await self._report(Outcome.SUCCESS, "")
@@ -95,6 +97,7 @@ class Flight:
         self.attempt.usage = stream.usage
         self.attempt.upstream_id = stream.upstream_id
         self.attempt.bytes_received = stream.bytes_received
+        self.attempt.dropped_params = stream.dropped_params
 
     async def succeed(self) -> None:
         self.attempt.outcome = AttemptOutcome.SUCCEEDED

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 
 import httpx2
 
@@ -65,16 +66,14 @@ class HttpCaller(ABC):
             body = await self._read(response, ANSWER_LIMIT_BYTES)
         finally:
             await response.aclose()
-        return translate_answer(ask.surface, self.provider.kind, body, translated.context)
+        answer = translate_answer(ask.surface, self.provider.kind, body, translated.context)
+        return replace(answer, dropped_params=translated.dropped) if translated.dropped else answer
 
     async def stream(self, ask: Ask, target: Target) -> SseStream:
         translated = self._translate(ask, target)
         response = await self._send(ask, target, translated)
         translator = stream_translator(ask.surface, self.provider.kind, translated.context)
-        return SseStream(self.provider.name, response, translator)
-
-    def dropped_params(self, ask: Ask, target: Target) -> tuple[str, ...]:
-        return self._translate(ask, target).dropped
+        return SseStream(self.provider.name, response, translator, translated.dropped)
 
     async def aclose(self) -> None:
         await self._http.aclose()
@@ -88,6 +87,8 @@ class HttpCaller(ABC):
             traits=target.traits,
             stream=ask.stream,
             default_output_tokens=ask.default_output_tokens,
+            anthropic_version=ask.forwarded_headers.get("anthropic-version"),
+            bound_output=ask.bound_output,
             body=ask.body,
         )
 
@@ -141,8 +142,11 @@ class HttpCaller(ABC):
 class SseStream:
     """A provider's event stream on its way through a translator. An `AnswerStream` of the engine."""
 
-    def __init__(self, provider: str, response: httpx2.Response, translator: StreamTranslator) -> None:
+    def __init__(
+        self, provider: str, response: httpx2.Response, translator: StreamTranslator, dropped_params: tuple[str, ...]
+    ) -> None:
         self.bytes_received = 0
+        self.dropped_params = dropped_params
         self._provider = provider
         self._response = response
         self._translator = translator

@@ -1,0 +1,260 @@
+"""Obtaining a completion for a client: binds the configuration snapshot, the ledger and the engine.
+
+Order of things: parse, find the route, reserve the most it can cost (the intent), obtain, settle, answer. The settlement
+is durable before a plain answer leaves and before a stream's terminator does.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from gateway.engine.completion import Completion
+from gateway.engine.configuration import Route
+from gateway.engine.errors import GatewayError
+from gateway.engine.exchange import Answer, Ask
+from gateway.engine.live_stream import LiveStream
+from gateway.engine.routing import Plan, plan_completion
+from gateway.engine.words import FinishReason, Wire
+from gateway.ledger.budgets import claims_for
+from gateway.ledger.money import usd_text
+from gateway.ledger.records import Intent
+from gateway.services.access import route_for
+from gateway.services.charging import Bounds, worst_case_usd
+from gateway.services.conversation import conversation_id
+from gateway.services.pricing import priced_targets
+from gateway.services.runtime import Runtime
+from gateway.services.settling import Ending, Receipt, settle
+from gateway.services.snapshot import ApiKey, Snapshot
+from gateway.wires import ParsedRequest, cost_comment, input_token_bound, parse_request, render_stream_error
+
+FORWARDED_HEADERS = ("anthropic-version", "anthropic-beta", "openai-beta", "traceparent")
+# How much longer than everything it may wait for a completion can take before its intent counts as orphaned.
+LEASE_MARGIN_SECONDS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One client call as it arrived. Header names are in lower case."""
+
+    surface: Wire
+    operation: str
+    body: bytes
+    headers: Mapping[str, str]
+    key: ApiKey
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlainReply:
+    body: bytes
+    headers: dict[str, str]
+
+
+def new_request_id() -> str:
+    """Sortable by time to the millisecond, unguessable beyond it: `req_` and 28 characters."""
+    return f"req_{int(time.time() * 1000):012x}{secrets.token_hex(8)}"
+
+
+async def completion_obtain(runtime: Runtime, call: Call) -> PlainReply | StreamReply:
+    """A settled plain answer, or a stream that settles itself before its terminator. Raises GatewayError."""
+    parsed = parse_request(call.surface, call.body)
+    work = await _open(runtime, call, parsed)
+    try:
+        reply = await work.completion.obtain()
+    except BaseException as error:
+        await work.settle_failure(error)
+        raise
+    if isinstance(reply, LiveStream):
+        return StreamReply(work, reply)
+    return await work.settle_answer(reply)
+
+
+async def _open(runtime: Runtime, call: Call, parsed: ParsedRequest) -> Work:
+    """Route, plan and reserve; the intent is durable when this returns."""
+    snapshot = runtime.snapshot
+    now = datetime.now(UTC)
+    route = route_for(snapshot, call.key, parsed.model)
+    plan = priced_targets(plan_completion(route, parsed.model), snapshot.prices, now)
+    conversation = conversation_id(call.headers, parsed.conversation_id)
+    bounds = _bounds(parsed, call.body, route)
+    reserved_usd = worst_case_usd(snapshot.prices, plan.targets, bounds, now)
+    intent = _intent(snapshot, call, parsed, route, plan, conversation, reserved_usd, now)
+    opened = await runtime.ledger.open(intent)
+    ask = _ask(call, parsed, route, must_bound=any(claim.blocking for claim in intent.claims))
+    completion = Completion(runtime.engine, ask, plan, deadline_seconds=route.deadline_seconds)
+    return Work(runtime, call, intent, completion, bounds, snapshot, opened.budget_remaining_usd)
+
+
+def _bounds(parsed: ParsedRequest, body: bytes, route: Route) -> Bounds:
+    output_tokens = parsed.max_output_tokens or route.max_output_tokens
+    return Bounds(input_token_bound(body), output_tokens * max(1, parsed.choices))
+
+
+def _ask(call: Call, parsed: ParsedRequest, route: Route, *, must_bound: bool) -> Ask:
+    forwarded = {name: call.headers[name] for name in FORWARDED_HEADERS if name in call.headers}
+    return Ask(
+        request_id=call.request_id,
+        surface=call.surface,
+        payload=parsed.payload,
+        body=call.body,
+        stream=parsed.stream,
+        forwarded_headers=forwarded,
+        default_output_tokens=route.max_output_tokens,
+        bound_output=must_bound,
+    )
+
+
+def _intent(
+    snapshot: Snapshot,
+    call: Call,
+    parsed: ParsedRequest,
+    route: Route,
+    plan: Plan,
+    conversation: str,
+    reserved_usd: Decimal,
+    now: datetime,
+) -> Intent:
+    key = call.key
+    return Intent(
+        id=call.request_id,
+        created_at=now,
+        surface=call.surface,
+        operation=call.operation,
+        requested_model=parsed.model[:200],
+        route_id=route.id,
+        route_name=route.name,
+        api_key_id=key.id,
+        api_key_name=key.name,
+        team_id=key.team_id,
+        team_name=key.team_name or "",
+        conversation=conversation,
+        stream=parsed.stream,
+        reserved_usd=reserved_usd,
+        lease_until=now + timedelta(seconds=_longest_seconds(route, plan) + LEASE_MARGIN_SECONDS),
+        decision=plan.decision,
+        claims=claims_for(
+            snapshot.budgets,
+            team_id=key.team_id,
+            api_key_id=key.id,
+            route_id=route.id,
+            provider_ids=tuple(target.provider.id for target in plan.targets),
+            conversation=f"{key.team_id or 0}:{conversation}",
+            amount_usd=reserved_usd,
+            at=now,
+            zone=snapshot.zone,
+        ),
+    )
+
+
+def _longest_seconds(route: Route, plan: Plan) -> float:
+    return route.deadline_seconds + max(target.timeouts.stream_max_seconds for target in plan.targets)
+
+
+@dataclass(slots=True)
+class Work:
+    """One completion between its intent and its settlement."""
+
+    runtime: Runtime
+    call: Call
+    intent: Intent
+    completion: Completion
+    bounds: Bounds
+    snapshot: Snapshot
+    budget_remaining_usd: Decimal | None
+
+    async def settle_answer(self, answer: Answer) -> PlainReply:
+        ending = Ending(http_status=200, finish_reason=answer.finish_reason, model=answer.model)
+        receipt = await self.settle(ending)
+        headers = self.headers()
+        headers["x-llmops-cost-usd"] = usd_text(receipt.cost_usd)
+        headers["x-llmops-conversation-cost-usd"] = usd_text(receipt.conversation_cost_usd)
+        if receipt.budget_remaining_usd is not None:
+            headers["x-llmops-budget-remaining-usd"] = usd_text(receipt.budget_remaining_usd)
+        return PlainReply(answer.body, headers)
+
+    async def settle_failure(self, error: BaseException) -> None:
+        """Settle a completion that gave no answer. A client that has left doesn't wait for it."""
+        if isinstance(error, GatewayError):
+            await self.settle(Ending(error.status, error=error))
+            return
+        self.runtime.in_background(self.settle(Ending(499, error=None, client_left=True)))
+
+    async def settle(self, ending: Ending) -> Receipt:
+        return await settle(
+            self.runtime.ledger, self.snapshot.prices, self.intent, self.completion, self.bounds, ending
+        )
+
+    def headers(self) -> dict[str, str]:
+        """The response headers that are known when the answer begins."""
+        headers = {
+            "x-conversation-id": self.intent.conversation,
+            "x-llmops-attempts": str(sum(attempt.sent for attempt in self.completion.attempts)),
+            "x-llmops-fallback": "true" if self.completion.fallbacks else "false",
+            "x-llmops-cache": "bypass",
+            "x-should-retry": "false",
+        }
+        served = self.completion.served
+        if served is not None:
+            headers["x-llmops-provider"] = served.target.provider.name
+            headers["x-llmops-model"] = served.target.model
+            if served.dropped_params:
+                headers["x-llmops-dropped-params"] = ", ".join(served.dropped_params)
+        return headers
+
+
+class StreamReply:
+    """A stream on its way to the client. Read it until None; `leave` when the client has left before."""
+
+    def __init__(self, work: Work, live: LiveStream) -> None:
+        self._work = work
+        self._live = live
+        self._ended = False
+        self.headers = work.headers()
+        if work.budget_remaining_usd is not None:
+            self.headers["x-llmops-budget-remaining-usd"] = usd_text(work.budget_remaining_usd)
+
+    async def read(self) -> bytes | None:
+        """The next bytes for the client; the last ones carry the cost and the terminator, or an in-band error."""
+        if self._ended:
+            return None
+        try:
+            data = await self._live.read()
+        except GatewayError as error:
+            return await self._break_off(error)
+        return data if data is not None else await self._finish()
+
+    async def _finish(self) -> bytes:
+        self._ended = True
+        attempt = self._live.attempt
+        ending = Ending(200, finish_reason=self._live.finish_reason, model=attempt.target.model)
+        receipt = await self._work.settle(ending)
+        return cost_comment(self._costs(receipt)) + self._live.terminator
+
+    async def _break_off(self, error: GatewayError) -> bytes:
+        self._ended = True
+        await self._work.settle(Ending(error.status, error=error))
+        return render_stream_error(self._work.call.surface, error, self._work.call.request_id)
+
+    def _costs(self, receipt: Receipt) -> dict[str, Any]:
+        target = self._live.attempt.target
+        return {
+            "cost_usd": usd_text(receipt.cost_usd),
+            "conversation_cost_usd": usd_text(receipt.conversation_cost_usd),
+            "provider": target.provider.name,
+            "model": target.model,
+            "attempts": sum(attempt.sent for attempt in self._work.completion.attempts),
+        }
+
+    async def leave(self, error: BaseException) -> None:
+        """The client has left: close the provider's stream and settle in the background."""
+        if self._ended:
+            return
+        self._ended = True
+        await self._live.abandon(error)
+        await self._work.settle_failure(error)

@@ -1,0 +1,106 @@
+"""What one gateway process holds while it serves: configuration, engine, ledger, connections."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Coroutine
+from datetime import UTC, datetime
+from typing import Any
+
+from gateway.engine.breaker import BreakerChange
+from gateway.engine.clock import SYSTEM_CLOCK, Clock
+from gateway.engine.completion import Engine
+from gateway.ledger.records import BreakerEvent
+from gateway.ledger.writer import LedgerWriter
+from gateway.providers.registry import Callers
+from gateway.services.snapshot import Snapshot, SnapshotHolder
+from gateway.stores.memory import MemoryBreakers
+
+logger = logging.getLogger("gateway.breaker")
+
+# News of failures that change no state are told at most this often per provider; changes of state always.
+NEWS_INTERVAL_SECONDS = 1.0
+
+
+class Runtime:
+    """Started and stopped with the process's event loop; `stop` waits for what is being settled."""
+
+    def __init__(self, holder: SnapshotHolder, ledger: LedgerWriter, clock: Clock = SYSTEM_CLOCK) -> None:
+        self.holder = holder
+        self.ledger = ledger
+        self.callers = Callers()
+        self.breakers = MemoryBreakers(clock, self._breaker_changed)
+        self.engine = Engine(self.callers.of, self.breakers, clock)
+        self.started_at = time.time()
+        self._background: set[asyncio.Task[Any]] = set()
+        self._last_news: dict[str, float] = {}
+
+    @property
+    def snapshot(self) -> Snapshot:
+        return self.holder.current
+
+    def start(self) -> None:
+        self.holder.start()
+        self.ledger.start()
+
+    async def stop(self) -> None:
+        """Wait for settlements under way, then close everything in the order of dependence."""
+        await asyncio.gather(*self._background, return_exceptions=True)
+        await self.callers.aclose()
+        await asyncio.to_thread(self.ledger.stop)
+        await asyncio.to_thread(self.holder.stop)
+
+    def in_background(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Finish something that nobody waits for, such as the settlement of a client that has left."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background_done)
+
+    def _background_done(self, task: asyncio.Task[Any]) -> None:
+        self._background.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("work in the background failed: %s", error, exc_info=error)
+
+    def _breaker_changed(self, change: BreakerChange) -> None:
+        moved = change.before is not change.reading.state
+        if moved:
+            _log_transition(change)
+        elif change.at - self._last_news.get(change.provider, 0.0) < NEWS_INTERVAL_SECONDS:
+            return
+        self._last_news[change.provider] = change.at
+        self.ledger.note(_breaker_event(change))
+
+
+def _log_transition(change: BreakerChange) -> None:
+    logger.warning(
+        "breaker provider=%s from=%s to=%s cause=%s request=%s last_error=%s",
+        change.provider,
+        change.before.value,
+        change.reading.state.value,
+        change.cause,
+        change.request_id or "-",
+        change.reading.last_error or "-",
+    )
+
+
+def _breaker_event(change: BreakerChange) -> BreakerEvent:
+    reading = change.reading
+    return BreakerEvent(
+        provider=change.provider,
+        at=datetime.fromtimestamp(change.at, UTC),
+        from_state=change.before.value,
+        to_state=reading.state.value,
+        cause=change.cause,
+        consecutive_failures=reading.consecutive_failures,
+        failure_rate=reading.failure_rate,
+        opened_at=_utc(reading.opened_at),
+        next_probe_at=_utc(reading.next_probe_at),
+        last_error=reading.last_error,
+        request_id=change.request_id,
+    )
+
+
+def _utc(epoch_seconds: float | None) -> datetime | None:
+    return None if epoch_seconds is None else datetime.fromtimestamp(epoch_seconds, UTC)

@@ -1,0 +1,115 @@
+"""Closing a completion's books: what was tried, what it cost, who is told."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from gateway.engine.attempt import Attempt
+from gateway.engine.completion import Completion
+from gateway.engine.errors import GatewayError
+from gateway.engine.usage import Usage
+from gateway.engine.words import CompletionStatus, FinishReason
+from gateway.ledger.prices import PriceBook
+from gateway.ledger.records import NO_USAGE, ZERO_USD, FallbackRecord, Intent, Settlement
+from gateway.ledger.writer import LedgerWriter
+from gateway.services.charging import (
+    Bounds,
+    Charge,
+    attempt_record,
+    charge_attempt,
+    fallback_records,
+    price_of,
+    total_billing,
+)
+
+logger = logging.getLogger("gateway.fallback")
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a completion ended for its client."""
+
+    http_status: int
+    finish_reason: FinishReason | None = None
+    model: str = ""
+    error: GatewayError | None = None
+    client_left: bool = False
+
+    @property
+    def status(self) -> CompletionStatus:
+        if self.client_left:
+            return CompletionStatus.CANCELLED
+        return CompletionStatus.FAILED if self.error is not None else CompletionStatus.ANSWERED
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What the client is told of the cost."""
+
+    cost_usd: Decimal
+    conversation_cost_usd: Decimal
+    budget_remaining_usd: Decimal | None
+
+
+async def settle(
+    ledger: LedgerWriter, prices: PriceBook, intent: Intent, completion: Completion, bounds: Bounds, ending: Ending
+) -> Receipt:
+    """Settle durably. Raises LedgerUnavailable when that can't be done in time; the settlement is then kept queued."""
+    settlement = settlement_of(prices, intent, completion, bounds, ending)
+    for fallback in settlement.fallbacks:
+        _log_fallback(intent, fallback)
+    settled = await ledger.settle(settlement)
+    return Receipt(settlement.cost_usd, settled.conversation_cost_usd, settled.budget_remaining_usd)
+
+
+def settlement_of(
+    prices: PriceBook, intent: Intent, completion: Completion, bounds: Bounds, ending: Ending
+) -> Settlement:
+    """The settlement's facts; pure but for the time."""
+    attempts = completion.attempts
+    at = intent.created_at
+    charges = [charge_attempt(attempt, price_of(prices, attempt.target, at), bounds) for attempt in attempts]
+    last = completion.served
+    return Settlement(
+        id=intent.id,
+        finished_at=datetime.now(UTC),
+        status=ending.status,
+        http_status=ending.http_status,
+        provider=last.target.provider.name if last else "",
+        model=last.target.model if last else "",
+        error_code=ending.error.code if ending.error else "",
+        error_message=ending.error.message[:1000] if ending.error else "",
+        finish_reason=ending.finish_reason.value if ending.finish_reason else "",
+        latency_ms=completion.deadline.elapsed_ms,
+        first_content_ms=_first_content_ms(last, intent),
+        usage=sum((charge.usage for charge in charges), NO_USAGE),
+        cost_usd=sum((charge.cost_usd for charge in charges), ZERO_USD),
+        billing=total_billing(charges),
+        dropped_params=last.dropped_params if last else (),
+        attempts=tuple(attempt_record(attempt, charge) for attempt, charge in zip(attempts, charges, strict=True)),
+        fallbacks=fallback_records(completion.fallbacks, attempts, charges, prices, at),
+    )
+
+
+def _first_content_ms(last: Attempt | None, intent: Intent) -> int | None:
+    """From the request's arrival to the first content, failed attempts included."""
+    if last is None or last.first_content_ms is None:
+        return None
+    waited_ms = int((last.started_at - intent.created_at.timestamp()) * 1000)
+    return max(0, waited_ms) + last.first_content_ms
+
+
+def _log_fallback(intent: Intent, fallback: FallbackRecord) -> None:
+    logger.warning(
+        "fallback request=%s route=%s from=%s to=%s after_ms=%d extra_cost_usd=%s reason=%s",
+        intent.id,
+        intent.route_name,
+        fallback.from_target,
+        fallback.to_target,
+        fallback.after_ms,
+        fallback.extra_cost_usd,
+        fallback.reason,
+    )
