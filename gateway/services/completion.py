@@ -69,6 +69,8 @@ async def completion_obtain(runtime: Runtime, call: Call) -> PlainReply | Stream
         reply = await work.completion.obtain()
     except BaseException as error:
         await work.settle_failure(error)
+        if isinstance(error, GatewayError):
+            error.headers = work.headers()
         raise
     if isinstance(reply, LiveStream):
         return StreamReply(work, reply)
