@@ -13,7 +13,6 @@ from gateway.engine.errors import GatewayError
 from gateway.services.completion import PlainReply, StreamReply, new_request_id
 from gateway.wires import render_error
 
-
 AnyResponse = TypeVar("AnyResponse", bound=HttpResponseBase)
 
 
