@@ -1,8 +1,8 @@
 """OpenAI's message list as Anthropic's system prompt and alternating turns.
 
 Sources: Anthropic, "OpenAI SDK compatibility: system and developer messages" (hoisted into one system prompt),
-"Messages API: using the Messages API" (alternation, first turn the user's), "Tool use: handle tool calls" (results first, in the
-turn right after the calls), "Extended thinking: preserving thinking blocks".
+"Messages API: using the Messages API" (alternation, first turn the user's), "Tool use: handle tool calls" (results
+first, in the turn right after the calls), "Extended thinking: preserving thinking blocks".
 """
 
 from __future__ import annotations
