@@ -426,7 +426,7 @@ class Migration(migrations.Migration):
                 ('scope', models.CharField(choices=[('global', 'global'), ('team', 'team'), ('api_key', 'api key'), ('route', 'route'), ('provider', 'provider'), ('conversation', 'conversation')], help_text="Whose spend is counted: everybody's, a team's, …", max_length=14)),
                 ('window', models.CharField(default='month', help_text="hour, day, week, month (in the organisation's time zone), total, or a number of seconds.", max_length=10)),
                 ('limit_usd', gateway.models.fields.UsdField(validators=[gateway.models.base.AboveValidator(0), django.core.validators.MaxValueValidator(9000000)], verbose_name='limit (USD)')),
-                ('enforcement', models.CharField(choices=[('block', 'block'), ('alert', 'alert')], default='alert', help_text='At the limit: block refuses requests, alert only tells.', max_length=8)),
+                ('enforcement', models.CharField(choices=[('block', 'block'), ('alert', 'alert')], default='block', help_text='At the limit: block refuses requests, alert only tells.', max_length=8)),
                 ('alert_at_percent', models.JSONField(blank=True, default=gateway.models.budget.default_alert_percents, help_text='Tell when so many percent are spent: [50, 80, 100].')),
                 ('step_down_at_percent', models.PositiveSmallIntegerField(blank=True, help_text='From this share on use the cheapest target. Empty: never.', null=True, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(100)])),
                 ('shrink_output', models.BooleanField(default=False, help_text='Shorten answers to what is left instead of refusing the request.')),

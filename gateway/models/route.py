@@ -46,7 +46,9 @@ class Route(ConfigurationRow):
 
     name = models.CharField(max_length=100, validators=[ROUTE_NAME], help_text="What agents send as `model`.")
     aliases = models.JSONField(
-        default=list, blank=True, help_text="Other names agents may send for the same route; no two routes share a name."
+        default=list,
+        blank=True,
+        help_text="Other names agents may send for the same route; no two routes share a name.",
     )
     simple_mode = models.CharField(
         max_length=8,
