@@ -1,4 +1,4 @@
-"""Which message broker Celery uses. The database is the queue and a message only a nudge, so the humblest one will do."""
+"""Which message broker Celery uses. The database is the queue, a message only a nudge: the humblest one will do."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ CLAIM_SECONDS = 60  # longer than a try takes: meanwhile no other process tries 
 
 
 def announce(alert: Alert, event: AlertEvent, body: str, *, now: datetime) -> None:
-    """Queues a message for every channel that wants to hear of the event. To be called within the alert's transaction."""
+    """Queues a message for every channel that wants to hear of the event. Call it in the alert's transaction."""
     channels = AlertChannel.objects.filter(archived_at__isnull=True)
     AlertDelivery.objects.bulk_create(
         [
