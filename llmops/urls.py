@@ -1,0 +1,14 @@
+"""Where everything is: the agents' API, the operators' API, the back office."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.urls import include, path
+
+from gateway.api.public import api as public_api
+
+urlpatterns = [
+    path("admin/", admin.site.urls),
+    path("", public_api.urls),
+    path("", include("gateway.dashboard.urls")),
+]

@@ -47,6 +47,7 @@ class GatewayError(Exception):
         self.param = param
         self.retry_after_seconds = retry_after_seconds
         self.details = dict(details or {})
+        self.headers: dict[str, str] = {}  # what else the client is told, in response headers
 
 
 class InvalidRequest(GatewayError):

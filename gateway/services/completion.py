@@ -1,7 +1,7 @@
 """Obtaining a completion for a client: binds the configuration snapshot, the ledger and the engine.
 
-Order of things: parse, find the route, reserve the most it can cost (the intent), obtain, settle, answer. The settlement
-is durable before a plain answer leaves and before a stream's terminator does.
+Order of things: parse, find the route, reserve the most it can cost (the intent), obtain, settle, answer. The
+settlement is durable before a plain answer leaves and before a stream's terminator does.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from gateway.engine.errors import GatewayError
 from gateway.engine.exchange import Answer, Ask
 from gateway.engine.live_stream import LiveStream
 from gateway.engine.routing import Plan, plan_completion
-from gateway.engine.words import FinishReason, Wire
-from gateway.ledger.budgets import claims_for
+from gateway.engine.words import Wire
+from gateway.ledger.budgets import CompletionFacts, claims_for
 from gateway.ledger.money import usd_text
 from gateway.ledger.records import Intent
 from gateway.services.access import route_for
@@ -69,6 +69,8 @@ async def completion_obtain(runtime: Runtime, call: Call) -> PlainReply | Stream
         reply = await work.completion.obtain()
     except BaseException as error:
         await work.settle_failure(error)
+        if isinstance(error, GatewayError):
+            error.headers = work.headers()
         raise
     if isinstance(reply, LiveStream):
         return StreamReply(work, reply)
@@ -140,14 +142,16 @@ def _intent(
         decision=plan.decision,
         claims=claims_for(
             snapshot.budgets,
-            team_id=key.team_id,
-            api_key_id=key.id,
-            route_id=route.id,
-            provider_ids=tuple(target.provider.id for target in plan.targets),
-            conversation=f"{key.team_id or 0}:{conversation}",
-            amount_usd=reserved_usd,
-            at=now,
-            zone=snapshot.zone,
+            CompletionFacts(
+                team_id=key.team_id,
+                api_key_id=key.id,
+                route_id=route.id,
+                conversation=conversation,
+                provider_ids=tuple(target.provider.id for target in plan.targets),
+            ),
+            reserved_usd,
+            now,
+            snapshot.zone,
         ),
     )
 

@@ -12,6 +12,7 @@ from typing import Any
 from gateway.engine.breaker import BreakerChange
 from gateway.engine.clock import SYSTEM_CLOCK, Clock
 from gateway.engine.completion import Engine
+from gateway.ledger.connections import ledger_connections, ledger_lock_path
 from gateway.ledger.records import BreakerEvent
 from gateway.ledger.writer import LedgerWriter
 from gateway.providers.registry import Callers
@@ -22,6 +23,8 @@ logger = logging.getLogger("gateway.breaker")
 
 # News of failures that change no state are told at most this often per provider; changes of state always.
 NEWS_INTERVAL_SECONDS = 1.0
+# How long start-up waits for the first configuration before it serves without one (and says so at /readyz).
+FIRST_CONFIGURATION_SECONDS = 5.0
 
 
 class Runtime:
@@ -51,6 +54,17 @@ class Runtime:
         await self.callers.aclose()
         await asyncio.to_thread(self.ledger.stop)
         await asyncio.to_thread(self.holder.stop)
+
+    def missing(self) -> list[str]:
+        """What keeps this process from serving, in words; empty when it is ready."""
+        missing = []
+        if not self.holder.loaded:
+            missing.append("the configuration has not been read from the database yet")
+        elif not self.snapshot.routes:
+            missing.append("no route is configured: apply a configuration file or add a route in the back office")
+        if not self.ledger.healthy:
+            missing.append("the ledger can't write to the database")
+        return missing
 
     def in_background(self, work: Coroutine[Any, Any, Any]) -> None:
         """Finish something that nobody waits for, such as the settlement of a client that has left."""
@@ -104,3 +118,30 @@ def _breaker_event(change: BreakerChange) -> BreakerEvent:
 
 def _utc(epoch_seconds: float | None) -> datetime | None:
     return None if epoch_seconds is None else datetime.fromtimestamp(epoch_seconds, UTC)
+
+
+_running: Runtime | None = None
+
+
+async def runtime_start() -> Runtime:
+    """Start this process's runtime on the running event loop; ready once the first configuration has been read."""
+    global _running
+    runtime = Runtime(SnapshotHolder(), LedgerWriter(ledger_connections(), lock_path=ledger_lock_path()))
+    runtime.start()
+    await asyncio.to_thread(runtime.holder.wait, FIRST_CONFIGURATION_SECONDS)
+    _running = runtime
+    return runtime
+
+
+async def runtime_stop() -> None:
+    global _running
+    runtime, _running = _running, None
+    if runtime is not None:
+        await runtime.stop()
+
+
+def running_runtime() -> Runtime:
+    """The runtime of this process. Raises RuntimeError in a process that doesn't serve the agents' API."""
+    if _running is None:
+        raise RuntimeError("this process doesn't serve the agents' API (its ASGI lifespan has not run)")
+    return _running

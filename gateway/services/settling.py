@@ -10,14 +10,12 @@ from decimal import Decimal
 from gateway.engine.attempt import Attempt
 from gateway.engine.completion import Completion
 from gateway.engine.errors import GatewayError
-from gateway.engine.usage import Usage
 from gateway.engine.words import CompletionStatus, FinishReason
 from gateway.ledger.prices import PriceBook
 from gateway.ledger.records import NO_USAGE, ZERO_USD, FallbackRecord, Intent, Settlement
 from gateway.ledger.writer import LedgerWriter
 from gateway.services.charging import (
     Bounds,
-    Charge,
     attempt_record,
     charge_attempt,
     fallback_records,

@@ -1,0 +1,162 @@
+"""The short way in for the agents' API.
+
+Django's own ASGI handler starts a thread context and runs synchronous signal receivers for every request, a millisecond
+of CPU (docs/decisions/0004-asgi-handler.md). This one resolves the same URLs to the same django-ninja operations and
+runs nothing else: no middleware, no signals, no threads. The back office keeps the stock handler.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import io
+import logging
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, cast
+
+from django.core.handlers.asgi import ASGIRequest
+from django.http import HttpRequest
+from django.http.response import Http404, HttpResponseBase
+from django.urls import get_resolver
+
+from gateway.api.public import unknown_path
+from gateway.api.replies import EventStream, error_response, request_id_of
+from gateway.engine.errors import GatewayError, InvalidRequest, RequestTooLarge
+
+logger = logging.getLogger("gateway.api")
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+BODY_TIMEOUT_SECONDS = 60.0
+
+
+class ClientGone(Exception):
+    """The client closed the connection."""
+
+
+class ApiHandler:
+    """An ASGI application for the paths of the public API."""
+
+    def __init__(self, *, max_body_bytes: int, body_timeout_seconds: float = BODY_TIMEOUT_SECONDS) -> None:
+        self._max_body_bytes = max_body_bytes
+        self._body_timeout_seconds = body_timeout_seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            request = await self._read_request(scope, receive)
+        except ClientGone:
+            return
+        except GatewayError as error:
+            request = ASGIRequest(scope, io.BytesIO())
+            await send_response(error_response(request, error), send)
+            return
+        await _serve_while_connected(request, receive, send)
+
+    async def _read_request(self, scope: Scope, receive: Receive) -> ASGIRequest:
+        try:
+            async with asyncio.timeout(self._body_timeout_seconds):
+                body = await read_body(receive, self._max_body_bytes)
+        except TimeoutError:
+            raise InvalidRequest(
+                f"The request's body did not arrive within {self._body_timeout_seconds:g} s."
+            ) from None
+        return ASGIRequest(scope, io.BytesIO(body))
+
+
+async def read_body(receive: Receive, limit_bytes: int) -> bytes:
+    """The whole body. Raises RequestTooLarge past `limit_bytes`, ClientGone when the client leaves."""
+    pieces: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        piece = message.get("body", b"")
+        size += len(piece)
+        if size > limit_bytes:
+            raise RequestTooLarge(f"The request's body is larger than {limit_bytes} bytes.")
+        pieces.append(piece)
+        if not message.get("more_body", False):
+            return b"".join(pieces) if len(pieces) > 1 else pieces[0]
+
+
+async def _serve_while_connected(request: ASGIRequest, receive: Receive, send: Send) -> None:
+    """Answer; a client that leaves before cancels whatever is being done for it."""
+    work = asyncio.ensure_future(_serve(request, send))
+    gone = asyncio.ensure_future(_until_gone(receive))
+    try:
+        await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        gone.cancel()
+        if not work.done():
+            work.cancel()
+        await asyncio.gather(work, gone, return_exceptions=True)
+    if not work.cancelled() and (error := work.exception()) is not None:
+        raise error
+
+
+async def _until_gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _serve(request: ASGIRequest, send: Send) -> None:
+    response = await respond(request)
+    if isinstance(response, EventStream):
+        await send_stream(response, send)
+    else:
+        await send_response(response, send)
+
+
+async def respond(request: HttpRequest) -> HttpResponseBase:
+    """The operation's response, or the error's in the surface's shape. Never raises but for cancellation."""
+    try:
+        match = get_resolver().resolve(request.path_info)
+        request.resolver_match = match
+        response = match.func(request, *match.args, **match.kwargs)
+        if inspect.isawaitable(response):
+            response = await response
+    except Http404:
+        return error_response(request, unknown_path(request.path))
+    except Exception:
+        request_id = request_id_of(request)
+        logger.exception("request %s failed in a way nobody foresaw", request_id)
+        return error_response(
+            request, GatewayError(f"Something broke inside the gateway; see its log for {request_id}.")
+        )
+    if response.status_code == 405:
+        return error_response(request, _wrong_method(request))
+    return cast("HttpResponseBase", response)
+
+
+def _wrong_method(request: HttpRequest) -> GatewayError:
+    error = InvalidRequest(f"{request.method} is not allowed at {request.path}.")
+    error.status, error.code = 405, "method_not_allowed"
+    return error
+
+
+def _start(response: HttpResponseBase) -> dict[str, Any]:
+    headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in response.items()]
+    return {"type": "http.response.start", "status": response.status_code, "headers": headers}
+
+
+async def send_response(response: HttpResponseBase, send: Send) -> None:
+    body = response.content  # type: ignore[attr-defined]
+    response.headers["content-length"] = str(len(body))
+    await send(_start(response))
+    await send({"type": "http.response.body", "body": body})
+
+
+async def send_stream(response: EventStream, send: Send) -> None:
+    """Forward event by event. Whatever ends this early closes the provider's stream and settles."""
+    reply = response.reply
+    try:
+        await send(_start(response))
+        while (data := await reply.read()) is not None:
+            await send({"type": "http.response.body", "body": data, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+    except BaseException as error:
+        await reply.leave(error)
+        raise

@@ -1,0 +1,118 @@
+"""The agents' API as django-ninja operations: OpenAI's wire, Anthropic's wire, and what both have.
+
+Bodies are not declared as schemas: they are the providers' own, parsed and checked by `gateway.wires`, and unknown
+fields must survive.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http.response import HttpResponseBase
+from ninja import NinjaAPI
+
+from gateway.api.replies import EventStream, error_response, plain_response, request_id_of, with_headers
+from gateway.api.requests import headers_of
+from gateway.engine.configuration import Route
+from gateway.engine.errors import GatewayError, ModelNotFound
+from gateway.engine.words import Wire
+from gateway.services.access import allowed_routes, authenticate, route_for
+from gateway.services.completion import Call, PlainReply, completion_obtain
+from gateway.services.runtime import running_runtime
+
+api = NinjaAPI(
+    title="llmops",
+    version="1",
+    description="The gateway's public API: OpenAI's and Anthropic's wire formats.",
+    urls_namespace="public",
+    docs_url=None,
+    openapi_url="/v1/openapi.json",
+)
+
+
+@api.exception_handler(GatewayError)
+def _gateway_error(request: HttpRequest, error: GatewayError) -> HttpResponse:
+    return error_response(request, error)
+
+
+@api.post("/v1/chat/completions", summary="OpenAI Chat Completions", tags=["OpenAI wire"], include_in_schema=True)
+async def chat_completions(request: HttpRequest) -> HttpResponseBase:
+    return await _complete(request, Wire.OPENAI, "chat")
+
+
+@api.post("/v1/messages", summary="Anthropic Messages", tags=["Anthropic wire"])
+async def messages(request: HttpRequest) -> HttpResponseBase:
+    return await _complete(request, Wire.ANTHROPIC, "messages")
+
+
+async def _complete(request: HttpRequest, surface: Wire, operation: str) -> HttpResponseBase:
+    runtime = running_runtime()
+    headers = headers_of(request)
+    request_id = request_id_of(request)
+    key = authenticate(runtime.snapshot, headers, datetime.now(UTC))
+    call = Call(surface, operation, request.read(), headers, key, request_id)
+    reply = await completion_obtain(runtime, call)
+    if isinstance(reply, PlainReply):
+        return plain_response(reply, request_id)
+    return EventStream(reply, request_id)
+
+
+@api.get("/v1/models", summary="The routes this key may use", tags=["both wires"])
+async def models(request: HttpRequest) -> HttpResponse:
+    snapshot = running_runtime().snapshot
+    key = authenticate(snapshot, headers_of(request), datetime.now(UTC))
+    return _json(request, _model_list(allowed_routes(snapshot, key)))
+
+
+@api.get("/v1/models/{path:model}", summary="One route", tags=["both wires"])
+async def model(request: HttpRequest, model: str) -> HttpResponse:
+    snapshot = running_runtime().snapshot
+    key = authenticate(snapshot, headers_of(request), datetime.now(UTC))
+    return _json(request, _model_object(model, route_for(snapshot, key, model)))
+
+
+def _model_list(routes: list[Route]) -> dict[str, Any]:
+    """A list that both SDKs can page through."""
+    names = [name for route in routes for name in (route.name, *route.aliases)]
+    by_name = {name: route for route in routes for name in (route.name, *route.aliases)}
+    data = [_model_object(name, by_name[name]) for name in names]
+    ends = {"first_id": names[0], "last_id": names[-1]} if names else {"first_id": None, "last_id": None}
+    return {"object": "list", "data": data, "has_more": False, **ends}
+
+
+def _model_object(name: str, route: Route) -> dict[str, Any]:
+    """A route as both wires describe a model; routes have no date of birth, so the epoch stands in."""
+    return {
+        "id": name,
+        "object": "model",
+        "created": 0,
+        "owned_by": "llmops",
+        "type": "model",
+        "display_name": name if name == route.name else f"{name} (route {route.name})",
+        "created_at": "1970-01-01T00:00:00Z",
+    }
+
+
+def _json(request: HttpRequest, document: dict[str, Any]) -> HttpResponse:
+    return with_headers(JsonResponse(document), {}, request_id_of(request))
+
+
+@api.get("/healthz", summary="Is the process alive", tags=["health"])
+async def healthz(request: HttpRequest) -> HttpResponse:
+    return JsonResponse({"status": "ok"})
+
+
+@api.get("/readyz", summary="Can it serve, and if not, what is missing", tags=["health"])
+async def readyz(request: HttpRequest) -> HttpResponse:
+    missing = running_runtime().missing()
+    if missing:
+        return JsonResponse({"status": "not ready", "missing": missing}, status=503)
+    return JsonResponse({"status": "ready", "missing": []})
+
+
+def unknown_path(path: str) -> ModelNotFound:
+    error = ModelNotFound(f"There is nothing at {path}. The API's paths are listed at /v1/openapi.json.")
+    error.code = "not_found"
+    return error

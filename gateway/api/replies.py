@@ -1,0 +1,68 @@
+"""Django responses out of what the services return."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from typing import TypeVar
+
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+
+from gateway.api.requests import headers_of, surface_of
+from gateway.engine.errors import GatewayError
+from gateway.services.completion import PlainReply, StreamReply, new_request_id
+from gateway.wires import render_error
+
+AnyResponse = TypeVar("AnyResponse", bound=HttpResponseBase)
+
+
+def request_id_of(request: HttpRequest) -> str:
+    """The request's id: made once, told in every reply to it."""
+    request_id: str | None = getattr(request, "llmops_request_id", None)
+    if request_id is None:
+        request_id = new_request_id()
+        request.llmops_request_id = request_id  # type: ignore[attr-defined]
+    return request_id
+
+
+def plain_response(reply: PlainReply, request_id: str) -> HttpResponse:
+    response = HttpResponse(reply.body, content_type="application/json")
+    return with_headers(response, reply.headers, request_id)
+
+
+class EventStream(StreamingHttpResponse):
+    """A stream of server-sent events. Our own handler reads `reply` itself; Django's iterates."""
+
+    def __init__(self, reply: StreamReply, request_id: str) -> None:
+        super().__init__(_iterate(reply), content_type="text/event-stream; charset=utf-8")
+        self.reply = reply
+        self.headers["cache-control"] = "no-cache"
+        self.headers["x-accel-buffering"] = "no"  # proxies must not hold events back
+        with_headers(self, reply.headers, request_id)
+
+
+async def _iterate(reply: StreamReply) -> AsyncIterator[bytes]:
+    try:
+        while (data := await reply.read()) is not None:
+            yield data
+    except BaseException as error:
+        await reply.leave(error)
+        raise
+
+
+def error_response(request: HttpRequest, error: GatewayError) -> HttpResponse:
+    """The error in the shape of the surface that was called, so that its SDK raises its own class."""
+    request_id = request_id_of(request)
+    surface = surface_of(request.path, headers_of(request))
+    status, headers, body = render_error(surface, error, request_id)
+    content_type = headers.pop("content-type", "application/json")
+    response = HttpResponse(body, status=status, content_type=content_type)
+    return with_headers(response, {**headers, **error.headers}, request_id)
+
+
+def with_headers(response: AnyResponse, headers: Mapping[str, str], request_id: str) -> AnyResponse:
+    for name, value in headers.items():
+        response.headers[name] = value
+    response.headers["x-request-id"] = request_id
+    response.headers["request-id"] = request_id
+    return response

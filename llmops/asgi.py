@@ -1,0 +1,49 @@
+"""The ASGI application: the agents' API by its short way, everything else through Django's stock handler."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "llmops.settings")
+
+from django.core.asgi import get_asgi_application
+
+_django = get_asgi_application()
+
+from django.conf import settings
+from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
+
+from gateway.api.asgi import ApiHandler, Receive, Scope, Send
+from gateway.services.runtime import runtime_start, runtime_stop
+
+_api = ApiHandler(max_body_bytes=settings.LLMOPS_MAX_BODY_BYTES)
+_back_office = ASGIStaticFilesHandler(_django)
+
+API_PATHS = ("/v1/", "/healthz", "/readyz")
+
+
+async def application(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "lifespan":
+        await _lifespan(receive, send)
+    elif scope["type"] == "http" and scope["path"].startswith(API_PATHS):
+        await _api(scope, receive, send)
+    else:
+        await _back_office(scope, receive, send)
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    """Start and stop what serves, with the server's event loop."""
+    while True:
+        message: Any = await receive()
+        if message["type"] == "lifespan.startup":
+            try:
+                await runtime_start()
+            except Exception as error:
+                await send({"type": "lifespan.startup.failed", "message": str(error)})
+                raise
+            await send({"type": "lifespan.startup.complete"})
+        else:
+            await runtime_stop()
+            await send({"type": "lifespan.shutdown.complete"})
+            return
