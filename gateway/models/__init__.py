@@ -1,5 +1,6 @@
 """The rows: configuration, which operations edit, and the ledger, which only its writer changes."""
 
+from gateway.models.alert import Alert, AlertCursor, AlertDelivery
 from gateway.models.alert_channel import AlertChannel
 from gateway.models.breaker import BreakerStatus, BreakerTransition
 from gateway.models.budget import Budget
@@ -13,7 +14,10 @@ from gateway.models.route import Route, Target
 from gateway.models.team import ApiKey, Team
 
 __all__ = [
+    "Alert",
     "AlertChannel",
+    "AlertCursor",
+    "AlertDelivery",
     "ApiKey",
     "Attempt",
     "BreakerStatus",
