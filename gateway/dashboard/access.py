@@ -1,0 +1,55 @@
+"""Who may look, and what every page of the back office shares."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec
+
+from django.contrib import admin
+from django.contrib.auth.views import redirect_to_login
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from gateway.selectors.configuration import organisation_zone
+
+P = ParamSpec("P")
+Page = Callable[Concatenate[HttpRequest, P], HttpResponse]
+
+
+def back_office_page(view: Page[P]) -> Page[P]:
+    """Let in whom the admin lets in; show times in the organisation's zone.
+
+    Others go to the login form. An htmx refresh can't follow them there, so the whole page is told to go.
+    """
+
+    @never_cache
+    @require_safe
+    @wraps(view)
+    def guarded(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        if not admin.site.has_permission(request):
+            return _to_login(request)
+        with timezone.override(organisation_zone()):
+            return view(request, *args, **kwargs)
+
+    return guarded
+
+
+def render_page(
+    request: HttpRequest, template: str, title: str, context: dict[str, Any], status: int = 200
+) -> HttpResponse:
+    """A whole page, inside the admin's frame: sidebar, header, theme."""
+    return render(request, template, {**admin.site.each_context(request), "title": title, **context}, status=status)
+
+
+def _to_login(request: HttpRequest) -> HttpResponse:
+    login = reverse("admin:login")
+    if request.headers.get("HX-Request") != "true":
+        return redirect_to_login(request.get_full_path(), login)
+    response = HttpResponse(status=204)
+    response["HX-Redirect"] = redirect_to_login(reverse("dashboard:overview"), login)["Location"]
+    return response

@@ -1,0 +1,102 @@
+"""One completion explained as a story: who asked, what was decided, what was tried, what it cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.http import HttpRequest, HttpResponse
+
+from gateway.dashboard.access import back_office_page, render_page
+from gateway.dashboard.decision_words import decision_words
+from gateway.dashboard.links import changelist_url
+from gateway.engine.words import AttemptOutcome, CompletionStatus
+from gateway.selectors.completions import AttemptStory, CompletionStory, FallbackStory, completion_story
+from gateway.selectors.prices import price_terms
+from gateway.templatetags.plain_words import duration, usd
+
+# Time bars are drawn on a line this long; a bar is never narrower than can be seen.
+BAR_UNITS = 1000
+MIN_BAR_UNITS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class TimeBar:
+    """Where an attempt lies on the completion's time line, in `BAR_UNITS`."""
+
+    start: int
+    width: int
+    first_content: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """An attempt, its bar, and the fallback that led to it, if one did."""
+
+    attempt: AttemptStory
+    bar: TimeBar
+    fallback: FallbackStory | None
+
+
+@back_office_page
+def completion(request: HttpRequest, request_id: str) -> HttpResponse:
+    story = completion_story(request_id=request_id)
+    if story is None:
+        return render_page(request, "dashboard/completion_missing.html", "Request", {"request_id": request_id}, 404)
+    context = {
+        "story": story,
+        "line": story.line,
+        "headline": headline(story),
+        "steps": steps(story),
+        "decision": decision_words(story.decision),
+        "prices": price_terms(ids=(one.price_id for one in story.attempts if one.price_id is not None)),
+        "axis": [duration(story.span_ms * quarter / 4) for quarter in range(5)],
+        "admin_url": changelist_url(request, "Completion", id__exact=story.line.id),
+        "conversation_url": changelist_url(
+            request, "Completion", conversation__exact=story.conversation, team_id__exact=story.team_id
+        ),
+        "key_url": changelist_url(request, "Completion", api_key_id__exact=story.api_key_id),
+    }
+    return render_page(request, "dashboard/completion.html", f"Request {story.line.id}", context)
+
+
+def headline(story: CompletionStory) -> str:
+    """The whole story in one sentence."""
+    line = story.line
+    time, cost = duration(line.latency_ms), usd(line.cost_usd)
+    if line.status == CompletionStatus.PENDING:
+        return "This request is still under way."
+    if line.status == CompletionStatus.UNKNOWN:
+        return f"We stopped before this request ended; its reserved amount of {cost} was charged."
+    if line.status == CompletionStatus.CANCELLED:
+        return f"The client left before the answer was complete, after {time}. It cost {cost}."
+    if line.status == CompletionStatus.FAILED:
+        return f"This request was not answered: status {line.http_status} after {time}. It cost {cost}."
+    if line.cache == "hit":
+        return f"Answered from the cache in {time}. It cost {cost}."
+    return f"Answered by {line.provider} with {line.model}{_detour(story)} in {time}. It cost {cost}."
+
+
+def _detour(story: CompletionStory) -> str:
+    if not story.fallbacks:
+        return ""
+    return ", after " + " and ".join(step.from_target for step in story.fallbacks) + " did not answer,"
+
+
+def steps(story: CompletionStory) -> tuple[Step, ...]:
+    """Each attempt with its bar; a fallback stands before the first attempt at the target it leads to."""
+    pending = list(story.fallbacks)
+    told: list[Step] = []
+    for attempt in story.attempts:
+        target = f"{attempt.provider}/{attempt.model}"
+        asked = attempt.outcome != AttemptOutcome.SKIPPED
+        leads_here = bool(pending) and pending[0].to_target == target and asked
+        told.append(Step(attempt, time_bar(attempt, story.span_ms), pending.pop(0) if leads_here else None))
+    return tuple(told)
+
+
+def time_bar(attempt: AttemptStory, span_ms: int) -> TimeBar:
+    start = min(attempt.offset_ms * BAR_UNITS // span_ms, BAR_UNITS - MIN_BAR_UNITS)
+    width = min(max(attempt.latency_ms * BAR_UNITS // span_ms, MIN_BAR_UNITS), BAR_UNITS - start)
+    first = attempt.first_content_ms
+    mark = None if first is None else min((attempt.offset_ms + first) * BAR_UNITS // span_ms, BAR_UNITS)
+    return TimeBar(start, width, mark)

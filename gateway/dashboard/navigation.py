@@ -1,0 +1,56 @@
+"""The back office's sidebar. `UNFOLD["SIDEBAR"]["navigation"]` names `sidebar` as text, so settings import nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest
+from django.urls import reverse
+
+from gateway.dashboard.links import model_list_url
+
+# Title, symbol (Material Symbols), model. A model that isn't registered or that the user may not see is left out.
+_WATCH = (
+    ("Requests", "receipt_long", "gateway.Completion"),
+    ("Conversations", "forum", "gateway.Conversation"),
+    ("Fallbacks", "alt_route", "gateway.Fallback"),
+    ("Breakers", "electrical_services", "gateway.BreakerStatus"),
+)
+_CONFIGURE = (
+    ("Providers", "cloud", "gateway.Provider"),
+    ("Routes", "route", "gateway.Route"),
+    ("Teams", "groups", "gateway.Team"),
+    ("API keys", "key", "gateway.ApiKey"),
+    ("Prices", "sell", "gateway.Price"),
+    ("Budgets", "savings", "gateway.Budget"),
+    ("Alert channels", "notifications", "gateway.AlertChannel"),
+    ("Organisation", "tune", "gateway.Organisation"),
+)
+_PEOPLE = (
+    ("Users", "person", "auth.User"),
+    ("Groups", "shield_person", "auth.Group"),
+)
+
+
+def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
+    """Unfold's navigation groups for this user."""
+    dashboard = {
+        "title": "Dashboard",
+        "icon": "monitoring",
+        "link": reverse("dashboard:overview"),
+        "active": request.path == reverse("dashboard:overview"),
+    }
+    return [
+        {"items": [dashboard, *_items(request, _WATCH)]},
+        {"title": "Configuration", "separator": True, "items": _items(request, _CONFIGURE)},
+        {"title": "People", "separator": True, "items": _items(request, _PEOPLE)},
+    ]
+
+
+def _items(request: HttpRequest, entries: tuple[tuple[str, str, str], ...]) -> list[dict[str, Any]]:
+    links = ((title, icon, model_list_url(request, label)) for title, icon, label in entries)
+    return [
+        {"title": title, "icon": icon, "link": link, "active": request.path.startswith(link)}
+        for title, icon, link in links
+        if link
+    ]

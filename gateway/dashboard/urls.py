@@ -1,0 +1,15 @@
+"""Addresses of the dashboard's pages, and of the parts of them that refresh themselves."""
+
+from django.urls import path
+
+from gateway.dashboard import completion_page, overview
+
+app_name = "dashboard"
+
+urlpatterns = [
+    path("", overview.overview, name="overview"),
+    path("completions/<str:request_id>/", completion_page.completion, name="completion"),
+    path("dashboard/providers/", overview.providers, name="providers"),
+    path("dashboard/figures/", overview.figures, name="figures"),
+    path("dashboard/recent/", overview.recent, name="recent"),
+]

@@ -1,0 +1,32 @@
+"""What pages need to know of the configuration: which providers there are, and which clock the organisation lives by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo
+
+from gateway.models import Provider
+from gateway.models.organisation import organisation_current
+
+
+@dataclass(frozen=True, slots=True)
+class ConfiguredProvider:
+    """`forced` is None, "open" or "closed": what a person ordered the breaker to be, with `forced_reason`."""
+
+    id: int
+    name: str
+    enabled: bool
+    forced: str | None
+    forced_reason: str
+
+
+def provider_list() -> tuple[ConfiguredProvider, ...]:
+    """The providers that aren't archived, by name. One query."""
+    columns = ("id", "name", "enabled", "forced_breaker", "forced_breaker_reason")
+    rows = Provider.objects.alive().order_by("name").values_list(*columns)
+    return tuple(ConfiguredProvider(*row) for row in rows)
+
+
+def organisation_zone() -> ZoneInfo:
+    """One query."""
+    return ZoneInfo(organisation_current().time_zone)

@@ -1,0 +1,36 @@
+"""The price versions that charges were made at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from gateway.models import Price
+
+
+@dataclass(frozen=True, slots=True)
+class PriceTerms:
+    """US dollars per million tokens; None where the input price holds. `valid_from` None means since ever."""
+
+    id: int
+    kind: str
+    model: str
+    input_per_mtok: Decimal
+    cached_input_per_mtok: Decimal | None
+    cache_write_per_mtok: Decimal | None
+    output_per_mtok: Decimal
+    free: bool
+    valid_from: datetime | None
+    source: str
+
+
+def price_terms(*, ids: Iterable[int]) -> tuple[PriceTerms, ...]:
+    """These price versions, archived ones included, by model. At most one query."""
+    wanted = set(ids)
+    if not wanted:
+        return ()
+    columns = tuple(PriceTerms.__dataclass_fields__)
+    rows = Price.objects.filter(pk__in=wanted).order_by("kind", "model", "pk").values_list(*columns)
+    return tuple(PriceTerms(*row) for row in rows)

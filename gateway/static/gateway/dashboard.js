@@ -1,0 +1,181 @@
+// The dashboard's live parts: countdowns, the spend chart, and what happens around htmx's refreshes.
+// Server-rendered HTML stays the source of every number; this file only draws, counts down and announces.
+(() => {
+  "use strict";
+
+  // Colours told apart in light and dark and by people who don't see red and green alike (after Okabe and Ito).
+  const SERIES_COLORS = ["#7c5cff", "#e69f00", "#2aa5dc", "#009e73", "#d55e00", "#cc79a7", "#b9a60f", "#7a8594"];
+
+  const byId = (id) => document.getElementById(id);
+
+  // Countdowns run on the server's clock: the visitor's may be wrong.
+
+  let clockOffsetMs = 0;
+
+  function readServerClock() {
+    const strip = document.querySelector("[data-now]");
+    if (strip) clockOffsetMs = Date.parse(strip.dataset.now) - Date.now();
+  }
+
+  function countdownWords(remainingMs) {
+    const seconds = Math.ceil(remainingMs / 1000);
+    if (seconds <= 0) return "with the next request";
+    if (seconds < 60) return `in ${seconds} s`;
+    return `in ${Math.floor(seconds / 60)} min ${seconds % 60} s`;
+  }
+
+  function tickCountdowns() {
+    for (const element of document.querySelectorAll("[data-countdown]")) {
+      const words = countdownWords(Date.parse(element.dateTime) - Date.now() - clockOffsetMs);
+      if (element.textContent !== words) element.textContent = words;
+    }
+  }
+
+  // The spend chart: bars stacked by provider.
+
+  let chart = null;
+
+  function themeColor(lightName, darkName) {
+    const dark = document.documentElement.classList.contains("dark");
+    return getComputedStyle(document.documentElement).getPropertyValue(dark ? darkName : lightName).trim();
+  }
+
+  function seriesOf(data) {
+    return data.series.map((one, index) => ({
+      label: one.name,
+      data: one.values.map(Number),
+      backgroundColor: SERIES_COLORS[index % SERIES_COLORS.length],
+      borderRadius: 2,
+      maxBarThickness: 28,
+      categoryPercentage: 0.85,
+      barPercentage: 1,
+    }));
+  }
+
+  function dollars(value) {
+    if (value === 0) return "$0";
+    return "$" + (value >= 0.1 ? value.toFixed(2) : value.toPrecision(3).replace(/0+$/, ""));
+  }
+
+  function chartOptions() {
+    const text = themeColor("--color-base-600", "--color-base-300");
+    const line = themeColor("--color-base-200", "--color-base-800");
+    return {
+      animation: false,
+      maintainAspectRatio: false,
+      interaction: { mode: "index", intersect: false },
+      scales: {
+        x: { stacked: true, grid: { display: false }, border: { color: line }, ticks: { color: text, maxRotation: 0, autoSkipPadding: 16 } },
+        y: { stacked: true, beginAtZero: true, grid: { color: line }, border: { display: false }, ticks: { color: text, maxTicksLimit: 6, callback: dollars } },
+      },
+      plugins: {
+        legend: { display: false },
+        tooltip: { callbacks: { label: (item) => `${item.dataset.label}: ${dollars(item.parsed.y)}` } },
+      },
+    };
+  }
+
+  function drawLegend(data) {
+    const items = data.series.map((one, index) => {
+      const item = document.createElement("li");
+      const swatch = document.createElement("span");
+      swatch.className = "lo-swatch";
+      swatch.style.backgroundColor = SERIES_COLORS[index % SERIES_COLORS.length];
+      item.append(swatch, `${one.name} ${one.total}`);
+      return item;
+    });
+    byId("spend-legend").replaceChildren(...items);
+  }
+
+  function drawChart() {
+    const source = byId("spend-data");
+    const canvas = byId("spend-chart");
+    if (!source || !canvas) return;
+    const data = JSON.parse(source.textContent);
+    const empty = data.series.length === 0;
+    byId("spend-empty").hidden = !empty;
+    canvas.parentElement.hidden = empty;
+    drawLegend(data);
+    if (empty) return;
+    if (!chart) {
+      Chart.defaults.font.family = "Inter, sans-serif";
+      chart = new Chart(canvas, { type: "bar", data: { labels: [], datasets: [] }, options: chartOptions() });
+    }
+    chart.data.labels = data.labels;
+    chart.data.datasets = seriesOf(data);
+    chart.options = chartOptions();
+    chart.update();
+  }
+
+  // Screen readers hear of a provider only when its state has changed, not at every refresh.
+
+  let knownStates = new Map();
+
+  function announceStates() {
+    const states = new Map();
+    const changes = [];
+    for (const card of document.querySelectorAll("[data-provider]")) {
+      const { provider, state } = card.dataset;
+      states.set(provider, state);
+      if (knownStates.has(provider) && knownStates.get(provider) !== state) changes.push(`${provider}: ${state}.`);
+    }
+    knownStates = states;
+    if (changes.length > 0) document.querySelector("[data-announcer]").textContent = changes.join(" ");
+  }
+
+  // A page that has stopped being live says so.
+
+  function showLive(isLive) {
+    const note = document.querySelector("[data-live-note]");
+    if (!note) return;
+    const words = isLive ? "Live" : "Not live: the gateway can't be reached. These figures are from the last refresh.";
+    const text = note.querySelector("[data-live-text]");
+    note.classList.toggle("lo-stale", !isLive);
+    if (text.textContent === words) return;
+    text.textContent = words;
+    if (!isLive) document.querySelector("[data-announcer]").textContent = words;
+  }
+
+  function refreshed() {
+    readServerClock();
+    tickCountdowns();
+    announceStates();
+  }
+
+  function watchRefreshes() {
+    document.body.addEventListener("htmx:beforeRequest", (event) => {
+      if (document.hidden && event.target.matches("[data-refresh]")) event.preventDefault();
+    });
+    document.body.addEventListener("htmx:afterSettle", (event) => {
+      if (event.target.id === "providers") refreshed();
+      if (event.target.id === "figures") drawChart();
+    });
+    document.body.addEventListener("htmx:afterRequest", (event) => showLive(event.detail.successful));
+  }
+
+  function watchTheme() {
+    new MutationObserver(drawChart).observe(document.documentElement, { attributes: true, attributeFilter: ["class"] });
+  }
+
+  function watchCopyButtons() {
+    document.body.addEventListener("click", async (event) => {
+      const button = event.target.closest("[data-copy]");
+      if (!button) return;
+      const source = byId(button.dataset.copy);
+      try {
+        await navigator.clipboard.writeText(source.textContent);
+        button.textContent = "Copied";
+      } catch {
+        // Without a secure page there is no clipboard: select the text, so that the keyboard can copy it.
+        getSelection().selectAllChildren(source);
+      }
+    });
+  }
+
+  watchRefreshes();
+  watchTheme();
+  watchCopyButtons();
+  refreshed();
+  drawChart();
+  setInterval(tickCountdowns, 1000);
+})();

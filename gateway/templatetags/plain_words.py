@@ -1,0 +1,174 @@
+"""Numbers, times and the ledger's words, said so that people who don't program understand them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from django import template
+from django.utils import timezone
+
+from gateway.engine.words import AttemptOutcome, Billing, CompletionStatus, FailureKind
+from gateway.ledger.money import usd_text
+
+register = template.Library()
+
+NOTHING = "–"
+
+_FAILURES = {
+    FailureKind.CONNECTION: "The provider could not be reached.",
+    FailureKind.TIMEOUT: "The provider did not answer in time.",
+    FailureKind.RATE_LIMITED: "The provider asked us to slow down (rate limit).",
+    FailureKind.QUOTA_EXHAUSTED: "Our quota at the provider is used up.",
+    FailureKind.SERVER_ERROR: "The provider had an internal error.",
+    FailureKind.UNREADABLE: "The provider's answer could not be read.",
+    FailureKind.STREAM_BROKEN: "The provider's answer broke off in the middle.",
+    FailureKind.REJECTED_US: "The provider refused our key, account or permission.",
+    FailureKind.MODEL_NOT_FOUND: "The provider does not know this model.",
+    FailureKind.CONTEXT_TOO_LONG: "The request is too long for this model.",
+    FailureKind.CONTENT_POLICY: "The provider refused the content.",
+    FailureKind.INVALID_REQUEST: "The provider found a mistake in the request.",
+    FailureKind.UNTRANSLATABLE: "This provider has no way to do what was asked.",
+    FailureKind.BREAKER_OPEN: "The provider's breaker was open, so it was not asked.",
+    FailureKind.RETRY_BUDGET: "Too many retries were under way, so it was not tried again.",
+}
+_OUTCOMES = {
+    AttemptOutcome.SUCCEEDED: "answered",
+    AttemptOutcome.FAILED: "failed",
+    AttemptOutcome.CANCELLED: "client left",
+    AttemptOutcome.SKIPPED: "not asked",
+}
+_STATUSES = {
+    CompletionStatus.PENDING: "under way",
+    CompletionStatus.ANSWERED: "answered",
+    CompletionStatus.FAILED: "failed",
+    CompletionStatus.CANCELLED: "client left",
+    CompletionStatus.UNKNOWN: "unknown",
+}
+_TONES = {
+    "answered": "good",
+    "succeeded": "good",
+    "closed": "good",
+    "failed": "bad",
+    "open": "bad",
+    "half_open": "warn",
+    "unknown": "warn",
+    "pending": "info",
+}
+_BILLINGS = {
+    Billing.NONE: "not billed",
+    Billing.REPORTED: "from the provider's own count",
+    Billing.ESTIMATED: "estimated: an upper bound, the provider did not report its count",
+    Billing.UNKNOWN: "unknown: we stopped before the end, so the reserved amount is charged",
+}
+
+
+@register.filter
+def usd(amount_usd: Decimal) -> str:
+    """Dollars as people write them; amounts below ten cents keep their first three digits that count."""
+    if amount_usd == 0:
+        return "$0.00"
+    if abs(amount_usd) >= Decimal("0.1"):
+        return f"${amount_usd:,.2f}"
+    digits = 2 - amount_usd.adjusted()
+    return f"${amount_usd:.{digits}f}"
+
+
+@register.filter
+def usd_exact(amount_usd: Decimal) -> str:
+    """Every digit of the amount, for those who check."""
+    return f"${usd_text(amount_usd)}"
+
+
+@register.filter
+def per_million(price: Decimal) -> str:
+    """A price per million tokens: at least two decimals, no trailing zeros beyond."""
+    return f"${usd_text(price)}"
+
+
+@register.filter
+def duration(ms: float | None) -> str:
+    """`850 ms`, `1.9 s`, `2 min 5 s`."""
+    if ms is None:
+        return NOTHING
+    if ms < 1000:
+        return f"{ms:.0f} ms"
+    if ms < 59_950:
+        return f"{ms / 1000:.1f} s"
+    minutes, seconds = divmod(round(ms / 1000), 60)
+    return f"{minutes} min {seconds} s"
+
+
+@register.filter
+def percent(part: float | None) -> str:
+    """A share from 0 to 1 as `3.4 %`; never rounded up to 100 or down to 0."""
+    if part is None:
+        return NOTHING
+    value = part * 100
+    if value in (0, 100):
+        return f"{value:.0f} %"
+    return f"{min(99.99, max(0.01, value)):.3g} %" if value < 1 else f"{min(99.9, value):.1f} %"
+
+
+@register.filter
+def count(number: int) -> str:
+    return f"{number:,}"
+
+
+@register.filter
+def count_short(number: int) -> str:
+    """`987`, `12.3k`, `4.56M`: for tiles; the exact number belongs beside it."""
+    for size, letter in ((10**9, "B"), (10**6, "M"), (10**4, "k")):
+        if number >= size:
+            unit = 1000 if letter == "k" else size
+            return f"{number / unit:.3g}{letter}" if number / unit < 1000 else f"{number / unit:.0f}{letter}"
+    return f"{number:,}"
+
+
+@register.filter
+def clock(moment: datetime | None) -> str:
+    """`15:04:05` today, `21 Nov 15:04` before, in the active time zone."""
+    if moment is None:
+        return NOTHING
+    local = timezone.localtime(moment)
+    same_day = local.date() == timezone.localtime().date()
+    return local.strftime("%H:%M:%S") if same_day else f"{local.day} {local:%b %H:%M}"
+
+
+@register.filter
+def full_time(moment: datetime | None) -> str:
+    if moment is None:
+        return NOTHING
+    local = timezone.localtime(moment)
+    return f"{local.day} {local:%B %Y, %H:%M:%S}"
+
+
+@register.filter
+def iso(moment: datetime | None) -> str:
+    return "" if moment is None else moment.astimezone(UTC).isoformat()
+
+
+@register.filter
+def failure_words(kind: str) -> str:
+    return _FAILURES[FailureKind(kind)] if kind else ""
+
+
+@register.filter
+def outcome_words(outcome: str) -> str:
+    return _OUTCOMES[AttemptOutcome(outcome)]
+
+
+@register.filter
+def status_words(status: str) -> str:
+    return _STATUSES[CompletionStatus(status)]
+
+
+@register.filter
+def billing_words(billing: str) -> str:
+    return _BILLINGS[Billing(billing)]
+
+
+@register.filter
+def tone(word: str) -> str:
+    """Which colour a state, status or outcome has: good, bad, warn, info or quiet. Never the only sign of it."""
+    return _TONES.get(word, "quiet")

@@ -1,0 +1,65 @@
+"""Pictures of every page, light and dark, wide and phone, into the folder that LLMOPS_SCREENSHOTS names."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from django.urls import reverse
+from playwright.sync_api import Page, ViewportSize
+
+from gateway.models import BreakerStatus, Completion, Provider
+from tests.browser.conftest import Visit, log_in
+from tests.browser.scene import STORY_ID, stage
+
+pytestmark = pytest.mark.browser
+
+SIZES = {"wide": ViewportSize(width=1440, height=900), "phone": ViewportSize(width=390, height=844)}
+THEMES = ("light", "dark")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    path = Path(os.environ.get("LLMOPS_SCREENSHOTS") or tmp_path)
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def picture_all(visit: Visit, folder: Path, pages: dict[str, str]) -> list[str]:
+    """Writes the pictures; returns the names of those wider than their screen."""
+    overflowing = []
+    for name, address in pages.items():
+        for size, viewport in SIZES.items():
+            for theme in THEMES:
+                file = folder / f"{name}-{size}-{theme}.png"
+                wider = visit.do(lambda page, a=address, v=viewport, t=theme, f=file: picture(page, a, v, t, f))
+                overflowing += [file.stem] if wider else []
+    return overflowing
+
+
+def picture(page: Page, address: str, viewport: ViewportSize, theme: str, file: Path) -> bool:
+    page.set_viewport_size(viewport)
+    page.evaluate(f"localStorage.setItem('adminTheme', JSON.stringify('{theme}'))")
+    page.goto(address)
+    page.locator(".lo").wait_for()
+    page.evaluate("document.fonts.ready")
+    page.screenshot(path=file, full_page=True)
+    return bool(page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"))
+
+
+def test_pages_fit_their_screens_in_every_theme_and_size(visit: Visit, folder: Path) -> None:
+    stage()
+    visit.do(lambda page: log_in(page, visit.base_url))
+    story = visit.base_url + reverse("dashboard:completion", args=[STORY_ID])
+
+    assert picture_all(visit, folder, {"dashboard": visit.base_url, "completion": story}) == []
+
+
+def test_empty_and_missing_pages_fit_their_screens(visit: Visit, folder: Path) -> None:
+    for model in (BreakerStatus, Completion, Provider):
+        assert not model.objects.exists()
+    visit.do(lambda page: log_in(page, visit.base_url))
+    missing = visit.base_url + reverse("dashboard:completion", args=["req_nowhere"])
+
+    assert picture_all(visit, folder, {"empty": visit.base_url, "missing": missing}) == []
