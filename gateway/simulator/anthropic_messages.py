@@ -83,8 +83,8 @@ def _check_message(message: Any, index: int, *, last: bool) -> None:
             raise InvalidRequest(f"{where}.{name}: Field required")
     if message["role"] not in ("user", "assistant"):
         raise InvalidRequest(
-            'messages: Unexpected role "system". The Messages API accepts a top-level `system` parameter, not '
-            '"system" as an input message role.'
+            'messages: Unexpected role "system". The Messages API accepts a top-level `system` parameter, '
+            'not "system" as an input message role.'
             if message["role"] == "system"
             else f"{where}.role: Input should be 'user' or 'assistant'"
         )

@@ -38,7 +38,11 @@ def test_an_ordered_length_is_exact_and_begins_the_longer_ones(tokens: int) -> N
         ("[[say: [1, [2]]]]", "[1, [2]]", ()),
         ("[[tokens: 2]]", "The short", ()),
         ("[[tool: a]]", None, (("a", "{}"),)),
-        ('[[tool: a {"x": [1, [2]]}]] [[tool: b {"y": {}}]]', None, (("a", '{"x": [1, [2]]}'), ("b", '{"y": {}}'))),
+        (
+            '[[tool: a {"x": [1, [2]]}]] [[tool: b {"y": {}}]]',
+            None,
+            (("a", '{"x": [1, [2]]}'), ("b", '{"y": {}}')),
+        ),
         ("[[say: ok]][[tool: a]]", "ok", (("a", "{}"),)),
         ("[[frobnicate]]", None, ()),
         ("nothing", None, ()),
@@ -71,7 +75,11 @@ TREE: dict[str, Any] = {
     "additionalProperties": False,
 }
 SCHEMAS: list[dict[str, Any]] = [
-    {"type": "object", "properties": {"a": {"type": "string", "minLength": 8, "maxLength": 9}}, "required": ["a"]},
+    {
+        "type": "object",
+        "properties": {"a": {"type": "string", "minLength": 8, "maxLength": 9}},
+        "required": ["a"],
+    },
     {"type": "object", "properties": {"a": {"enum": [1, "two"]}, "b": {"const": 3}}, "required": ["a", "b"]},
     {"type": "integer", "minimum": 5, "maximum": 6},
     {"type": "integer", "exclusiveMinimum": 5, "exclusiveMaximum": 7},
