@@ -151,6 +151,8 @@ def _check_tool_use(block: Block, where: str) -> None:
         or not block["id"]
     ):
         raise InvalidRequest(f"{where}.tool_use.id: String should match pattern '^[a-zA-Z0-9_-]+$'")
+    if not isinstance(block["name"], str):
+        raise InvalidRequest(f"{where}.tool_use.name: Input should be a valid string")
     if not isinstance(block["input"], dict):
         raise InvalidRequest(f"{where}.tool_use.input: Input should be a valid dictionary")
 

@@ -130,6 +130,8 @@ class Connection(asyncio.Protocol):
             self._body.clear()
 
     def on_message_complete(self) -> None:
+        if not self.connected:
+            return
         path, _, query = self._url.partition(b"?")
         request = Request(
             self._parser.get_method().decode("latin-1"),
@@ -145,7 +147,7 @@ class Connection(asyncio.Protocol):
         elif len(self._waiting) < MAX_PIPELINED:
             self._waiting.append((request, keep_alive))
         else:
-            self._refuse(429)
+            self.close()
 
     # --- for the handler
 

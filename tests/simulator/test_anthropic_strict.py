@@ -119,6 +119,8 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"tools": [TOOL | {"input_schema": {"type": "string"}}]}, "input_schema.type: Input should be 'object'"),
     ({"tools": [TOOL | {"function": {}}]}, "tools.0.custom.function: Extra inputs are not permitted"),
     ({"tools": [TOOL, TOOL]}, "Tool names must be unique"),
+    ({"tools": [TOOL | {"input_schema": {"type": "object", "required": "a"}}]}, "JSON schema is invalid"),
+    ({"tools": [{"type": "bash_20250124"}]}, "tools.0.name: Field required"),
     ({"tool_choice": {"type": "auto"}}, "tool_choice may only be specified while providing tools"),
     ({"tools": [TOOL], "tool_choice": "auto"}, "tool_choice: Input tag 'auto'"),
     ({"tools": [TOOL], "tool_choice": {"type": "required"}}, "tool_choice: Input tag 'required'"),

@@ -180,6 +180,12 @@ REFUSED: list[tuple[dict[str, Any], str | None, str | None, str]] = [
         "'messages' must contain the word 'json' in some form",
     ),
     (_form(), "response_format.json_schema.name", "missing_required_parameter", "json_schema.name"),
+    (
+        _form(name="a", schema={"type": "thing"}),
+        "response_format",
+        "invalid_json_schema",
+        "schema.type is not valid",
+    ),
     (_form(name="a"), "response_format.json_schema.schema", "missing_required_parameter", "schema"),
     (
         _form(name="a", strict=True, schema=OPEN_OBJECT),
