@@ -30,6 +30,10 @@ MODEL_NAME = RegexValidator(
 )
 
 
+def matches(validator: RegexValidator, value: str) -> bool:
+    return re.search(validator.regex, value) is not None
+
+
 class ConfigurationQuerySet(models.QuerySet[Any]):
     def alive(self) -> Self:
         """Rows that are in force: not archived."""

@@ -116,7 +116,7 @@ class Provider(ConfigurationRow):
     forced_breaker = models.CharField(
         max_length=8,
         choices=choices(ForcedBreaker),
-        null=True,  # noqa: DJ001 - null says "not forced", as everywhere else in the house
+        null=True,
         blank=True,
         help_text="Hold the breaker open (nothing is sent) or closed (always send). Empty: it decides for itself.",
     )

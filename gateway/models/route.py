@@ -16,6 +16,7 @@ from gateway.models.base import (
     ROUTE_NAME,
     ConfigurationRow,
     inside,
+    matches,
     one_of,
     require_unique_text,
     unique_among_alive,
@@ -168,6 +169,6 @@ def aliases_problem(aliases: Any) -> str | None:
     if not isinstance(aliases, list) or len(aliases) > MAX_ALIASES:
         return f"must be a list of at most {MAX_ALIASES} names"
     for alias in aliases:
-        if not isinstance(alias, str) or len(alias) > 100 or not ROUTE_NAME.regex.match(alias):
+        if not isinstance(alias, str) or len(alias) > 100 or not matches(ROUTE_NAME, alias):
             return f"{str(alias)[:40]!r} can't be an alias: use letters, digits and . _ : / @ -"
     return None

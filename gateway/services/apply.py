@@ -1,8 +1,7 @@
-"""Make the database match a configuration file: one transaction, nothing half-applied, applied twice changes nothing."""
+"""Make the database match a configuration file: one transaction, nothing half-applied, idempotent."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from django.db import transaction

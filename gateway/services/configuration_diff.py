@@ -28,7 +28,7 @@ class Change:
 
 def differences(before: Any, after: Any) -> tuple[str, str]:
     """The differing fields of two entries of one kind as `name=value` lists; either may be None."""
-    names = [field for field in dataclasses.fields(before or after)]
+    names = list(dataclasses.fields(before or after))
     if before is not None and after is not None:
         names = [field for field in names if getattr(before, field.name) != getattr(after, field.name)]
     return _described(before, names, "before"), _described(after, names, "now")

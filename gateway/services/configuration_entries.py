@@ -1,4 +1,8 @@
-"""The sections of the configuration file as plain values: every field, its reader and its default (docs/configuration.md)."""
+"""The sections of the configuration file as plain values: every field, its reader and its default.
+
+The same fields are described for people in docs/configuration.md.
+"""
+# ruff: noqa: RUF009 - `item` is dataclasses.field with a reader; its defaults are immutable
 
 from __future__ import annotations
 
@@ -43,7 +47,7 @@ HASH = re.compile(r"[0-9a-f]{64}\Z")
 
 
 def _rule(validator: Any, message: str) -> Any:
-    return matching(validator.regex, message)
+    return matching(re.compile(validator.regex), message)
 
 
 _label = text(100, check=_rule(LABEL, "must not begin or end with a space or hold control characters"))

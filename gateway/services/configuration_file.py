@@ -56,7 +56,7 @@ def configuration_parse(text: str, known: Known) -> ConfigurationFile:
 
 
 def _check_together(file: ConfigurationFile, known: Known, problems: Problems) -> None:
-    """What only shows when sections are compared. Entries may be None or incomplete where problems were told already."""
+    """What only shows when sections are compared. Entries with problems of their own may be None or incomplete."""
     for section in ("providers", "teams", "api_keys", "budgets", "alert_channels"):
         _unique(section, [getattr(each, "name", None) for each in getattr(file, section) or ()], "name", problems)
     _unique(

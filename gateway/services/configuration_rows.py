@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from decimal import Decimal
 from typing import Any
 
 from gateway.crypto import SecretUnreadable, decrypt
@@ -269,8 +270,6 @@ def canonical(entry: Any) -> Any:
 
     Raises SecretUnreadable for an encrypted secret of another installation.
     """
-    from dataclasses import replace
-
     if isinstance(entry, entries.ProviderEntry) and entry.api_key_encrypted:
         return replace(entry, api_key=decrypt(entry.api_key_encrypted), api_key_encrypted=None)
     if isinstance(entry, entries.AlertChannelEntry) and entry.url_encrypted:
@@ -283,14 +282,14 @@ def canonical(entry: Any) -> Any:
             )
         return replace(entry, routes=routes)
     if isinstance(entry, entries.PriceEntry) and entry.free:
-        return replace(entry, input_per_mtok=entry.input_per_mtok or 0, output_per_mtok=entry.output_per_mtok or 0)
+        return replace(entry, input_per_mtok=Decimal(0), output_per_mtok=Decimal(0))
     return entry
 
 
 # In the order in which they are written: what is referred to comes first.
 SECTIONS: tuple[Section, ...] = (
-    Section("providers", Provider, lambda: Provider.objects.alive(), provider_entry, provider_write),
-    Section("teams", Team, lambda: Team.objects.alive(), team_entry, team_write),
+    Section("providers", Provider, Provider.objects.alive, provider_entry, provider_write),
+    Section("teams", Team, Team.objects.alive, team_entry, team_write),
     Section("routes", Route, route_rows, route_entry, route_write),
     Section("api_keys", ApiKey, api_key_rows, api_key_entry, api_key_write),
     Section(
@@ -303,7 +302,5 @@ SECTIONS: tuple[Section, ...] = (
         title=lambda entry: f"{entry.kind} {entry.model}",
     ),
     Section("budgets", Budget, budget_rows, budget_entry, budget_write),
-    Section(
-        "alert_channels", AlertChannel, lambda: AlertChannel.objects.alive(), alert_channel_entry, alert_channel_write
-    ),
+    Section("alert_channels", AlertChannel, AlertChannel.objects.alive, alert_channel_entry, alert_channel_write),
 )

@@ -129,7 +129,7 @@ def _versions(kind: str, name: str, model: Any) -> Iterator[SeedPrice]:
 
 
 def _seed_price(kind: str, name: str, model: Any, prices: Any, start: date | None) -> SeedPrice | None:
-    """None for what is not billed by text tokens alone (audio, images, characters): better no price than a wrong one."""
+    """None for what is not billed by text tokens alone (audio, images): better no price than a wrong one."""
     listed = {key: value for key, value in vars(prices).items() if value is not None}
     if "input_mtok" not in listed or set(listed) - set(_TOKEN_PRICES) - _TOOL_PRICES:
         return None
@@ -150,7 +150,8 @@ def _seed_price(kind: str, name: str, model: Any, prices: Any, start: date | Non
 
 def _base(price: Any) -> Decimal | None:
     """A tiered price's first tier."""
-    return getattr(price, "base", price)
+    base: Decimal | None = getattr(price, "base", price)
+    return base
 
 
 def _batch_factor(model: Any, input_price: Decimal | None) -> Decimal:
