@@ -80,7 +80,8 @@ class Connection(asyncio.Protocol):
         self._waiting.clear()
         self.resume_writing()
         if self.task is not None:
-            self.task.cancel()
+            # Not at once: a task cancelled before its first step never runs, and would enter nothing in the log.
+            self._loop.call_soon(self.task.cancel)
 
     def data_received(self, data: bytes) -> None:
         self.last_seen = self._loop.time()

@@ -98,6 +98,7 @@ class Simulator:
         for connection in open_connections:
             connection.close()
         tasks = [connection.task for connection in open_connections if connection.task is not None]
+        await asyncio.sleep(0)  # a task just made gets its first step, so that it can enter its own end
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
