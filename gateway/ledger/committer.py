@@ -6,11 +6,14 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
 from gateway.ledger.database import DatabaseAway, LedgerConnection
 from gateway.ledger.dialect import Dialect
+from gateway.ledger.fairlock import FairFileLock, in_turn
 from gateway.ledger.group import Group, group_apply
 from gateway.ledger.records import Intent, Settlement
 from gateway.ledger.rows import event_row, intent_row, settlement_row
@@ -22,6 +25,7 @@ logger = logging.getLogger(__name__)
 MAX_GROUP = 200
 _FIRST_PAUSE_SECONDS = 0.02
 _LONGEST_PAUSE_SECONDS = 0.5
+_PROBE_SECONDS = 1.0
 WAKE_UP = object()  # in the queue: look whether to stop
 
 
@@ -35,12 +39,15 @@ class Committer:
         connect: Callable[[], LedgerConnection],
         queue: SimpleQueue[Any],
         *,
+        lock_path: Path | None,
         release: Callable[[Waiting[Intent]], Waiting[Settlement]],
         late: Callable[[Waiting[Any], object], None],
         noted: Callable[[], None],
     ) -> None:
         self._connect = connect
         self._queue = queue
+        self._lock_path = lock_path
+        self._lock: FairFileLock | None = None
         self._release = release
         self._noted = noted
         self._verdicts = Verdicts(late)
@@ -57,23 +64,39 @@ class Committer:
         self._queue.put(WAKE_UP)
 
     def run(self) -> None:
-        try:
-            while True:
-                self._take()
-                self._write_held()
-                if self._give_up_at is not None and (self.held or self._queue.empty()):
-                    return
-        finally:
-            self._disconnect()
+        with in_turn(self._lock_path) as self._lock:
+            try:
+                self._write_until_stopped()
+            finally:
+                self._disconnect()
+
+    def _write_until_stopped(self) -> None:
+        self._probe()
+        while True:
+            self._take()
+            self._write_held()
+            if self._give_up_at is not None and (self.held or self._queue.empty()):
+                return
 
     def _take(self) -> None:
-        """Wait for work, then take all there is."""
-        works = [self._queue.get()]
+        """Wait for work, then take all there is; while there is none, see whether a lost database is back."""
+        works: list[Any] = []
         try:
+            works.append(self._queue.get(timeout=_PROBE_SECONDS if self.away_reason else None))
             while True:
                 works.append(self._queue.get_nowait())
         except Empty:
             self.held.extend(work for work in works if work is not WAKE_UP)
+        if not works:
+            self._probe()
+
+    def _probe(self) -> None:
+        try:
+            self._connected()
+        except DatabaseAway as error:
+            self._went_away(error)
+        else:
+            self._came_back()
 
     def _write_held(self) -> None:
         """Write all held work, however long the database stays away."""
@@ -137,7 +160,8 @@ class Committer:
             work.attempted = True
         began = time.perf_counter()
         try:
-            verdicts = _apply(connection, works)
+            with nullcontext() if self._lock is None else self._lock.held():
+                verdicts = _apply(connection, works)
         except DatabaseAway:
             raise
         except Exception as error:

@@ -13,16 +13,13 @@ _DJANGO_OPTIONS = frozenset({"pool", "server_side_binding", "isolation_level", "
 _LIBPQ_NAMES = {"NAME": "dbname", "USER": "user", "PASSWORD": "password", "HOST": "host", "PORT": "port"}
 
 
-def ledger_connect(database: Mapping[str, Any] | None = None) -> Callable[[], LedgerConnection]:
+def ledger_connections(database: Mapping[str, Any] | None = None) -> Callable[[], LedgerConnection]:
     """A maker of connections to `database` (an entry of DATABASES; None: the default one).
 
     Nothing is opened before the maker is called. Raises ValueError for an engine the ledger has no dialect for.
     """
-    if database is None:
-        from django.conf import settings
-
-        database = settings.DATABASES["default"]
-    engine = str(database["ENGINE"]).rpartition(".")[2]
+    database = _default() if database is None else database
+    engine = _engine(database)
     if engine == "sqlite3":
         return _sqlite(str(database["NAME"]))
     if engine == "postgresql":
@@ -30,11 +27,30 @@ def ledger_connect(database: Mapping[str, Any] | None = None) -> Callable[[], Le
     raise ValueError(f"the ledger writes to SQLite or PostgreSQL, not to {engine}")
 
 
+def ledger_lock_path(database: Mapping[str, Any] | None = None) -> Path | None:
+    """The file lock by which all ledger writers of a SQLite file take turns; None where the server sees to that."""
+    database = _default() if database is None else database
+    path = str(database["NAME"])
+    if _engine(database) != "sqlite3" or path.startswith("file:"):
+        return None
+    return Path(f"{path}.ledger-lock")
+
+
+def _default() -> Mapping[str, Any]:
+    from django.conf import settings
+
+    database: Mapping[str, Any] = settings.DATABASES["default"]
+    return database
+
+
+def _engine(database: Mapping[str, Any]) -> str:
+    return str(database["ENGINE"]).rpartition(".")[2]
+
+
 def _sqlite(path: str) -> Callable[[], LedgerConnection]:
     from gateway.ledger.sqlite import SqliteConnection
 
-    lock_path = None if path.startswith("file:") else Path(f"{path}.ledger-lock")
-    return lambda: SqliteConnection(path, lock_path=lock_path)
+    return lambda: SqliteConnection(path)
 
 
 def _postgres(database: Mapping[str, Any]) -> Callable[[], LedgerConnection]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -17,21 +19,33 @@ class FairFileLock:
         self._lock = _opened(path)
         self._gate = _opened(path.with_name(f"{path.name}.gate"))
 
-    def acquire(self) -> None:
+    @contextmanager
+    def held(self) -> Iterator[None]:
         """Wait for the lock, as long as it takes."""
         fcntl.flock(self._gate, fcntl.LOCK_EX)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX)
         finally:
             fcntl.flock(self._gate, fcntl.LOCK_UN)
-
-    def release(self) -> None:
-        """Give the lock up; nothing happens if it isn't held."""
-        fcntl.flock(self._lock, fcntl.LOCK_UN)
+        try:
+            yield
+        finally:
+            fcntl.flock(self._lock, fcntl.LOCK_UN)
 
     def close(self) -> None:
         os.close(self._lock)
         os.close(self._gate)
+
+
+@contextmanager
+def in_turn(lock_path: Path | None) -> Iterator[FairFileLock | None]:
+    """The lock of that file, or None without a path; closed at the end."""
+    lock = None if lock_path is None else FairFileLock(lock_path)
+    try:
+        yield lock
+    finally:
+        if lock is not None:
+            lock.close()
 
 
 def _opened(path: Path) -> int:

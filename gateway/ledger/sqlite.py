@@ -1,24 +1,22 @@
-"""The ledger's connection to SQLite: WAL, `synchronous=NORMAL`, a fair queue between processes."""
+"""The ledger's connection to SQLite: WAL, `synchronous=NORMAL`, write transactions that lock at their start."""
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from pathlib import Path
 
 from gateway.ledger.database import DatabaseAway, Row
 from gateway.ledger.dialect import SQLITE, Dialect
-from gateway.ledger.fairlock import FairFileLock
 
 # How long BEGIN waits for a writer that doesn't take the file lock (the back office) before the group is tried again.
 BUSY_SECONDS = 1.0
 
 
 class SqliteConnection:
-    """A LedgerConnection. `lock_path` names the file lock that all ledger writers of this database share."""
+    """A LedgerConnection to the file at `path` (or a `file:` URI)."""
 
-    def __init__(self, path: str, *, lock_path: Path | None = None, busy_seconds: float = BUSY_SECONDS) -> None:
+    def __init__(self, path: str, *, busy_seconds: float = BUSY_SECONDS) -> None:
         with _translated():
             self._connection = sqlite3.connect(
                 path,
@@ -29,28 +27,23 @@ class SqliteConnection:
             )
             self._connection.execute("PRAGMA journal_mode=WAL")
             self._connection.execute("PRAGMA synchronous=NORMAL")
-        self._lock = FairFileLock(lock_path) if lock_path is not None else None
 
     @property
     def dialect(self) -> Dialect:
         return SQLITE
 
     def begin(self) -> None:
-        if self._lock is not None:
-            self._lock.acquire()
         with _translated():
             self._connection.execute("BEGIN IMMEDIATE")
 
     def commit(self) -> None:
         with _translated():
             self._connection.execute("COMMIT")
-        self._release()
 
     def rollback(self) -> None:
         with suppress(sqlite3.Error):
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
-        self._release()
 
     def run(self, sql: str, rows: Sequence[Row]) -> None:
         if rows:
@@ -65,13 +58,6 @@ class SqliteConnection:
     def close(self) -> None:
         with suppress(sqlite3.Error):
             self._connection.close()
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
-
-    def _release(self) -> None:
-        if self._lock is not None:
-            self._lock.release()
 
 
 @contextmanager

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from datetime import datetime
+from pathlib import Path
 
 from gateway.engine.words import Billing, CompletionStatus
 from gateway.ledger.database import LedgerConnection
+from gateway.ledger.fairlock import in_turn
 from gateway.ledger.group import Group, group_apply
 from gateway.ledger.money import pico_to_usd
 from gateway.ledger.records import Settlement
@@ -16,17 +19,20 @@ from gateway.ledger.statements import statements_for
 _CHUNK = 50
 
 
-def orphans_settle(connection: LedgerConnection, now: datetime) -> int:
+def orphans_settle(connection: LedgerConnection, now: datetime, *, lock_path: Path | None = None) -> int:
     """Settle every completion whose lease is over at its reservation, as "unknown"; how many there were.
 
     What a crashed process may have spent is thereby charged in full; a process that lived after all corrects it with
-    its own settlement. Several sweeps may run at once. Raises DatabaseAway; what was settled before that stays settled.
+    its own settlement. Several sweeps may run at once; with `lock_path` they take turns with the writers of SQLite.
+    Raises DatabaseAway; what was settled before that stays settled.
     """
     total = 0
-    while settlements := _orphans(connection, now):
-        rows = [settlement_row(settlement, connection.dialect) for settlement in settlements]
-        group_apply(connection, Group(settlements=rows))
-        total += len(rows)
+    with in_turn(lock_path) as lock:
+        while settlements := _orphans(connection, now):
+            rows = [settlement_row(settlement, connection.dialect) for settlement in settlements]
+            with nullcontext() if lock is None else lock.held():
+                group_apply(connection, Group(settlements=rows))
+            total += len(rows)
     return total
 
 

