@@ -19,8 +19,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 AGENT_KEY = "sk-llmops-test-agents-0123456789abcdef"
 OTHER_TEAM_KEY = "sk-llmops-test-other-team-0123456789abcdef"
 NARROW_KEY = "sk-llmops-test-narrow-0123456789abcdef"
@@ -143,7 +141,7 @@ def manage(data_dir: Path, *arguments: str) -> str:
 
 def run_apply(data_dir: Path, document: dict[str, Any]) -> None:
     path = data_dir / "applied.yaml"
-    path.write_text(yaml.safe_dump(document), encoding="utf-8")
+    path.write_text(json.dumps(document), encoding="utf-8")  # JSON is YAML, without anchors
     manage(data_dir, "apply", str(path))
 
 
