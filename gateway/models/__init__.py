@@ -2,6 +2,7 @@
 
 from gateway.models.alert import Alert, AlertCursor, AlertDelivery
 from gateway.models.alert_channel import AlertChannel
+from gateway.models.applied_file import AppliedFile
 from gateway.models.breaker import BreakerStatus, BreakerTransition
 from gateway.models.budget import Budget
 from gateway.models.budget_window import BudgetReservation, BudgetWindow
@@ -19,6 +20,7 @@ __all__ = [
     "AlertCursor",
     "AlertDelivery",
     "ApiKey",
+    "AppliedFile",
     "Attempt",
     "BreakerStatus",
     "BreakerTransition",

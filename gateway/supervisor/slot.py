@@ -12,7 +12,8 @@ from gateway.supervisor.spec import Part, Role
 RESTART_SECONDS = 0.5  # before the first restart; doubled with each death in a row
 RESTART_MAX_SECONDS = 30.0
 STABLE_SECONDS = 30.0  # a child that ran this long does not count as dying in a row
-DEATHS_IN_A_ROW = 5  # of a gateway worker, or of a part that was never ready: more restarts would not help
+DEATHS_IN_A_ROW = 5  # of a gateway worker: more restarts would not help
+DEATHS_BEFORE_READY = 2  # of a part that has never been ready: most likely it never will be
 READY_TIMEOUT_SECONDS = 60.0
 
 Say = Callable[[str], None]
@@ -67,14 +68,19 @@ class Slot:
 
     async def _after_death(self, child: Child, status: int, deaths: int) -> None:
         how = f"{self.part.name} ended ({_status_text(status)})"
-        dispensable = self.part.role is not Role.GATEWAY and self._ready.is_set()
-        if deaths >= DEATHS_IN_A_ROW and not dispensable:
+        if self._hopeless(deaths):
             raise GaveUp(f"{how} {deaths} times in a row. Its last output:\n{child.last_words()}")
         delay = min(self._restart_seconds * 2 ** (deaths - 1), RESTART_MAX_SECONDS)
         self._say(f"{how}; starting it again in {delay:g} s.")
         await asyncio.sleep(delay)
         if not self.retired:
             (await self.start()).go()
+
+    def _hopeless(self, deaths: int) -> bool:
+        """Without a task worker requests are still answered: once it has run, it is tried for as long as it takes."""
+        if not self._ready.is_set():
+            return deaths >= DEATHS_BEFORE_READY
+        return self.part.role is Role.GATEWAY and deaths >= DEATHS_IN_A_ROW
 
     async def replace(self) -> bool:
         """A fresh child takes over, only then the old one drains; returns when it has ended.

@@ -105,8 +105,18 @@ def test_worker_that_can_not_start_ends_everything_with_its_last_output(start: S
     (tmp_path / "crash").touch()
     program = start(SUPERVISOR_TEST_CRASH_FILE=str(tmp_path / "crash"))
     assert program.exit_status() == 1
-    assert "5 times in a row. Its last output:" in program.printed[-1]
+    assert "2 times in a row. Its last output:" in program.printed[-1]
     assert "no luck today" in program.printed[-1]
+
+
+def test_worker_that_keeps_dying_after_it_was_ready_ends_everything(start: Start, tmp_path: Path) -> None:
+    crash = tmp_path / "crash"
+    program = start(SUPERVISOR_TEST_CRASH_FILE=str(crash))
+    program.until("READY")
+    crash.touch()
+    os.kill(program.worker_pid(), signal.SIGKILL)
+    assert program.exit_status() == 1
+    assert "5 times in a row." in program.printed[-1]
 
 
 def test_sighup_replaces_every_worker_without_failing_a_request(start: Start) -> None:
