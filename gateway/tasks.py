@@ -8,6 +8,8 @@ from django.utils import timezone
 from gateway.alerts.breakers import breaker_alerts_derive
 from gateway.alerts.channel import channel_send
 from gateway.alerts.outbox import deliveries_send
+from gateway.ledger.connections import ledger_connections
+from gateway.ledger.sweep import orphans_settle
 
 
 @shared_task(name="gateway.alerts_sweep")
@@ -18,8 +20,10 @@ def alerts_sweep() -> None:
 
 
 @shared_task(name="gateway.orphans_settle")
-def orphans_settle() -> None:
+def orphans_sweep() -> None:
     """Settles completions whose process died: at their reservation, shown as unknown."""
-    from gateway.ledger.sweep import orphans_settle as settle
-
-    settle()
+    connection = ledger_connections()()
+    try:
+        orphans_settle(connection, timezone.now())
+    finally:
+        connection.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-FILESYSTEM = "filesystem://"
+FILESYSTEM = "filesystem://localhost/"
 POLL_SECONDS = 0.5  # how often the filesystem broker's folder is looked at
 SOCKET_TIMEOUT_SECONDS = 5
 REDELIVER_SECONDS = 300  # a message that its worker has not acknowledged by then goes to another one

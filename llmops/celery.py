@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+import warnings
 from typing import Any
 
 from celery import Celery
+from celery.platforms import SecurityWarning
 from celery.signals import beat_init, worker_ready
 
 from gateway.supervisor.signs import tell_ready
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "llmops.settings")
+
+# Celery warns root of pickled messages; ours are JSON and nothing else is accepted (CELERY_ACCEPT_CONTENT).
+warnings.filterwarnings("ignore", category=SecurityWarning)
 
 app = Celery("llmops")
 app.config_from_object("django.conf:settings", namespace="CELERY")
