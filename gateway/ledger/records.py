@@ -106,7 +106,11 @@ class FallbackRecord:
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """How a completion ended. Applying it twice changes nothing; `id` is the intent's."""
+    """How a completion ended. Applying it twice changes nothing; `id` is the intent's.
+
+    `claims` are the intent's: they tell the limits of the budgets whose remaining room the answer names. What is
+    released and charged is decided by the reservation rows, not by them. `http_status` 0: nothing is known.
+    """
 
     id: str
     finished_at: datetime
@@ -126,6 +130,7 @@ class Settlement:
     dropped_params: tuple[str, ...] = ()
     attempts: tuple[AttemptRecord, ...] = ()
     fallbacks: tuple[FallbackRecord, ...] = ()
+    claims: tuple[BudgetClaim, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

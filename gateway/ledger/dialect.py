@@ -1,0 +1,42 @@
+"""What differs between the two databases' SQL and values. Statements are written with `?` and rendered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """`moment` turns an aware datetime into the parameter that Django reads back as the same aware datetime."""
+
+    name: str
+    placeholder: str
+    least: str
+    greatest: str
+    for_update: str
+    moment: Callable[[datetime], Any]
+
+    def render(self, sql: str) -> str:
+        return (
+            sql.replace("?", self.placeholder)
+            .replace("{least}", self.least)
+            .replace("{greatest}", self.greatest)
+            .replace("{for_update}", self.for_update)
+        )
+
+
+def _naive_utc_text(moment: datetime) -> str:
+    """As Django's SQLite backend stores it: UTC without offset, the fraction left out when it is zero."""
+    return str(moment.astimezone(UTC).replace(tzinfo=None))
+
+
+def _aware(moment: datetime) -> datetime:
+    return moment.astimezone(UTC)
+
+
+# BEGIN IMMEDIATE holds the only write lock already, so reads need no lock of their own.
+SQLITE = Dialect("sqlite", "?", "MIN", "MAX", "", _naive_utc_text)
+POSTGRES = Dialect("postgresql", "%s", "LEAST", "GREATEST", "FOR UPDATE", _aware)

@@ -1,0 +1,69 @@
+"""The ledger's connection to SQLite: WAL, `synchronous=NORMAL`, write transactions that lock at their start."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+
+from gateway.ledger.database import DatabaseAway, Row
+from gateway.ledger.dialect import SQLITE, Dialect
+
+# How long BEGIN waits for a writer that doesn't take the file lock (the back office) before the group is tried again.
+BUSY_SECONDS = 1.0
+
+
+class SqliteConnection:
+    """A LedgerConnection to the file at `path` (or a `file:` URI)."""
+
+    def __init__(self, path: str, *, busy_seconds: float = BUSY_SECONDS) -> None:
+        with _translated():
+            self._connection = sqlite3.connect(
+                path,
+                timeout=busy_seconds,
+                isolation_level=None,
+                check_same_thread=False,
+                uri=path.startswith("file:"),
+            )
+            self._connection.execute("PRAGMA journal_mode=WAL")
+            self._connection.execute("PRAGMA synchronous=NORMAL")
+
+    @property
+    def dialect(self) -> Dialect:
+        return SQLITE
+
+    def begin(self) -> None:
+        with _translated():
+            self._connection.execute("BEGIN IMMEDIATE")
+
+    def commit(self) -> None:
+        with _translated():
+            self._connection.execute("COMMIT")
+
+    def rollback(self) -> None:
+        with suppress(sqlite3.Error):
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+
+    def run(self, sql: str, rows: Sequence[Row]) -> None:
+        if rows:
+            with _translated():
+                self._connection.executemany(sql, rows)
+
+    def fetch_each(self, sql: str, rows: Sequence[Row]) -> list[list[Row]]:
+        with _translated():
+            execute = self._connection.execute
+            return [execute(sql, row).fetchall() for row in rows]
+
+    def close(self) -> None:
+        with suppress(sqlite3.Error):
+            self._connection.close()
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Locked, unreadable, full or not migrated: OperationalError. A row's own fault: IntegrityError, DataError, …"""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise DatabaseAway(str(error)) from error
