@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from llmops.broker import broker_options, broker_url
 from llmops.env import database_from_url, env_choice, env_integer, env_list, env_text, env_url
 from llmops.secrets import encryption_keys, installation_secret
 
@@ -120,4 +121,25 @@ LOGGING: dict[str, Any] = {
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
     "root": {"handlers": ["stderr"], "level": "WARNING"},
     "loggers": {"gateway": {"level": "INFO"}, "llmops": {"level": "INFO"}},
+}
+
+# Celery does what may happen later. Tasks are idempotent sweeps over the database: messages may get lost or doubled.
+CELERY_BROKER_URL = broker_url(CELERY_BROKER_URL, REDIS_URL)
+CELERY_BROKER_TRANSPORT_OPTIONS = broker_options(CELERY_BROKER_URL, DATA_DIR)
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_ENABLE_REMOTE_CONTROL = False
+CELERY_WORKER_SEND_TASK_EVENTS = False
+CELERY_IMPORTS = ["gateway.tasks"]
+CELERY_TIMEZONE = "UTC"
+CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
+    # `expires`: nudges that pile up while no worker runs are dropped, not worked off.
+    "alerts": {"task": "gateway.alerts_sweep", "schedule": 1.0, "options": {"expires": 5}},
+    "orphans": {"task": "gateway.orphans_settle", "schedule": 5.0, "options": {"expires": 15}},
 }

@@ -4,8 +4,9 @@ Sources: the providers' model and deprecation pages, as of November 2026. A mode
 traits of its family, and a window of None (unknown).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
+from functools import lru_cache
 
 from gateway.engine.words import Wire
 
@@ -29,49 +30,124 @@ class ModelTraits:
     successor: str | None = None
 
 
+_LOW_TO_HIGH = ("low", "medium", "high")
+_NONE_TO_XHIGH = ("none", *_LOW_TO_HIGH, "xhigh")
+
 _OPENAI_CHAT = ModelTraits()
-_OPENAI_REASONING = ModelTraits(reasoning=True, takes_sampling=False, output_limit_field="max_completion_tokens")
-_CLAUDE_3 = ModelTraits(
-    context_window_tokens=200_000, max_output_tokens=8_192, takes_prefill=True, takes_json_schema=False
+_GPT_4O = ModelTraits(128_000, 16_384)
+_GPT_4_1 = ModelTraits(1_047_576, 32_768)
+
+
+def _openai_reasoning(context: int | None, output: int | None, efforts: tuple[str, ...]) -> ModelTraits:
+    """They refuse max_tokens, sampling and stop sequences (OpenAI, "Reasoning models")."""
+    return ModelTraits(
+        context,
+        output,
+        reasoning=True,
+        takes_sampling=False,
+        takes_stop=False,
+        efforts=efforts,
+        output_limit_field="max_completion_tokens",
+    )
+
+
+_O_SERIES = _openai_reasoning(200_000, 100_000, _LOW_TO_HIGH)
+_GPT_5 = _openai_reasoning(400_000, 128_000, ("minimal", *_LOW_TO_HIGH))
+_GPT_5_LATER = _openai_reasoning(400_000, 128_000, _NONE_TO_XHIGH)
+_GPT_LARGE = _openai_reasoning(1_050_000, 128_000, _NONE_TO_XHIGH)
+
+
+def _old_gpt(context: int, output: int, successor: str) -> ModelTraits:
+    return ModelTraits(context, output, takes_json_schema=False, retired_on=date(2026, 10, 23), successor=successor)
+
+
+_CLAUDE_3 = ModelTraits(200_000, 4_096, takes_prefill=True, takes_json_schema=False)
+_CLAUDE_3_5 = ModelTraits(200_000, 8_192, takes_prefill=True, takes_json_schema=False)
+_CLAUDE_3_7 = ModelTraits(
+    200_000, 64_000, reasoning=True, takes_prefill=True, takes_json_schema=False, thinking="budget"
 )
-_CLAUDE_CURRENT = ModelTraits(context_window_tokens=200_000, takes_sampling=False)
+_CLAUDE_4 = ModelTraits(
+    200_000,
+    32_000,
+    reasoning=True,
+    one_sampling_knob=True,
+    takes_json_schema=False,
+    thinking="budget",
+)
+_CLAUDE_4_5 = ModelTraits(
+    200_000, 64_000, reasoning=True, one_sampling_knob=True, thinking="budget"
+)
+# Since 4.6 thinking is adaptive; since 4.7 there is no sampling.
+_CLAUDE_4_6 = ModelTraits(
+    1_000_000,
+    64_000,
+    reasoning=True,
+    one_sampling_knob=True,
+    thinking="adaptive",
+    efforts=(*_LOW_TO_HIGH, "max"),
+)
+_CLAUDE_CURRENT = ModelTraits(
+    1_000_000,
+    128_000,
+    reasoning=True,
+    takes_sampling=False,
+    thinking="adaptive",
+    efforts=(*_LOW_TO_HIGH, "xhigh", "max"),
+)
+_ANTHROPIC_UNKNOWN = replace(_CLAUDE_CURRENT, context_window_tokens=None, max_output_tokens=None)
 
 _KNOWN: dict[tuple[Wire, str], ModelTraits] = {
-    (Wire.OPENAI, "gpt-4-turbo"): ModelTraits(
-        128_000, 4_096, takes_json_schema=False, retired_on=date(2026, 10, 23), successor="gpt-6.1-sol"
+    (Wire.OPENAI, "gpt-4"): ModelTraits(8_192, 8_192, takes_json_schema=False),
+    (Wire.OPENAI, "gpt-4-turbo"): _old_gpt(128_000, 4_096, "gpt-6.1-sol"),
+    (Wire.OPENAI, "gpt-4-turbo-preview"): _old_gpt(128_000, 4_096, "gpt-6.1-sol"),
+    (Wire.OPENAI, "gpt-3.5-turbo"): _old_gpt(16_385, 4_096, "gpt-6-luna"),
+    (Wire.ANTHROPIC, "claude-3-5-sonnet-20241022"): replace(
+        _CLAUDE_3_5, retired_on=date(2025, 10, 28), successor="claude-sonnet-5-5"
     ),
-    (Wire.OPENAI, "gpt-4-turbo-preview"): ModelTraits(
-        128_000, 4_096, takes_json_schema=False, retired_on=date(2026, 10, 23), successor="gpt-6.1-sol"
-    ),
-    (Wire.OPENAI, "gpt-3.5-turbo"): ModelTraits(
-        16_385, 4_096, takes_json_schema=False, retired_on=date(2026, 10, 23), successor="gpt-6-luna"
-    ),
-    (Wire.OPENAI, "gpt-4o"): ModelTraits(128_000, 16_384),
-    (Wire.OPENAI, "gpt-4o-mini"): ModelTraits(128_000, 16_384),
-    (Wire.ANTHROPIC, "claude-3-5-sonnet-20241022"): ModelTraits(
-        200_000,
-        8_192,
-        takes_prefill=True,
-        takes_json_schema=False,
-        retired_on=date(2025, 10, 28),
-        successor="claude-sonnet-5-5",
+    (Wire.ANTHROPIC, "claude-3-5-haiku-20241022"): replace(
+        _CLAUDE_3_5, retired_on=date(2026, 2, 19), successor="claude-haiku-5-5"
     ),
 }
 
-# Longest prefix wins; checked in this order.
+# The first prefix that fits wins, so longer ones stand before shorter ones.
 _FAMILIES: tuple[tuple[Wire, str, ModelTraits], ...] = (
-    (Wire.OPENAI, "gpt-5", _OPENAI_REASONING),
-    (Wire.OPENAI, "gpt-6", _OPENAI_REASONING),
-    (Wire.OPENAI, "o1", _OPENAI_REASONING),
-    (Wire.OPENAI, "o3", _OPENAI_REASONING),
-    (Wire.OPENAI, "o4", _OPENAI_REASONING),
+    (Wire.OPENAI, "gpt-4-turbo", _old_gpt(128_000, 4_096, "gpt-6.1-sol")),
+    (Wire.OPENAI, "gpt-3.5", _old_gpt(16_385, 4_096, "gpt-6-luna")),
+    (Wire.OPENAI, "gpt-4o", _GPT_4O),
+    (Wire.OPENAI, "gpt-4.1", _GPT_4_1),
+    (Wire.OPENAI, "gpt-5.4-mini", _GPT_5_LATER),
+    (Wire.OPENAI, "gpt-5.4-nano", _GPT_5_LATER),
+    (Wire.OPENAI, "gpt-5.4", _GPT_LARGE),
+    (Wire.OPENAI, "gpt-5.5", _GPT_LARGE),
+    (Wire.OPENAI, "gpt-5.6", _GPT_LARGE),
+    (Wire.OPENAI, "gpt-5.", _GPT_5_LATER),
+    (Wire.OPENAI, "gpt-5", _GPT_5),
+    (Wire.OPENAI, "gpt-6", _GPT_LARGE),
+    (Wire.OPENAI, "o1", _O_SERIES),
+    (Wire.OPENAI, "o3", _O_SERIES),
+    (Wire.OPENAI, "o4", _O_SERIES),
     (Wire.OPENAI, "", _OPENAI_CHAT),
+    (Wire.ANTHROPIC, "claude-3-7", _CLAUDE_3_7),
+    (Wire.ANTHROPIC, "claude-3-5", _CLAUDE_3_5),
     (Wire.ANTHROPIC, "claude-3", _CLAUDE_3),
     (Wire.ANTHROPIC, "claude-2", _CLAUDE_3),
-    (Wire.ANTHROPIC, "", _CLAUDE_CURRENT),
+    (Wire.ANTHROPIC, "claude-opus-4-6", _CLAUDE_4_6),
+    (Wire.ANTHROPIC, "claude-sonnet-4-6", _CLAUDE_4_6),
+    (Wire.ANTHROPIC, "claude-opus-4-5", _CLAUDE_4_5),
+    (Wire.ANTHROPIC, "claude-sonnet-4-5", _CLAUDE_4_5),
+    (Wire.ANTHROPIC, "claude-haiku-4-5", _CLAUDE_4_5),
+    (Wire.ANTHROPIC, "claude-opus-4-0", _CLAUDE_4),
+    (Wire.ANTHROPIC, "claude-opus-4-1", _CLAUDE_4),
+    (Wire.ANTHROPIC, "claude-opus-4-2025", _CLAUDE_4),
+    (Wire.ANTHROPIC, "claude-sonnet-4-0", _CLAUDE_4),
+    (Wire.ANTHROPIC, "claude-sonnet-4-2025", _CLAUDE_4),
+    (Wire.ANTHROPIC, "claude-haiku-5", replace(_CLAUDE_CURRENT, max_output_tokens=64_000)),
+    (Wire.ANTHROPIC, "claude-", _CLAUDE_CURRENT),
+    (Wire.ANTHROPIC, "", _ANTHROPIC_UNKNOWN),
 )
 
 
+@lru_cache(maxsize=1024)
 def model_traits(kind: Wire, model: str) -> ModelTraits:
     """The traits of `model` at a provider of this kind; never fails."""
     known = _KNOWN.get((kind, model))

@@ -1,6 +1,8 @@
 """The rows: configuration, which operations edit, and the ledger, which only its writer changes."""
 
+from gateway.models.alert import Alert, AlertCursor, AlertDelivery
 from gateway.models.alert_channel import AlertChannel
+from gateway.models.applied_file import AppliedFile
 from gateway.models.breaker import BreakerStatus, BreakerTransition
 from gateway.models.budget import Budget
 from gateway.models.budget_window import BudgetReservation, BudgetWindow
@@ -13,8 +15,12 @@ from gateway.models.route import Route, Target
 from gateway.models.team import ApiKey, Team
 
 __all__ = [
+    "Alert",
     "AlertChannel",
+    "AlertCursor",
+    "AlertDelivery",
     "ApiKey",
+    "AppliedFile",
     "Attempt",
     "BreakerStatus",
     "BreakerTransition",

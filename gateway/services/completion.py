@@ -82,10 +82,10 @@ async def _open(runtime: Runtime, call: Call, parsed: ParsedRequest) -> Work:
     snapshot = runtime.snapshot
     now = datetime.now(UTC)
     route = route_for(snapshot, call.key, parsed.model)
-    plan = priced_targets(plan_completion(route, parsed.model), snapshot.prices, now)
+    plan = priced_targets(plan_completion(route, parsed.model), snapshot.price_book, now)
     conversation = conversation_id(call.headers, parsed.conversation_id)
     bounds = _bounds(parsed, call.body, route)
-    reserved_usd = worst_case_usd(snapshot.prices, plan.targets, bounds, now)
+    reserved_usd = worst_case_usd(snapshot.price_book, plan.targets, bounds, now)
     intent = _intent(snapshot, call, parsed, route, plan, conversation, reserved_usd, now)
     opened = await runtime.ledger.open(intent)
     ask = _ask(call, parsed, route, must_bound=any(claim.blocking for claim in intent.claims))
@@ -191,7 +191,7 @@ class Work:
 
     async def settle(self, ending: Ending) -> Receipt:
         return await settle(
-            self.runtime.ledger, self.snapshot.prices, self.intent, self.completion, self.bounds, ending
+            self.runtime.ledger, self.snapshot.price_book, self.intent, self.completion, self.bounds, ending
         )
 
     def headers(self) -> dict[str, str]:

@@ -12,11 +12,12 @@ from typing import Any
 from gateway.engine.breaker import BreakerChange
 from gateway.engine.clock import SYSTEM_CLOCK, Clock
 from gateway.engine.completion import Engine
-from gateway.ledger.connections import ledger_connections, ledger_lock_path
+from gateway.ledger.connections import ledger_connect
 from gateway.ledger.records import BreakerEvent
 from gateway.ledger.writer import LedgerWriter
 from gateway.providers.registry import Callers
-from gateway.services.snapshot import Snapshot, SnapshotHolder
+from gateway.services.snapshot import Snapshot
+from gateway.services.snapshot_holder import SnapshotHolder
 from gateway.stores.memory import MemoryBreakers
 
 logger = logging.getLogger("gateway.breaker")
@@ -62,8 +63,8 @@ class Runtime:
             missing.append("the configuration has not been read from the database yet")
         elif not self.snapshot.routes:
             missing.append("no route is configured: apply a configuration file or add a route in the back office")
-        if not self.ledger.healthy:
-            missing.append("the ledger can't write to the database")
+        if self.ledger.away_reason is not None:
+            missing.append(f"the ledger cannot write: {self.ledger.away_reason}")
         return missing
 
     def in_background(self, work: Coroutine[Any, Any, Any]) -> None:
@@ -126,7 +127,7 @@ _running: Runtime | None = None
 async def runtime_start() -> Runtime:
     """Start this process's runtime on the running event loop; ready once the first configuration has been read."""
     global _running
-    runtime = Runtime(SnapshotHolder(), LedgerWriter(ledger_connections(), lock_path=ledger_lock_path()))
+    runtime = Runtime(SnapshotHolder(), LedgerWriter(ledger_connect()))
     runtime.start()
     await asyncio.to_thread(runtime.holder.wait, FIRST_CONFIGURATION_SECONDS)
     _running = runtime

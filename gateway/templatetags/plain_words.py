@@ -32,7 +32,7 @@ _FAILURES = {
     FailureKind.INVALID_REQUEST: "The provider found a mistake in the request.",
     FailureKind.UNTRANSLATABLE: "This provider has no way to do what was asked.",
     FailureKind.BREAKER_OPEN: "The provider's breaker was open, so it was not asked.",
-    FailureKind.RETRY_BUDGET: "Too many retries were under way, so it was not tried again.",
+    FailureKind.OVERLOADED: "Too many requests were under way there, and no place became free in time.",
 }
 _OUTCOMES = {
     AttemptOutcome.SUCCEEDED: "answered",

@@ -7,11 +7,13 @@ row by row, in docs/compatibility.md.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import orjson
 
 from gateway.engine.catalogue import ModelTraits
+from gateway.engine.errors import InvalidRequest
 from gateway.engine.words import Wire
 from gateway.wires.answers import translate_answer
 from gateway.wires.anthropic_to_openai_request import to_openai
@@ -44,6 +46,10 @@ __all__ = [
 ]
 
 
+# From this version on Anthropic refuses temperature, top_p and top_k (Anthropic, "API versions").
+NO_SAMPLING_VERSION = "2026-10-21"
+
+
 def translate_request(
     surface: Wire,
     kind: Wire,
@@ -62,7 +68,8 @@ def translate_request(
 
     `body` is the client's body as it came; with it, a pass-through changes no byte that needn't change.
     `bound_output` sets `default_output_tokens` as the limit where the client set none; `output_limit_tokens` lowers
-    whatever limit there is. Translated requests to Anthropic always have a limit.
+    whatever limit there is. Translated requests to Anthropic always have a limit. `anthropic_version` is the one that
+    will be sent along.
     """
     if output_limit_tokens is None and bound_output and not _has_limit(payload):
         output_limit_tokens = default_output_tokens
@@ -76,11 +83,28 @@ def translate_request(
             stream=stream,
             output_limit_tokens=output_limit_tokens,
         )
+    if anthropic_version is not None and anthropic_version >= NO_SAMPLING_VERSION:
+        traits = replace(traits, takes_sampling=False)
+    try:
+        return _translated(surface, payload, model, traits, stream, default_output_tokens, output_limit_tokens)
+    except (KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
+        raise InvalidRequest("A field of the request has the wrong type; see the API reference.") from error
+
+
+def _translated(
+    surface: Wire,
+    payload: Mapping[str, Any],
+    model: str,
+    traits: ModelTraits,
+    stream: bool,
+    default_output_tokens: int,
+    limit: int | None,
+) -> Translated:
     if surface is Wire.ANTHROPIC:
-        lowered = _lowered(payload, "max_tokens", output_limit_tokens)
+        lowered = _lowered(payload, "max_tokens", limit)
         return to_openai(lowered, model=model, traits=traits, stream=stream)
     return to_anthropic(
-        _lowered(payload, "max_completion_tokens", output_limit_tokens),
+        _lowered(payload, "max_completion_tokens", limit),
         model=model,
         traits=traits,
         stream=stream,

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import orjson
+
 from gateway.engine.errors import UpstreamError
 from gateway.engine.exchange import Answer
 from gateway.engine.usage import Usage
@@ -29,9 +31,9 @@ def unreadable(message: str) -> UpstreamError:
 
 
 def translate_answer(surface: Wire, kind: Wire, body: bytes, context: Context) -> Answer:
-    """The client's answer from the provider's. Raises UpstreamError(UNREADABLE) where the body breaks its wire's promise."""
+    """The client's answer from the provider's. Raises UpstreamError(UNREADABLE) where it breaks its wire's promise."""
     try:
-        parsed = loads_exact(body)
+        parsed = orjson.loads(body) if surface is kind else loads_exact(body)
     except ValueError:
         raise unreadable("The provider's answer is not JSON." if body else "The provider's answer is empty.") from None
     if not isinstance(parsed, dict):

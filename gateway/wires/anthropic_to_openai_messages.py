@@ -39,7 +39,7 @@ def to_openai_messages(system: Any, messages: list[dict[str, Any]]) -> list[Mess
             translated += _system(content)
         else:
             raise Untranslatable(f"messages[{index}].role", f"This target knows no messages of role {role!r}.")
-    if messages[-1]["role"] == "assistant" and not translated[-1].get("tool_calls"):
+    if messages[-1]["role"] == "assistant" and not (translated and translated[-1].get("tool_calls")):
         translated.append({"role": "user", "content": CONTINUE_PREFILL})
     check_pairs(translated)
     return translated
@@ -73,12 +73,14 @@ def _user_messages(content: Any, where: str) -> list[Message]:
             parts += seen
         else:
             parts += _parts(block, here)
-    if parts:
+    if parts or not results:
         results.append({"role": "user", "content": _slim(parts)})
     return results
 
 
 def _slim(parts: list[Part]) -> str | list[Part]:
+    if not parts:
+        return ""
     if len(parts) == 1 and parts[0]["type"] == "text":
         text: str = parts[0]["text"]
         return text

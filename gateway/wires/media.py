@@ -1,6 +1,6 @@
 """Images and documents, from one wire's parts to the other's.
 
-Sources: OpenAI, "Images and vision", "File inputs"; Anthropic, "Vision", "PDF support", "Messages API: document blocks".
+Sources: OpenAI, "Images and vision", "File inputs"; Anthropic, "Vision", "PDF support", "Messages API".
 """
 
 from __future__ import annotations

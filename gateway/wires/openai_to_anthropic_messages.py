@@ -1,8 +1,8 @@
 """OpenAI's message list as Anthropic's system prompt and alternating turns.
 
-Sources: Anthropic, "OpenAI SDK compatibility: system and developer messages" (hoisted into one system prompt), "Messages
-API: using the Messages API" (alternation, first turn the user's), "Tool use: handle tool calls" (results first, in the
-turn right after the calls), "Extended thinking: preserving thinking blocks".
+Sources: Anthropic, "OpenAI SDK compatibility: system and developer messages" (hoisted into one system prompt),
+"Messages API: using the Messages API" (alternation, first turn the user's), "Tool use: handle tool calls" (results
+first, in the turn right after the calls), "Extended thinking: preserving thinking blocks".
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def _slim(blocks: list[Block]) -> str | list[Block]:
 
 
 def _check_pairs(turns: list[tuple[str, list[Block]]]) -> None:
-    """Every call has its result in the next turn, and every result its call in the turn before: both wires demand it."""
+    """Every call has its result in the next turn, every result its call in the turn before: both wires demand it."""
     called: set[str] = set()
     for role, blocks in turns:
         if role == "user":
@@ -121,7 +121,7 @@ def _check_pairs(turns: list[tuple[str, list[Block]]]) -> None:
 def _compare(called: set[str], answered: list[str]) -> None:
     if called - set(answered):
         raise InvalidRequest(
-            "An assistant message with 'tool_calls' must be followed by a tool message for each 'tool_call_id'; missing: "
+            "An assistant message with 'tool_calls' must be followed by a tool message for each of them; missing: "
             + ", ".join(sorted(called - set(answered))),
             param="messages",
         )

@@ -178,7 +178,7 @@ def _add_thinking(
     toolbox: Toolbox,
     dropped: list[str],
 ) -> None:
-    """Thinking as the model takes it; not beside a forced tool, nor where the call under way was made without thinking."""
+    """Thinking as the model takes it; not beside a forced tool, nor where the call under way was made without it."""
     effort = payload.get("reasoning_effort")
     if effort is None or effort == "none":
         return

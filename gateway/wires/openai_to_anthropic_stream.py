@@ -38,6 +38,8 @@ class _Call:
     def whole(self) -> bool:
         """Whether the arguments so far are a whole JSON value, so that another call may begin."""
         text = "".join(self.arguments)
+        if not text.rstrip().endswith("}"):
+            return False
         try:
             orjson.loads(text)
         except orjson.JSONDecodeError:
@@ -53,6 +55,7 @@ class OpenAIToAnthropicStream(StreamBase):
     __slots__ = (
         "_calls",
         "_finished",
+        "_held",
         "_index",
         "_open",
         "_real_calls",
@@ -65,6 +68,7 @@ class OpenAIToAnthropicStream(StreamBase):
     def __init__(self, context: Context) -> None:
         super().__init__(context)
         self._calls: dict[int, _Call] = {}
+        self._held: list[tuple[str, bytes]] = []  # deltas that came amid an unfinished call
         self._index = -1
         self._open: str | _Call | None = None  # "text", "thinking" or a call
         self._start = b""
@@ -129,6 +133,9 @@ class OpenAIToAnthropicStream(StreamBase):
         self._send("text", b'{"type":"text_delta","text":' + _dumps(text) + b"}", out)
 
     def _send(self, kind: str, delta: bytes, out: list[bytes]) -> None:
+        if isinstance(self._open, _Call) and not self._open.whole():
+            self._held.append((kind, delta))
+            return
         if self._open != kind:
             self._close_block(out)
             empty = b'{"type":"thinking","thinking":"","signature":""}' if kind == "thinking" else _EMPTY_TEXT
@@ -214,6 +221,11 @@ class OpenAIToAnthropicStream(StreamBase):
                 if self._open is not call:
                     self._close_block(out)
                 self._pump(call, out)
+        held, self._held = self._held, []
+        if held:
+            self._close_block(out)
+        for kind, delta in held:
+            self._send(kind, delta, out)
         self._close_block(out)
         self._stop = self._stop_word(reason)
         self.finish_reason = finish_from_anthropic(self._stop)

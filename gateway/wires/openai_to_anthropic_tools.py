@@ -1,7 +1,7 @@
 """OpenAI's tools and tool choice as Anthropic's, with the tool we force for structured output.
 
-Sources: OpenAI, "Function calling" (allowed tools, strict, parallel calls, the older `functions`); Anthropic, "Tool use:
-define tools" (tool_choice auto, any, tool, none; disable_parallel_tool_use), "Tool use: strict tool use".
+Sources: OpenAI, "Function calling" (allowed tools, strict, parallel calls, the older `functions`); Anthropic,
+"Tool use: define tools" (tool_choice auto, any, tool, none; disable_parallel_tool_use), "Tool use: strict tool use".
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def _tool(function: Any, where: str, traits: ModelTraits) -> dict[str, Any]:
 
 def _object(schema: dict[str, Any]) -> dict[str, Any]:
     """Anthropic wants `type` said at the top."""
-    return schema if schema.get("type") == "object" else {"type": "object", **schema, "type": "object"}
+    return schema if schema.get("type") == "object" else {**schema, "type": "object"}
 
 
 def _choose(toolbox: Toolbox, choice: Any) -> None:

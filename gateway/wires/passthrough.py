@@ -42,6 +42,8 @@ def pass_through(
         values, dropped = _anthropic_values(payload, raw)
     if output_limit_tokens is not None:
         values.update(_limit_values(wire, payload, traits, output_limit_tokens))
+    if stream is not bool(payload.get("stream")):
+        values["stream"] = orjson.dumps(stream)
     name = orjson.dumps(model)
     if values:
         sent = with_values(raw, {"model": name, **values})

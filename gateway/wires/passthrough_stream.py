@@ -31,8 +31,7 @@ class PassthroughStream(StreamBase):
     __slots__ = ()
 
     def _translate(self, head: bytes) -> StreamBatch:
-        content = untouched = True
-        content = False
+        untouched, content = True, False
         kept: list[bytes] = []
         for event in sse.split(head):
             if not event:
@@ -82,13 +81,12 @@ class OpenAIPassthrough(PassthroughStream):
             self.complete = True
             return b"", False
         chunk = orjson.loads(data)
+        if chunk.get("error"):
+            raise in_band_error(chunk["error"], data)
         choices = chunk.get("choices")
         content = False
-        if choices:
-            for choice in choices:
-                content = self._read_choice(choice) or content
-        elif chunk.get("error"):
-            raise in_band_error(chunk["error"], data)
+        for choice in choices or ():
+            content = self._read_choice(choice) or content
         if self.upstream_id is None:
             self._identify(chunk)
         usage = chunk.get("usage")
@@ -107,7 +105,7 @@ class OpenAIPassthrough(PassthroughStream):
     def _read_choice(self, choice: dict[str, Any]) -> bool:
         delta = choice.get("delta") or {}
         text = delta.get("content")
-        if text and not choice.get("index"):
+        if text.__class__ is str and text and not choice.get("index"):
             self._texts.append(text)
         reason = choice.get("finish_reason")
         if reason is not None:

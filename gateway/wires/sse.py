@@ -31,7 +31,7 @@ class EventSplitter:
         self._started = False
 
     def feed(self, data: bytes) -> bytes:
-        """The whole events among what was fed, b"" if none is complete. Raises UpstreamError(UNREADABLE) past the bound."""
+        """The whole events so far, b"" if there is none. Raises UpstreamError(UNREADABLE) past the bound."""
         if not self._started and data:
             data = self._start(data)
         if not self._buffer and data.endswith(b"\n\n") and b"\r" not in data:

@@ -109,7 +109,7 @@ class StreamBase:
             raise self._error
         rest = self._splitter.rest()
         batch = self._translate(rest) if rest else NOTHING
-        if self._error is not None and not batch.data:
+        if self._error is not None:
             raise self._error
         if not self._whole():
             raise broken("The provider's stream ended before the answer was complete.")

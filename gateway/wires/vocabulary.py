@@ -129,7 +129,7 @@ def usage_to_anthropic(usage: Usage) -> dict[str, Any]:
 
 
 def nearest_effort(asked: str, taken: Sequence[str]) -> str | None:
-    """The strongest effort the target takes that is not above the one asked for, else its weakest; None if it takes none."""
+    """The strongest effort taken that is not above the one asked for, else the weakest; None if none is taken."""
     if asked not in EFFORTS or not taken:
         return None
     ranked = sorted(taken, key=EFFORTS.index)

@@ -1,0 +1,121 @@
+"""`manage.py up`: everything on one machine, in the foreground."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sys
+from argparse import ArgumentTypeError
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import Tags
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from gateway.models import Route
+from gateway.services.configuration_file import ConfigurationFileError
+from gateway.supervisor import plan, prepare
+from gateway.supervisor.banner import banner, credentials_text
+from gateway.supervisor.listener import PortUnavailable, check_free, listen, local_address
+from gateway.supervisor.spec import Part
+from gateway.supervisor.supervise import Supervisor, say
+from llmops.broker import FILESYSTEM, empty_broker_folder
+
+SIMULATOR_PORT = 8100
+DEMO_FILE = "demo.yaml"
+
+
+class Command(BaseCommand):
+    help = (
+        "Start everything on this machine: gateway, Celery worker and beat, and the simulator where the configuration "
+        "uses it. Ctrl-C drains and stops; SIGHUP replaces the gateway's workers one by one."
+    )
+    # Not the URLs' check: it imports the vendors' SDKs, which only the gateway's workers need.
+    requires_system_checks = (Tags.caches, Tags.database, Tags.models, Tags.security, Tags.templates)
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--config", type=Path, help="a configuration file, applied once per content")
+        parser.add_argument("--host", default="127.0.0.1")
+        parser.add_argument("--port", type=port_number, default=8000)
+        parser.add_argument("--workers", type=int, default=1, help="gateway processes")
+        parser.add_argument("--no-simulator", action="store_true", help="don't start the simulator")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        check_workers(options["workers"])
+        try:
+            listener = listen(options["host"], options["port"])
+            self._prepare(options["config"])
+            simulator = not options["no_simulator"] and prepare.simulator_is_used(SIMULATOR_PORT)
+            if simulator:
+                check_free("127.0.0.1", SIMULATOR_PORT, "The simulator can't start")
+        except PortUnavailable as error:
+            raise CommandError(str(error)) from None
+        credentials = prepare.demo_credentials() if settings.LLMOPS_ENV == "demo" else None
+        route = Route.objects.alive().order_by("pk").values_list("name", flat=True).first() or "default"
+        prepare.database_release()
+        parts = parts_of_this_machine(listener, options["workers"], simulator=simulator)
+        status = run(parts, listener, route, credentials)
+        if status:
+            sys.exit(status)
+
+    def _prepare(self, given: Path | None) -> None:
+        prepare.database_prepare()
+        demo_file = Path(settings.BASE_DIR) / DEMO_FILE
+        path = prepare.file_to_apply(given, demo_file, demo=settings.LLMOPS_ENV == "demo")
+        if path is None:
+            return
+        try:
+            if prepare.file_apply_once(path):
+                self.stdout.write(f"Applied {path}.")
+        except OSError as error:
+            raise CommandError(f"Can't read {path}: {error.strerror}.") from None
+        except UnicodeDecodeError:
+            raise CommandError(f"{path} is not UTF-8 text.") from None
+        except ConfigurationFileError as error:
+            raise CommandError(f"{path} can't be used:\n{error}") from None
+
+
+def port_number(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:
+        raise ArgumentTypeError(f"a port is a whole number from 0 to 65535, not {text!r}")
+    return int(text)
+
+
+def check_workers(workers: int) -> None:
+    """Raises CommandError: several workers must share one breaker, and a store for that comes with a later release."""
+    if workers < 1:
+        raise CommandError(f"--workers must be at least 1, not {workers}.")
+    if workers > 1:
+        raise CommandError(
+            f"--workers {workers}: several workers need a shared store for breaker states in Redis, which this "
+            "release does not have yet. Start with --workers 1."
+        )
+
+
+def parts_of_this_machine(listener: socket.socket, workers: int, *, simulator: bool) -> list[Part]:
+    parts = [plan.gateway_part(number, listener.fileno()) for number in range(1, workers + 1)]
+    if settings.CELERY_BROKER_URL == FILESYSTEM:
+        empty_broker_folder(settings.DATA_DIR)
+    parts += [plan.task_worker_part(), plan.task_clock_part(settings.DATA_DIR)]
+    if simulator:
+        parts.append(plan.simulator_part(Path(settings.BASE_DIR) / "manage.py", SIMULATOR_PORT))
+    return parts
+
+
+def run(parts: Sequence[Part], listener: socket.socket, route: str, credentials: prepare.Credentials | None) -> int:
+    host, port = local_address(listener)
+    url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    shown = False
+
+    def on_ready() -> None:
+        nonlocal shown
+        shown = True
+        say(banner(url, route, credentials))
+
+    try:
+        return asyncio.run(Supervisor(parts, listener, on_ready=on_ready).run())
+    finally:
+        if credentials and not shown:
+            say(credentials_text(credentials))  # they were made and can't be found out later

@@ -1,0 +1,88 @@
+"""What was worth telling, and whether everybody who asked for it was told."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import Q
+
+from gateway.models.words import AlertEvent, choices
+
+
+class Alert(models.Model):
+    """Something that is or was wrong with one subject (a provider, a budget), from its opening to its end.
+
+    `opened_by` and `closed_by` are the ids of the rows it was derived from: deriving it again changes nothing.
+    """
+
+    kind = models.CharField(max_length=32, choices=choices(AlertEvent))
+    subject = models.CharField(max_length=200)
+    message = models.TextField()
+    opened_at = models.DateTimeField()
+    closed_at = models.DateTimeField(null=True, blank=True)
+    opened_by = models.BigIntegerField()
+    closed_by = models.BigIntegerField(null=True, blank=True)
+
+    class Meta:
+        db_table = "llmops_alert"
+        ordering = ["-opened_at"]
+        constraints = [
+            models.UniqueConstraint(fields=["kind", "opened_by"], name="alert_cause"),
+            models.UniqueConstraint(
+                fields=["kind", "subject"], condition=Q(closed_at__isnull=True), name="alert_open_once"
+            ),
+        ]
+        indexes = [models.Index(fields=["-opened_at"], name="alert_recent")]
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.subject}"
+
+
+class AlertDelivery(models.Model):
+    """One message to one channel. It is due while neither `delivered_at` nor `given_up_at` is set."""
+
+    alert = models.ForeignKey(Alert, models.CASCADE, related_name="deliveries")
+    event = models.CharField(max_length=32, choices=choices(AlertEvent))
+    channel_id = models.BigIntegerField()
+    channel_name = models.CharField("channel", max_length=100)
+    title = models.CharField(max_length=250)
+    body = models.TextField()
+    tries = models.PositiveSmallIntegerField(default=0)
+    next_try_at = models.DateTimeField()
+    delivered_at = models.DateTimeField(null=True, blank=True)
+    given_up_at = models.DateTimeField(null=True, blank=True)
+    last_error = models.CharField(max_length=300, default="", blank=True)
+
+    class Meta:
+        db_table = "llmops_alert_delivery"
+        verbose_name_plural = "alert deliveries"
+        constraints = [
+            models.UniqueConstraint(fields=["alert", "event", "channel_id"], name="alert_delivery_once"),
+        ]
+        indexes = [
+            models.Index(
+                fields=["next_try_at"],
+                name="alert_delivery_due",
+                condition=Q(delivered_at__isnull=True, given_up_at__isnull=True),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.title} → {self.channel_name}"
+
+
+class AlertCursor(models.Model):
+    """How far a source of alerts has been read.
+
+    Rows become visible in the order of their commits, not of their ids: `position` is below every row that may still
+    appear, and `seen` lists the ids above it that have been read.
+    """
+
+    source = models.CharField(primary_key=True, max_length=40)
+    position = models.BigIntegerField(default=0)
+    seen = models.JSONField(default=list)
+
+    class Meta:
+        db_table = "llmops_alert_cursor"
+
+    def __str__(self) -> str:
+        return f"{self.source} {self.position}"

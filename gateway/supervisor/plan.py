@@ -1,0 +1,57 @@
+"""Which parts there are on this machine, and how each is started."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from gateway.supervisor.spec import DEFAULT_APP, Part, Role
+
+DRAIN_SECONDS = 30
+DRAIN_MARGIN_SECONDS = 5.0  # past its own bound a worker hangs
+TASK_THREADS = 4  # so that one slow alert channel does not hold up the sweeps
+
+# `up` has run Django's checks; theirs would import the URLs, and with them the vendors' SDKs.
+WITHOUT_CHECKS = {"CELERY_SKIP_CHECKS": "1"}
+
+
+def gateway_part(number: int, listener_fd: int, *, app: str = DEFAULT_APP, drain_seconds: int = DRAIN_SECONDS) -> Part:
+    options = ("--fd", str(listener_fd), "--app", app, "--drain-seconds", str(drain_seconds))
+    return Part(
+        name=f"gateway worker {number}",
+        role=Role.GATEWAY,
+        command=(sys.executable, "-m", "gateway.supervisor.web", *options),
+        listener_fd=listener_fd,
+        stop_timeout_seconds=drain_seconds + DRAIN_MARGIN_SECONDS,
+    )
+
+
+def simulator_part(manage: Path, port: int) -> Part:
+    return Part(
+        name="simulator",
+        role=Role.UPSTREAM,
+        command=(sys.executable, str(manage), "simulate", "--port", str(port)),
+        ready_port=port,
+    )
+
+
+def task_worker_part() -> Part:
+    options = ("--pool", "threads", "--concurrency", str(TASK_THREADS), "--loglevel", "WARNING")
+    quiet = ("--without-gossip", "--without-mingle", "--without-heartbeat")
+    return Part(
+        name="Celery worker",
+        role=Role.BACKGROUND,
+        command=(*_celery("worker"), *options, *quiet),
+        environment=WITHOUT_CHECKS,
+    )
+
+
+def task_clock_part(data_dir: Path) -> Part:
+    options = ("--schedule", str(data_dir / "celerybeat-schedule"), "--pidfile", "", "--loglevel", "WARNING")
+    return Part(
+        name="Celery beat", role=Role.BACKGROUND, command=(*_celery("beat"), *options), environment=WITHOUT_CHECKS
+    )
+
+
+def _celery(verb: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", "celery", "--app", "llmops", "--quiet", verb)

@@ -1,0 +1,25 @@
+"""Celery's tasks: sweeps over the database, each of which may run twice, late or not at all without harm."""
+
+from __future__ import annotations
+
+from celery import shared_task
+from django.utils import timezone
+
+from gateway.alerts.breakers import breaker_alerts_derive
+from gateway.alerts.channel import channel_send
+from gateway.alerts.outbox import deliveries_send
+
+
+@shared_task(name="gateway.alerts_sweep")
+def alerts_sweep() -> None:
+    """Turns what has happened into alerts and delivers what is due."""
+    breaker_alerts_derive(now=timezone.now())
+    deliveries_send(now=timezone.now(), send=channel_send)
+
+
+@shared_task(name="gateway.orphans_settle")
+def orphans_settle() -> None:
+    """Settles completions whose process died: at their reservation, shown as unknown."""
+    from gateway.ledger.sweep import orphans_settle as settle
+
+    settle()

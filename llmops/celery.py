@@ -1,0 +1,22 @@
+"""Celery's application: `celery --app llmops worker` and `celery --app llmops beat`."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from celery import Celery
+from celery.signals import beat_init, worker_ready
+
+from gateway.supervisor.signs import tell_ready
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "llmops.settings")
+
+app = Celery("llmops")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+
+
+@worker_ready.connect
+@beat_init.connect
+def _tell_supervisor(**_: Any) -> None:
+    tell_ready()

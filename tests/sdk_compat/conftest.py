@@ -1,0 +1,38 @@
+"""One gateway and one simulator for all tests that drive it with the official SDKs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from gateway.simulator.server import Simulator
+from gateway.simulator.thread import SimulatorThread
+from tests.gateway_process import OPERATOR_KEY, GatewayProcess, configuration, gateway_process
+
+
+@pytest.fixture(scope="session")
+def _simulator() -> Iterator[Simulator]:
+    with SimulatorThread() as simulator:
+        yield simulator
+
+
+@pytest.fixture(scope="session")
+def _gateway(_simulator: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
+    with gateway_process(tmp_path_factory.mktemp("gateway"), configuration(_simulator.url)) as gateway:
+        yield gateway
+
+
+@pytest.fixture
+def simulator(_simulator: Simulator) -> Simulator:
+    """The simulator, without faults and with an empty log and bill."""
+    _simulator.reset()
+    return _simulator
+
+
+@pytest.fixture
+def gateway(_gateway: GatewayProcess, simulator: Simulator) -> GatewayProcess:
+    """The gateway, with every breaker closed."""
+    for name in ("openai", "anthropic"):
+        _gateway.post(f"/api/breakers/{name}", {"action": "reset", "reason": "a new test"}, OPERATOR_KEY)
+    return _gateway
