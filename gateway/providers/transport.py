@@ -9,8 +9,8 @@ from __future__ import annotations
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from urllib.request import getproxies, proxy_bypass
 from io import BytesIO
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import httpx2
