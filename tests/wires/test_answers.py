@@ -26,7 +26,9 @@ def anthropic_of(body: dict[str, Any], **fields: Any) -> dict[str, Any]:
     return told
 
 
-@pytest.mark.parametrize(("surface", "body"), [(OPENAI, completion({"content": "hi"})), (ANTHROPIC, message(text("hi")))])
+@pytest.mark.parametrize(
+    ("surface", "body"), [(OPENAI, completion({"content": "hi"})), (ANTHROPIC, message(text("hi")))]
+)
 def test_the_same_wires_answer_is_untouched_and_read(surface: Wire, body: dict[str, Any]) -> None:
     raw = orjson.dumps({**body, "x_future": [1.0]}, option=orjson.OPT_INDENT_2)
     read = translate_answer(surface, surface, raw, context(surface, surface))
@@ -52,7 +54,9 @@ def test_what_the_wire_does_not_promise_is_unreadable(surface: Wire, kind: Wire,
 
 
 def test_anthropics_text_and_calls_for_openai() -> None:
-    told = openai_of(message(text("a"), text("b"), tool_use("toolu_1", "f", {"x": 1.0}), tool_use("t2", "g", {}), stop="tool_use"))
+    told = openai_of(
+        message(text("a"), text("b"), tool_use("toolu_1", "f", {"x": 1.0}), tool_use("t2", "g", {}), stop="tool_use")
+    )
     assert told["choices"] == [
         {
             "index": 0,
@@ -78,7 +82,12 @@ def test_openais_text_and_calls_for_anthropic() -> None:
     assert [block["type"] for block in told["content"]] == ["text", "tool_use", "tool_use"]
     assert told["content"][2]["input"] == {}
     assert told["content"][2]["id"].startswith("call_")
-    assert (told["type"], told["role"], told["stop_reason"], told["stop_sequence"]) == ("message", "assistant", "tool_use", None)
+    assert (told["type"], told["role"], told["stop_reason"], told["stop_sequence"]) == (
+        "message",
+        "assistant",
+        "tool_use",
+        None,
+    )
 
 
 def test_big_integers_in_calls_stay_exact() -> None:
