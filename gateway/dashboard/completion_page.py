@@ -72,14 +72,14 @@ def headline(story: CompletionStory) -> str:
     if line.status == CompletionStatus.FAILED:
         return f"This request was not answered: status {line.http_status} after {time}. It cost {cost}."
     if line.cache == "hit":
-        return f"Answered from the cache in {time}. It cost {cost}."
-    return f"Answered by {line.provider} with {line.model}{_detour(story)} in {time}. It cost {cost}."
+        return f"The cache answered. It took {time} and cost {cost}."
+    return f"{_detour(story)}{line.provider} answered with {line.model}. It took {time} and cost {cost}."
 
 
 def _detour(story: CompletionStory) -> str:
     if not story.fallbacks:
         return ""
-    return ", after " + " and ".join(step.from_target for step in story.fallbacks) + " did not answer,"
+    return "After " + " and ".join(step.from_target for step in story.fallbacks) + " failed, "
 
 
 def steps(story: CompletionStory) -> tuple[Step, ...]:

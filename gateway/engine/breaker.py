@@ -73,7 +73,10 @@ class BreakerChange:
 class BreakerStore(Protocol):
     """Where breakers live: in this process, or shared by a fleet. Each call is one atomic step."""
 
-    async def admit(self, provider: Provider) -> Permit | Refusal: ...
+    async def admit(self, provider: Provider, longest_seconds: float) -> Permit | Refusal:
+        """`longest_seconds` is what the attempt may take until its report; a probe that hasn't reported soon after is
+        dead, and another may follow."""
+        ...
 
     def is_closed(self, provider: Provider) -> bool:
         """Whether a retry is worth waiting for, as far as this process knows."""
@@ -122,7 +125,7 @@ class Breaker:
     probe_expires_at: float | None = None
     rate: FailureRate = field(default_factory=FailureRate)
 
-    def admit(self, provider: Provider, now: float) -> Permit | Refusal:
+    def admit(self, provider: Provider, now: float, longest_seconds: float) -> Permit | Refusal:
         """A permit, or when to ask again. Raises nothing; changes the state only by letting a probe through."""
         if provider.forced_breaker == "open":
             return Refusal(provider.name, None)
@@ -131,7 +134,7 @@ class Breaker:
         next_probe_at = self.next_probe_at(provider.breaker)
         if next_probe_at is not None and now < next_probe_at:
             return Refusal(provider.name, next_probe_at)
-        return self._probe(provider, now)
+        return self._probe(provider, now, longest_seconds)
 
     def next_probe_at(self, policy: BreakerPolicy) -> float | None:
         if self.state is BreakerState.OPEN and self.opened_at is not None:
@@ -163,8 +166,7 @@ class Breaker:
         rate = self.rate.value(now)
         return BreakerReading(state, self.consecutive_failures, rate, self.opened_at, next_probe_at, self.last_error)
 
-    def _probe(self, provider: Provider, now: float) -> Permit:
-        longest_seconds = max(provider.timeouts.attempt_seconds, provider.timeouts.first_token_seconds)
+    def _probe(self, provider: Provider, now: float, longest_seconds: float) -> Permit:
         self.state = BreakerState.HALF_OPEN
         self.generation += 1
         self.probe_expires_at = now + longest_seconds + PROBE_GRACE_SECONDS

@@ -77,6 +77,7 @@ class Completion:
         while remaining:
             index, target = remaining.pop(0)
             if previous is not None:
+                self.deadline.check()  # a step that nobody can take is none
                 self._fall_back(previous, target, reason)
             reply = await self._try_target(index, target, reason, has_next=bool(remaining))
             if not isinstance(reply, NextTarget | Stop):
@@ -116,12 +117,18 @@ class Completion:
         return await flight.answer()
 
     async def _admit(self, attempt: Attempt) -> Permit:
-        admission = await self._engine.breakers.admit(attempt.target.provider)
+        admission = await self._engine.breakers.admit(attempt.target.provider, self._longest_seconds(attempt.target))
         if isinstance(admission, Permit):
             return admission
         attempt.outcome = AttemptOutcome.SKIPPED
         attempt.error = _breaker_open(admission, self._clock.now())
         raise attempt.error
+
+    def _longest_seconds(self, target: Target) -> float:
+        """How long an attempt may be under way before the breaker hears of it, its wait for a place included."""
+        timeouts = target.timeouts
+        limit_seconds = timeouts.first_token_seconds if self.ask.stream else timeouts.attempt_seconds
+        return target.provider.queue_timeout_seconds + limit_seconds
 
     def _after(self, error: UpstreamError, attempt: Attempt, *, has_next: bool) -> RetryAfter | NextTarget | Stop:
         provider = attempt.target.provider

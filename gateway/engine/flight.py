@@ -16,6 +16,8 @@ from gateway.engine.words import AttemptOutcome, FailureKind
 
 # Failures that are found before anything is sent; they say nothing about the provider.
 _NEVER_SENT = frozenset({FailureKind.OVERLOADED, FailureKind.UNTRANSLATABLE})
+# What a stream may bring before its first content; there are a few hundred bytes of it.
+PREAMBLE_LIMIT_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,14 +84,14 @@ class Flight:
         stream = await self._tower.caller.stream(self._ask, self.target)
         try:
             first = await read_to_content(stream)
+            self.attempt.first_content_ms = self._elapsed_ms()
+            if self.attempt.probe:
+                await self._report(Outcome.SUCCESS, "")
         except BaseException:
             self.note(stream)
             await stream.aclose()
             raise
         self.note(stream)
-        self.attempt.first_content_ms = self._elapsed_ms()
-        if self.attempt.probe:
-            await self._report(Outcome.SUCCESS, "")
         return stream, first
 
     def note(self, stream: AnswerStream) -> None:
@@ -104,23 +106,44 @@ class Flight:
         await self._land(Outcome.SUCCESS, "")
 
     async def fail(self, error: BaseException) -> None:
-        """The attempt failed (an exception of ours) or the client left it (anything else)."""
+        """The attempt ended without an answer: the provider's fault (an UpstreamError), the request's (any other
+        GatewayError but the deadline's), ours (any other Exception), or the client has left (anything else)."""
         if isinstance(error, UpstreamError):
             await self._fail_upstream(error)
-            return
+        elif isinstance(error, DeadlineExceeded):
+            await self._fail_unjudged(FailureKind.TIMEOUT, error.message)
+        elif isinstance(error, GatewayError):
+            await self._skip(UpstreamError(FailureKind.INVALID_REQUEST, error.message, param=error.param))
+        elif isinstance(error, Exception):
+            await self._fail_unjudged(FailureKind.UNREADABLE, f"the gateway failed on it: {type(error).__name__}")
+        else:
+            await self.leave()
+
+    async def leave(self) -> None:
+        """The client has left."""
         self.attempt.outcome = AttemptOutcome.CANCELLED
-        if isinstance(error, GatewayError):
-            self.attempt.outcome = AttemptOutcome.FAILED
-            self.attempt.error = UpstreamError(FailureKind.TIMEOUT, error.message, provider=self.target.provider.name)
-            self.attempt.error.may_be_billed = isinstance(error, DeadlineExceeded)
+        await self._land(Outcome.NONE, "")
+
+    async def _fail_unjudged(self, kind: FailureKind, message: str) -> None:
+        """A failure that says nothing about the provider, who may bill the attempt all the same."""
+        provider = self.target.provider.name
+        self.attempt.error = UpstreamError(kind, message, provider=provider, may_be_billed=self.attempt.sent)
+        self.attempt.outcome = AttemptOutcome.FAILED
+        await self._land(Outcome.NONE, "")
+
+    async def _skip(self, error: UpstreamError) -> None:
+        """Nothing was sent."""
+        self.attempt.error = error
+        self.attempt.outcome, self.attempt.sent = AttemptOutcome.SKIPPED, False
         await self._land(Outcome.NONE, "")
 
     async def _fail_upstream(self, error: UpstreamError) -> None:
-        self.attempt.error = error
+        provider = self.target.provider
+        error.provider, error.wire = error.provider or provider.name, error.wire or provider.kind
         if error.kind in _NEVER_SENT:
-            self.attempt.outcome, self.attempt.sent = AttemptOutcome.SKIPPED, False
-            await self._land(Outcome.NONE, "")
+            await self._skip(error)
             return
+        self.attempt.error = error
         self.attempt.outcome = AttemptOutcome.FAILED
         await self._land(Outcome.FAILURE if error.counts_against_breaker else Outcome.SUCCESS, str(error))
 
@@ -157,14 +180,29 @@ class Flight:
 
 
 async def read_to_content(stream: AnswerStream) -> list[bytes]:
-    """Read until there is content, or until the answer has ended without any."""
+    """Read until there is content, or until the answer has ended without any. Raises UpstreamError when what comes
+    before it has no end."""
     pieces: list[bytes] = []
+    size = 0
     while (batch := await stream.read()) is not None:
         if batch.data:
             pieces.append(batch.data)
+            size += len(batch.data)
         if batch.has_content:
             break
+        if size > PREAMBLE_LIMIT_BYTES:
+            raise _endless_preamble()
     return pieces
+
+
+def _endless_preamble() -> UpstreamError:
+    return UpstreamError(
+        FailureKind.UNREADABLE,
+        f"the stream brought more than {PREAMBLE_LIMIT_BYTES} bytes and no content",
+        retryable=True,
+        counts_against_breaker=True,
+        may_be_billed=True,
+    )
 
 
 def timed_out(target: Target, message: str) -> UpstreamError:

@@ -63,6 +63,8 @@ class LiveStream:
     async def _read_in_time(self) -> StreamBatch | None:
         timeouts = self.attempt.target.timeouts
         left_seconds = self._began + timeouts.stream_max_seconds - self._flight.clock.monotonic()
+        if left_seconds <= 0:  # a time-out alone would never come while data is always there already
+            raise self._silent(left_seconds)
         try:
             async with self._flight.clock.timeout(min(timeouts.stall_seconds, left_seconds)):
                 return await self._stream.read()
@@ -81,4 +83,4 @@ class LiveStream:
         try:
             await self._stream.aclose()
         finally:
-            await self._flight.fail(error)
+            await (self._flight.fail(error) if isinstance(error, UpstreamError) else self._flight.leave())

@@ -14,7 +14,7 @@ JITTER_LOW, JITTER_SPAN = 0.8, 0.4  # a wait is multiplied by 0.8 to 1.2
 RETRY_BUDGET_WINDOW_SECONDS = 10.0
 
 # These speak about the client's request, not about the provider: the answer is passed on.
-_PASSED_ON = frozenset({FailureKind.INVALID_REQUEST, FailureKind.CONTENT_POLICY})
+PASSED_ON = frozenset({FailureKind.INVALID_REQUEST, FailureKind.CONTENT_POLICY})
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def after_failure(
     `seconds_left` is what the route's deadline leaves; `may_retry` spends one retry of the provider's budget and is
     asked last. A wait that doesn't fit the deadline is never begun.
     """
-    if error.kind in _PASSED_ON:
+    if error.kind in PASSED_ON:
         return Stop()
     if not error.retryable or retries_done >= policy.retries:
         return NextTarget(_gave_up(error, retries_done))
@@ -99,7 +99,7 @@ class RetryMeter:
         """True, and one retry is spent, if the budget has room."""
         requests = _sum(self._requests, now)
         allowed = max(requests * budget.percent / 100, budget.floor_per_second * RETRY_BUDGET_WINDOW_SECONDS)
-        if _sum(self._retries, now) >= allowed:
+        if _sum(self._retries, now) + 1 > allowed:
             return False
         _count(self._retries, now)
         return True

@@ -17,6 +17,7 @@ from gateway.engine.errors import (
     UpstreamError,
     UpstreamRejectedUs,
 )
+from gateway.engine.retry import PASSED_ON
 from gateway.engine.words import AttemptOutcome, FailureKind
 
 # Statuses of a provider that say something about the client's request; they keep status, message and code.
@@ -35,13 +36,13 @@ def verdict(attempts: Sequence[Attempt]) -> GatewayError:
 
 
 def _meaning(last: UpstreamError, attempts: Sequence[Attempt]) -> GatewayError:
-    if last.kind is FailureKind.REJECTED_US:
+    if last.kind is FailureKind.REJECTED_US or (last.kind is FailureKind.QUOTA_EXHAUSTED and last.status != 429):
         return UpstreamRejectedUs(
             f"{last.provider} refuses the gateway's own key, account or permission (HTTP {last.status}); "
             "operations have been told.",
             details=_details(attempts),
         )
-    if last.status in _KEPT_STATUSES:
+    if last.status in _KEPT_STATUSES or (last.status is not None and last.kind in PASSED_ON):
         return UpstreamAnswer(last)
     if last.kind is FailureKind.TIMEOUT:
         return DeadlineExceeded(f"No answer in time. Tried {_tried(attempts)}.", details=_details(attempts))

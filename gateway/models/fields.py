@@ -38,5 +38,5 @@ class UsdField(models.BigIntegerField):  # type: ignore[type-arg]
         return str(self.value_from_object(obj))
 
     def formfield(self, **kwargs: Any) -> Any:  # type: ignore[override]
-        digits = {"form_class": UsdFormField, "max_digits": 19, "decimal_places": 12}
+        digits: dict[str, Any] = {"form_class": UsdFormField, "max_digits": 19, "decimal_places": 12}
         return super(models.BigIntegerField, self).formfield(**digits | kwargs)

@@ -128,7 +128,13 @@ class HttpCaller(ABC):
         return b"".join(pieces)
 
     def _unreachable(self, error: httpx2.HTTPError) -> UpstreamError:
-        """No reply. Only a failed connect proves that nothing was sent."""
+        """No reply. Only a failed connect proves that nothing was sent; a silent one is a time-out like any other."""
+        if isinstance(error, httpx2.ConnectTimeout):
+            seconds = self.provider.timeouts.connect_seconds
+            message = f"no connection within {seconds:g} s"
+            return UpstreamError(
+                FailureKind.TIMEOUT, message, provider=self.provider.name, counts_against_breaker=True
+            )
         never_sent = isinstance(error, httpx2.ConnectError | httpx2.UnsupportedProtocol | httpx2.ProxyError)
         words = "no connection" if never_sent else "the connection broke before an answer"
         failure = self._broken(f"{words}: {_words(error)}", FailureKind.CONNECTION)

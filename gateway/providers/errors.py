@@ -76,7 +76,7 @@ def _number(text: str | None, unit_seconds: float) -> float | None:
 def _until(http_date: str) -> float | None:
     try:
         return parsedate_to_datetime(http_date).timestamp() - time.time()
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None
 
 

@@ -40,7 +40,7 @@ class Callers:
 
     def __init__(self) -> None:
         self._callers: dict[str, tuple[tuple[Any, ...], Caller]] = {}
-        self._retired: set[asyncio.Task[None]] = set()
+        self._retired: dict[asyncio.Task[None], Caller] = {}
 
     def of(self, provider: Provider) -> Caller:
         settings = _connection_settings(provider)
@@ -55,16 +55,16 @@ class Callers:
 
     def _retire(self, caller: Caller, after_seconds: float) -> None:
         task = asyncio.get_running_loop().create_task(_close_later(caller, after_seconds))
-        self._retired.add(task)
-        task.add_done_callback(self._retired.discard)
+        self._retired[task] = caller
+        task.add_done_callback(lambda done: self._retired.pop(done, None))
 
     async def aclose(self) -> None:
+        callers = [*self._retired.values(), *(caller for _, caller in self._callers.values())]
         for task in list(self._retired):
             task.cancel()
-        await asyncio.gather(*self._retired, return_exceptions=True)
-        for _, caller in self._callers.values():
-            await caller.aclose()
         self._callers.clear()
+        for caller in callers:
+            await caller.aclose()
 
 
 def _connection_settings(provider: Provider) -> tuple[Any, ...]:
@@ -74,7 +74,5 @@ def _connection_settings(provider: Provider) -> tuple[Any, ...]:
 
 
 async def _close_later(caller: Caller, after_seconds: float) -> None:
-    try:
-        await asyncio.sleep(after_seconds)
-    finally:
-        await caller.aclose()
+    await asyncio.sleep(after_seconds)
+    await caller.aclose()

@@ -9,11 +9,14 @@ from __future__ import annotations
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from io import BytesIO
 
 import aiohttp
 import httpx2
 
 READ_BYTES = 64 * 1024
+# A larger body is written piece by piece, so that other requests get their turn meanwhile.
+LARGE_BODY_BYTES = 1024 * 1024
 KEEPALIVE_SECONDS = 30.0
 
 
@@ -22,7 +25,9 @@ def _as_httpx2(request: httpx2.Request) -> Iterator[None]:
     """aiohttp's exceptions as those the SDKs know."""
     try:
         yield
-    except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+    except aiohttp.ConnectionTimeoutError as error:
+        raise httpx2.ConnectTimeout(str(error), request=request) from error
+    except aiohttp.ClientConnectorError as error:
         raise httpx2.ConnectError(str(error), request=request) from error
     except TimeoutError as error:
         raise httpx2.ReadTimeout(str(error), request=request) from error
@@ -62,7 +67,7 @@ class AiohttpTransport(httpx2.AsyncBaseTransport):
                 request.method,
                 str(request.url),
                 headers=request.headers.multi_items(),
-                data=request.content or None,
+                data=_data(request.content),
                 allow_redirects=False,
             )
         return httpx2.Response(
@@ -90,6 +95,10 @@ class AiohttpTransport(httpx2.AsyncBaseTransport):
         if self._session is not None:
             await self._session.close()
             self._session = None
+
+
+def _data(content: bytes) -> bytes | BytesIO | None:
+    return BytesIO(content) if len(content) > LARGE_BODY_BYTES else content or None
 
 
 def _tls_context() -> ssl.SSLContext:

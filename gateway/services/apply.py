@@ -18,6 +18,7 @@ from gateway.services.configuration_entries import ConfigurationFile
 from gateway.services.configuration_file import ConfigurationFileError, Known, configuration_parse
 from gateway.services.configuration_readers import Problem
 from gateway.services.configuration_rows import SECTIONS, Section, canonical, objectives_entry
+from gateway.services.configuration_uses import configuration_uses
 from gateway.services.price_seed import price_is_listed, prices_seed
 
 
@@ -60,7 +61,8 @@ def _known() -> Known:
     return Known(
         now=now,
         teams=frozenset(Team.objects.alive().values_list("name", flat=True)),
-        team_of_keys=dict(ApiKey.objects.alive().values_list("name", "team__name")),
+        api_keys=frozenset(ApiKey.objects.alive().values_list("name", flat=True)),
+        uses=configuration_uses(),
         overridden=frozenset(own.values_list("kind", "model")),
         listed=price_is_listed,
     )

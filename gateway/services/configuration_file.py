@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -11,6 +11,7 @@ from gateway.models.budget import SUBJECT_COLUMNS
 from gateway.models.words import BudgetScope
 from gateway.services.configuration_entries import ConfigurationFile, RouteEntry
 from gateway.services.configuration_readers import Problem, Problems, entry
+from gateway.services.configuration_uses import Use
 from gateway.services.configuration_yaml import YamlProblem, yaml_read
 
 
@@ -26,14 +27,15 @@ class ConfigurationFileError(Exception):
 class Known:
     """What the database holds, for the sections that a file leaves out.
 
-    `team_of_keys` goes from the name of a key to the name of its team. `listed` says whether a price list, which no
+    `uses` are what other configuration needs. `listed` says whether a price list, which no
     file changes, knows (kind, model); `overridden` are those with a price of operations' own, as of `now`.
     """
 
     now: datetime
 
     teams: frozenset[str] = frozenset()
-    team_of_keys: Mapping[str, str | None] = field(default_factory=dict)
+    api_keys: frozenset[str] = frozenset()
+    uses: tuple[Use, ...] = ()
     overridden: frozenset[tuple[str, str]] = frozenset()
     listed: Callable[[str, str], bool] = lambda kind, model: False
 
@@ -64,7 +66,7 @@ def _check_together(file: ConfigurationFile, known: Known, problems: Problems) -
     )
     _route_names(file, problems)
     _targets(file, known, problems)
-    _teams(file, known, problems)
+    _still_used(file, known, problems)
     _api_keys(file, known, problems)
     _budgets(file, known, problems)
 
@@ -143,13 +145,13 @@ def _tell_unknown(problems: Problems, path: str, what: str, name: str, known: It
     problems.tell(path, f'no {what} named "{name}"; known: {listed}' if listed else f'no {what} named "{name}"')
 
 
-def _teams(file: ConfigurationFile, known: Known, problems: Problems) -> None:
-    """A team may not vanish while keys that the file doesn't mention belong to it."""
-    if file.teams is None or file.api_keys is not None:
-        return
-    for key, team in known.team_of_keys.items():
-        if team is not None and team not in _names(file.teams):
-            problems.tell("teams", f'the team "{team}" is missing, but the API key "{key}" belongs to it')
+def _still_used(file: ConfigurationFile, known: Known, problems: Problems) -> None:
+    """Nothing may vanish that is used by something in a section which the file leaves as it is."""
+    for use in known.uses:
+        section = getattr(file, use.section)
+        if section is None or getattr(file, use.by_section) is not None or use.name in _names(section):
+            continue
+        problems.tell(use.section, f'"{use.name}" is missing, but {use.by} needs it')
 
 
 def _api_keys(file: ConfigurationFile, known: Known, problems: Problems) -> None:
@@ -171,7 +173,7 @@ def _api_keys(file: ConfigurationFile, known: Known, problems: Problems) -> None
 def _budgets(file: ConfigurationFile, known: Known, problems: Problems) -> None:
     subjects: dict[str, Iterable[str]] = {
         BudgetScope.TEAM.value: known.teams if file.teams is None else _names(file.teams),
-        BudgetScope.API_KEY.value: known.team_of_keys if file.api_keys is None else _names(file.api_keys),
+        BudgetScope.API_KEY.value: known.api_keys if file.api_keys is None else _names(file.api_keys),
         BudgetScope.ROUTE.value: _names(file.routes),
         BudgetScope.PROVIDER.value: _names(file.providers),
     }

@@ -304,3 +304,20 @@ SECTIONS: tuple[Section, ...] = (
     Section("budgets", Budget, budget_rows, budget_entry, budget_write),
     Section("alert_channels", AlertChannel, AlertChannel.objects.alive, alert_channel_entry, alert_channel_write),
 )
+
+
+def section_of(model: type[Any]) -> Section:
+    """The section that rows of this model belong to."""
+    return next(section for section in SECTIONS if section.model is model)
+
+
+@dataclass(frozen=True, slots=True)
+class OrganisationEntry:
+    """The organisation's row as history compares it."""
+
+    time_zone: str
+    objectives: entries.ObjectivesEntry
+
+
+def organisation_entry(row: Organisation) -> OrganisationEntry:
+    return OrganisationEntry(row.time_zone, objectives_entry(row))

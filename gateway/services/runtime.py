@@ -12,7 +12,7 @@ from typing import Any
 from gateway.engine.breaker import BreakerChange
 from gateway.engine.clock import SYSTEM_CLOCK, Clock
 from gateway.engine.completion import Engine
-from gateway.ledger.connections import ledger_connect
+from gateway.ledger.connections import ledger_connections, ledger_lock_path
 from gateway.ledger.records import BreakerEvent
 from gateway.ledger.writer import LedgerWriter
 from gateway.providers.registry import Callers
@@ -63,7 +63,7 @@ class Runtime:
             missing.append("the configuration has not been read from the database yet")
         elif not self.snapshot.routes:
             missing.append("no route is configured: apply a configuration file or add a route in the back office")
-        if self.ledger.away_reason is not None:
+        if not self.ledger.healthy:
             missing.append(f"the ledger cannot write: {self.ledger.away_reason}")
         return missing
 
@@ -127,7 +127,7 @@ _running: Runtime | None = None
 async def runtime_start() -> Runtime:
     """Start this process's runtime on the running event loop; ready once the first configuration has been read."""
     global _running
-    runtime = Runtime(SnapshotHolder(), LedgerWriter(ledger_connect()))
+    runtime = Runtime(SnapshotHolder(), LedgerWriter(ledger_connections(), lock_path=ledger_lock_path()))
     runtime.start()
     await asyncio.to_thread(runtime.holder.wait, FIRST_CONFIGURATION_SECONDS)
     _running = runtime

@@ -6,6 +6,7 @@ from typing import Any
 
 from gateway.simulator.catalogue import Model
 from gateway.simulator.errors import InvalidRequest
+from gateway.simulator.schema_checks import problem
 
 _FIELDS = frozenset(
     [
@@ -172,7 +173,9 @@ def check_tools(tools: Any) -> None:
             )
         if tool.get("type", "custom") in (None, "custom"):
             _check_custom_tool(tool, f"tools.{index}.custom")
-        names.append(tool.get("name"))
+        if not isinstance(tool.get("name"), str):
+            raise InvalidRequest(f"tools.{index}.name: Field required")
+        names.append(tool["name"])
     if len(set(names)) < len(names):
         raise InvalidRequest("tools: Tool names must be unique.")
 
@@ -212,6 +215,15 @@ def _check_custom_tool(tool: dict[str, Any], where: str) -> None:
         raise InvalidRequest(f"{where}.input_schema.type: Field required")
     if tool["input_schema"]["type"] != "object":
         raise InvalidRequest(f"{where}.input_schema.type: Input should be 'object'")
+    _check_schema(tool["input_schema"], f"{where}.input_schema")
+
+
+def _check_schema(schema: Any, where: str) -> None:
+    invalid = problem(schema)
+    if invalid:
+        raise InvalidRequest(
+            f"{where}: JSON schema is invalid. It must match JSON Schema draft 2020-12 ({invalid})"
+        )
 
 
 def _check_tool_choice(body: Mapping[str, Any]) -> None:
@@ -294,6 +306,7 @@ def check_output_format(body: Mapping[str, Any]) -> None:
         raise InvalidRequest(f"{where}.type: Input should be 'json_schema'")
     if not isinstance(form.get("schema"), dict):
         raise InvalidRequest(f"{where}.schema: Field required")
+    _check_schema(form["schema"], f"{where}.schema")
 
 
 def check_cache_controls(marks: list[Any]) -> None:

@@ -83,8 +83,8 @@ def _check_message(message: Any, index: int, *, last: bool) -> None:
             raise InvalidRequest(f"{where}.{name}: Field required")
     if message["role"] not in ("user", "assistant"):
         raise InvalidRequest(
-            'messages: Unexpected role "system". The Messages API accepts a top-level `system` parameter, not '
-            '"system" as an input message role.'
+            'messages: Unexpected role "system". The Messages API accepts a top-level `system` parameter, '
+            'not "system" as an input message role.'
             if message["role"] == "system"
             else f"{where}.role: Input should be 'user' or 'assistant'"
         )
@@ -151,6 +151,8 @@ def _check_tool_use(block: Block, where: str) -> None:
         or not block["id"]
     ):
         raise InvalidRequest(f"{where}.tool_use.id: String should match pattern '^[a-zA-Z0-9_-]+$'")
+    if not isinstance(block["name"], str):
+        raise InvalidRequest(f"{where}.tool_use.name: Input should be a valid string")
     if not isinstance(block["input"], dict):
         raise InvalidRequest(f"{where}.tool_use.input: Input should be a valid dictionary")
 

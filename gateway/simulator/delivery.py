@@ -118,6 +118,9 @@ class Delivery:
         except asyncio.CancelledError:
             self._finish(reply, DISCONNECTED)
             raise
+        except Exception:
+            self._finish(reply, BROKEN)
+            raise
 
     async def _slow_headers(self, faults: Faults) -> None:
         if FaultKind.SLOW_HEADERS in faults:

@@ -80,7 +80,8 @@ class Connection(asyncio.Protocol):
         self._waiting.clear()
         self.resume_writing()
         if self.task is not None:
-            # Not at once: a task cancelled before its first step never runs, and would enter nothing in the log.
+            # Not at once: a task cancelled before its first step never runs, and would enter nothing in the
+            # log.
             self._loop.call_soon(self.task.cancel)
 
     def data_received(self, data: bytes) -> None:
@@ -129,6 +130,8 @@ class Connection(asyncio.Protocol):
             self._body.clear()
 
     def on_message_complete(self) -> None:
+        if not self.connected:
+            return
         path, _, query = self._url.partition(b"?")
         request = Request(
             self._parser.get_method().decode("latin-1"),
@@ -144,7 +147,7 @@ class Connection(asyncio.Protocol):
         elif len(self._waiting) < MAX_PIPELINED:
             self._waiting.append((request, keep_alive))
         else:
-            self._refuse(429)
+            self.close()
 
     # --- for the handler
 

@@ -97,6 +97,7 @@ class RequestLog:
             self._rows.append(row)
             self.in_flight += 1
             self.max_in_flight = max(self.max_in_flight, self.in_flight)
+            self._condition.notify_all()
         return row
 
     def close(self, row: LogRow, outcome: str, ended_monotonic: float) -> None:
@@ -116,8 +117,9 @@ class RequestLog:
         return [row for row in rows if row.seq > since and provider in (None, row.provider)]
 
     def wait_until(self, condition: Callable[[list[LogRow]], bool], timeout_seconds: float = 5.0) -> bool:
-        """Block until the rows satisfy the condition; looked at whenever a request ends. Not for the
-        server's thread.
+        """Block until the rows satisfy the condition, and return whether they did.
+
+        It is looked at whenever a request begins or ends. Not for the server's own thread.
         """
         with self._condition:
             return self._condition.wait_for(lambda: condition(list(self._rows)), timeout_seconds)

@@ -8,6 +8,7 @@ from typing import Any
 
 from gateway.simulator.catalogue import Model
 from gateway.simulator.errors import InvalidRequest
+from gateway.simulator.schema_checks import problem as schema_problem
 
 _PARAMETERS = frozenset(
     [
@@ -323,6 +324,9 @@ def _check_definition(definition: dict[str, Any], where: str, what: str) -> None
             f"schema must be a JSON Schema of 'type: \"object\"', got 'type: \"{schema.get('type')}\"'.",
             where,
         )
+    invalid = schema_problem(schema)
+    if invalid:
+        raise _bad_schema(what, definition["name"], invalid, where)
     if definition.get("strict"):
         problem = _strictness_problem(schema, ())
         if problem:

@@ -11,7 +11,7 @@ from gateway.simulator.tokens import count
 _ROLES = ("system", "assistant", "user", "function", "tool", "developer")
 _USER_PARTS = ("text", "image_url", "input_audio", "file", "refusal")
 _MESSAGE_TOKENS = 3  # what the chat format adds to each message
-_IMAGE_TOKENS = {"low": 85}
+_LOW_IMAGE_TOKENS = 85
 _HIGH_IMAGE_TOKENS = 765
 _AUDIO_TOKENS = 200
 _FILE_TOKENS = 1500
@@ -220,5 +220,5 @@ def _part_tokens(part: dict[str, Any]) -> int:
     if kind in ("text", "refusal"):
         return count(part[kind])
     if kind == "image_url":
-        return _IMAGE_TOKENS.get(part[kind].get("detail", "auto"), _HIGH_IMAGE_TOKENS)
+        return _LOW_IMAGE_TOKENS if part[kind].get("detail") == "low" else _HIGH_IMAGE_TOKENS
     return _AUDIO_TOKENS if kind == "input_audio" else _FILE_TOKENS

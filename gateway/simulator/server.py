@@ -1,6 +1,7 @@
 """The simulator: both providers and the control endpoint on one port."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Protocol
@@ -15,6 +16,8 @@ from gateway.simulator.http import IDLE_SECONDS, Connection, Request
 from gateway.simulator.log import LogRow, RequestLog
 from gateway.simulator.openai_wire import OpenAIWire
 from gateway.simulator.reply import Reply
+
+logger = logging.getLogger(__name__)
 
 _SWEEP_SECONDS = 15.0
 _BACKLOG = 2048
@@ -140,6 +143,9 @@ class Simulator:
             return self._serve(request, operation, wire, row, delivery)
         except WireError as error:
             delivery.refuse(error)
+        except Exception:
+            logger.exception("simulator: %s %s failed", request.method, request.path)
+            delivery.refuse(WireError(500, "api_error", "The simulator failed; its log says why."))
         return None
 
     def _open_row(self, request: Request, wire: Wire) -> LogRow:

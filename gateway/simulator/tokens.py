@@ -1,16 +1,16 @@
-"""The simulator's own tokenizer: about four characters of English to a token, and nothing shared with the gateway.
+"""The simulator's own tokenizer: about four characters of English to a token.
 
-Being independent is the point: a gateway that estimated with the same code would never be caught out.
+It shares nothing with the gateway, on purpose: an estimate made with the same code is never caught out.
 """
 
 import re
 from functools import lru_cache
 
-# Every character belongs to exactly one piece, so "".join(split(text)) == text, and a piece is at least one character,
-# so a text never has more tokens than UTF-8 bytes.
+# Every character belongs to exactly one piece, so "".join(split(text)) == text, and a piece is at least one
+# character, so a text never has more tokens than UTF-8 bytes.
 _PIECE = re.compile(r" ?[a-zA-Z]{1,6}|[^\W\d_a-zA-Z]{1,2}|\d{1,3}| ?[^\s\w]{1,3}|_|\s")
 
-# Only short texts are remembered: the benchmark repeats its prompts, and the memory stays within a few tens of MB.
+# Only short texts are remembered: the benchmark repeats its prompts, and memory stays within tens of MB.
 _REMEMBERED_CHARACTERS = 4096
 
 

@@ -24,10 +24,10 @@ class MemoryBreakers:
         self._on_change = on_change
         self._breakers: dict[str, Breaker] = {}
 
-    async def admit(self, provider: Provider) -> Permit | Refusal:
+    async def admit(self, provider: Provider, longest_seconds: float) -> Permit | Refusal:
         breaker = self._breaker(provider)
         before, now = breaker.state, self._clock.now()
-        admission = breaker.admit(provider, now)
+        admission = breaker.admit(provider, now, longest_seconds)
         if breaker.state is not before:
             self._tell(provider, before, "the cool-down is over: one probe", "")
         return admission

@@ -14,6 +14,8 @@ from gateway.ledger.money import usd_text
 register = template.Library()
 
 NOTHING = "–"
+SHORT_ID_LENGTH = 10
+_SIZES = ((10**9, "B"), (10**6, "M"), (10**3, "k"))
 
 _FAILURES = {
     FailureKind.CONNECTION: "The provider could not be reached.",
@@ -68,10 +70,20 @@ def usd(amount_usd: Decimal) -> str:
     """Dollars as people write them; amounts below ten cents keep their first three digits that count."""
     if amount_usd == 0:
         return "$0.00"
-    if abs(amount_usd) >= Decimal("0.1"):
-        return f"${amount_usd:,.2f}"
-    digits = 2 - amount_usd.adjusted()
-    return f"${amount_usd:.{digits}f}"
+    sign, size = ("-" if amount_usd < 0 else ""), abs(amount_usd)
+    if size >= Decimal("0.1"):
+        return f"{sign}${size:,.2f}"
+    return f"{sign}${size:.{2 - size.adjusted()}f}"
+
+
+@register.filter
+def extra_cost(amount_usd: Decimal) -> str:
+    """What a detour cost more, or less, as a sentence."""
+    if amount_usd == 0:
+        return "It cost nothing extra."
+    if amount_usd < 0:
+        return f"It cost {usd(-amount_usd)} less than the first target would have."
+    return f"It cost {usd(amount_usd)} extra."
 
 
 @register.filter
@@ -117,12 +129,18 @@ def count(number: int) -> str:
 
 @register.filter
 def count_short(number: int) -> str:
-    """`987`, `12.3k`, `4.56M`: for tiles; the exact number belongs beside it."""
-    for size, letter in ((10**9, "B"), (10**6, "M"), (10**4, "k")):
-        if number >= size:
-            unit = 1000 if letter == "k" else size
-            return f"{number / unit:.3g}{letter}" if number / unit < 1000 else f"{number / unit:.0f}{letter}"
-    return f"{number:,}"
+    """`9,876`, `12.3k`, `4.56M`: for tiles; the exact number belongs beside it."""
+    if number < 10_000:
+        return count(number)
+    rounded = float(f"{number:.3g}")
+    size, letter = next((size, letter) for size, letter in _SIZES if rounded >= size)
+    return f"{rounded / size:#.3g}".rstrip(".") + letter
+
+
+@register.filter
+def short_id(text: str) -> str:
+    """The end of a long id, which tells ids apart: their beginnings are made from the time."""
+    return text if len(text) <= SHORT_ID_LENGTH + 1 else f"…{text[-SHORT_ID_LENGTH:]}"
 
 
 @register.filter

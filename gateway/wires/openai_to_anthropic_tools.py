@@ -39,7 +39,7 @@ class Toolbox:
         """Make the model answer through a tool: only through it, or through it or the client's own tools."""
         if self.choice is not None and self.choice["type"] == "tool":
             return
-        own_tools = self.tools and not (self.choice is not None and self.choice["type"] == "none")
+        own_tools = bool(self.tools) and not (self.choice is not None and self.choice["type"] == "none")
         self.answer_tool = self._free_name(_NOT_IN_NAMES.sub("_", name)[:60] or "json_answer")
         self.tools.append({"name": self.answer_tool, "description": description, "input_schema": _object(schema)})
         self.choice = {"type": "any"} if own_tools else {"type": "tool", "name": self.answer_tool}

@@ -73,7 +73,7 @@ def _why_unreadable(body: bytes, error: orjson.JSONDecodeError) -> str:
         body.decode()
     except UnicodeDecodeError as undecodable:
         return f"The request body is not valid UTF-8 (byte {undecodable.start})."
-    if "recursion" in str(error).lower():
+    if "depth limit" in str(error) or "recursion" in str(error).lower():
         return f"The request body is nested deeper than {MAX_NESTING} levels."
     return f"The request body is not valid JSON: {error}."
 

@@ -97,11 +97,11 @@ def _spliced(body: bytes, spans: list[tuple[str, int, int]], values: Mapping[str
         if new is not None:
             pieces += [body[at:start], new]
             at = end
-    close = body.rindex(b"}")
-    pieces.append(body[at:close].rstrip())
     present = {key for key, _, _ in spans}
     added = [orjson.dumps(key) + b":" + new for key, new in values.items() if new is not None and key not in present]
     if added:
-        pieces.append((b"," if spans else b"") + b",".join(added))
-    pieces.append(body[close:])
+        close = body.rindex(b"}")
+        pieces += [body[at:close].rstrip(), b"," if spans else b"", b",".join(added)]
+        at = close
+    pieces.append(body[at:])
     return b"".join(pieces)

@@ -17,6 +17,8 @@ import pytest
 from django.contrib.auth.models import User
 from playwright.sync_api import Browser, Page, Route, ViewportSize, sync_playwright
 
+from tests.dashboard.conftest import back_office as back_office
+
 T = TypeVar("T")
 
 BINARIES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -75,20 +77,13 @@ def browser(browser_thread: ThreadPoolExecutor) -> Iterator[Browser]:
 
 
 @pytest.fixture
-def operator(transactional_db: None) -> User:
+def operator(back_office: None, transactional_db: None) -> User:
     return User.objects.create_superuser("operator", "operator@example.org", PASSWORD)
 
 
 @pytest.fixture
-def back_office(settings: Any) -> None:
-    settings.ROOT_URLCONF = "tests.dashboard.urls"
-    settings.UNFOLD = {**settings.UNFOLD, "SIDEBAR": {"navigation": "gateway.dashboard.navigation.sidebar"}}
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-
-
-@pytest.fixture
 def visit(
-    back_office: None, live_server: Any, operator: User, browser: Browser, browser_thread: ThreadPoolExecutor
+    live_server: Any, operator: User, browser: Browser, browser_thread: ThreadPoolExecutor
 ) -> Iterator[Visit]:
     """A wide, light page that watches itself; not logged in yet."""
     context = browser_thread.submit(

@@ -33,7 +33,10 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"n": 2}, "n: Extra inputs are not permitted"),
     ({"max_tokens": 0}, "max_tokens: Input should be greater than or equal to 1"),
     ({"max_tokens": "9"}, "max_tokens: Input should be a valid integer"),
-    ({"max_tokens": 9000}, "max_tokens: 9000 > 8192, which is the maximum allowed number of output tokens for"),
+    (
+        {"max_tokens": 9000},
+        "max_tokens: 9000 > 8192, which is the maximum allowed number of output tokens for",
+    ),
     ({"temperature": 1.5}, "temperature: Input should be less than or equal to 1"),
     ({"temperature": -0.1}, "temperature: Input should be greater than or equal to 0"),
     ({"temperature": "hot"}, "temperature: Input should be a valid number"),
@@ -49,26 +52,44 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"messages": []}, "messages: at least one message is required"),
     ({"messages": [{"role": "assistant", "content": "hi"}, USER]}, 'first message must use the "user" role'),
     ({"messages": [{"role": "system", "content": "hi"}]}, "top-level `system` parameter"),
-    ({"messages": [{"role": "tool", "content": "hi"}]}, "messages.0.role: Input should be 'user' or 'assistant'"),
+    (
+        {"messages": [{"role": "tool", "content": "hi"}]},
+        "messages.0.role: Input should be 'user' or 'assistant'",
+    ),
     ({"messages": [{"role": "user"}]}, "messages.0.content: Field required"),
-    ({"messages": [{"role": "user", "content": ""}]}, "messages.0: user messages must have non-empty content"),
-    ({"messages": [{"role": "user", "content": " "}]}, "text content blocks must contain non-whitespace text"),
+    (
+        {"messages": [{"role": "user", "content": ""}]},
+        "messages.0: user messages must have non-empty content",
+    ),
+    (
+        {"messages": [{"role": "user", "content": " "}]},
+        "text content blocks must contain non-whitespace text",
+    ),
     ({"messages": [{**USER, "name": "bob"}]}, "messages.0.name: Extra inputs are not permitted"),
     (_content(_text("")), "messages: text content blocks must be non-empty"),
     (_content({"type": "video"}), "messages.0.content.0: Input tag 'video'"),
     (_content({"text": "x"}), "messages.0.content.0.type: Field required"),
     (_content(_text("x", colour="red")), "messages.0.content.0.text.colour: Extra inputs are not permitted"),
-    (_content(_image(type="base64", media_type="image/bmp", data="AAAA")), "media_type: Input should be 'image/jpeg'"),
+    (
+        _content(_image(type="base64", media_type="image/bmp", data="AAAA")),
+        "media_type: Input should be 'image/jpeg'",
+    ),
     (_content(_image(type="base64", media_type="image/png", data="???")), "Invalid base64 data"),
     (_content(_image(type="url", url="cat.png")), "Only HTTP(S) URLs are supported"),
     (_content({"type": "image"}), "messages.0.content.0.image.source: Field required"),
-    (_content({"type": "tool_use", "id": "a", "name": "b", "input": {}}), "can only be in `assistant` messages"),
+    (
+        _content({"type": "tool_use", "id": "a", "name": "b", "input": {}}),
+        "can only be in `assistant` messages",
+    ),
     (
         {"messages": [USER, USES, USER]},
-        "messages.1: `tool_use` ids were found without `tool_result` blocks immediately after: toolu_1. Each `tool_use` "
-        "block must have a corresponding `tool_result` block in the next message.",
+        "messages.1: `tool_use` ids were found without `tool_result` blocks immediately after: toolu_1. Each "
+        "`tool_use` block must have a corresponding `tool_result` block in the next message.",
     ),
-    ({"messages": [USER, USES]}, "`tool_use` ids were found without `tool_result` blocks immediately after: toolu_1"),
+    (
+        {"messages": [USER, USES]},
+        "`tool_use` ids were found without `tool_result` blocks immediately after: toolu_1",
+    ),
     (
         {"messages": [USER, USES, {"role": "user", "content": [_text("first"), RESULT]}]},
         "`tool_use` ids were found without `tool_result` blocks immediately after: toolu_1",
@@ -85,20 +106,34 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         {"messages": [USER, {"role": "assistant", "content": "Once "}]},
         "final assistant content cannot end with trailing whitespace",
     ),
-    (NEW | {"messages": [USER, {"role": "assistant", "content": "Once"}]}, "does not support assistant message prefill"),
+    (
+        NEW | {"messages": [USER, {"role": "assistant", "content": "Once"}]},
+        "does not support assistant message prefill",
+    ),
     ({"tools": [{"name": "look"}]}, "tools.0.custom.input_schema: Field required"),
-    ({"tools": [TOOL | {"name": "look at"}]}, "tools.0.custom.name: String should match pattern '^[a-zA-Z0-9_-]{1,128}$'"),
+    (
+        {"tools": [TOOL | {"name": "look at"}]},
+        "tools.0.custom.name: String should match pattern '^[a-zA-Z0-9_-]{1,128}$'",
+    ),
     ({"tools": [TOOL | {"input_schema": {}}]}, "tools.0.custom.input_schema.type: Field required"),
     ({"tools": [TOOL | {"input_schema": {"type": "string"}}]}, "input_schema.type: Input should be 'object'"),
     ({"tools": [TOOL | {"function": {}}]}, "tools.0.custom.function: Extra inputs are not permitted"),
     ({"tools": [TOOL, TOOL]}, "Tool names must be unique"),
+    ({"tools": [TOOL | {"input_schema": {"type": "object", "required": "a"}}]}, "JSON schema is invalid"),
+    ({"tools": [{"type": "bash_20250124"}]}, "tools.0.name: Field required"),
     ({"tool_choice": {"type": "auto"}}, "tool_choice may only be specified while providing tools"),
     ({"tools": [TOOL], "tool_choice": "auto"}, "tool_choice: Input tag 'auto'"),
     ({"tools": [TOOL], "tool_choice": {"type": "required"}}, "tool_choice: Input tag 'required'"),
-    ({"tools": [TOOL], "tool_choice": {"type": "tool", "name": "hear"}}, "'hear' not found in provided tools"),
+    (
+        {"tools": [TOOL], "tool_choice": {"type": "tool", "name": "hear"}},
+        "'hear' not found in provided tools",
+    ),
     ({"thinking": {"type": "enabled"}}, "thinking.enabled.budget_tokens: Field required"),
     ({"thinking": {"type": "enabled", "budget_tokens": 1000}}, "greater than or equal to 1024"),
-    ({"thinking": {"type": "enabled", "budget_tokens": 1024}, "max_tokens": 1024}, "must be greater than `thinking"),
+    (
+        {"thinking": {"type": "enabled", "budget_tokens": 1024}, "max_tokens": 1024},
+        "must be greater than `thinking",
+    ),
     ({"thinking": {"type": "on"}}, "thinking: Input tag 'on'"),
     ({"thinking": {"type": "adaptive"}, "temperature": 0.5}, "`temperature` may only be set to 1"),
     (
@@ -106,16 +141,34 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         "Thinking may not be enabled when tool_choice forces tool use",
     ),
     (
-        {"messages": [USER, {"role": "assistant", "content": [{"type": "thinking", "thinking": "a", "signature": "b"}]}, USER]},
+        {
+            "messages": [
+                USER,
+                {"role": "assistant", "content": [{"type": "thinking", "thinking": "a", "signature": "b"}]},
+                USER,
+            ]
+        },
         "messages.1.content.0: Invalid `signature` in `thinking` block",
     ),
-    ({"output_config": {"format": {"type": "json"}}}, "output_config.format.type: Input should be 'json_schema'"),
+    (
+        {"output_config": {"format": {"type": "json"}}},
+        "output_config.format.type: Input should be 'json_schema'",
+    ),
     ({"output_format": {"type": "json_schema"}}, "output_format.schema: Field required"),
-    (_content(*[_text("x", **MARK)] * 5), "A maximum of 4 blocks with cache_control may be provided. Found 5."),
+    (
+        _content(*[_text("x", **MARK)] * 5),
+        "A maximum of 4 blocks with cache_control may be provided. Found 5.",
+    ),
     (_content(_text("x", cache_control={"type": "forever"})), "Input should be 'ephemeral'"),
-    (_content(_text("x", **MARK), _text("y", cache_control={"type": "ephemeral", "ttl": "1h"})), "must not come after"),
+    (
+        _content(_text("x", **MARK), _text("y", cache_control={"type": "ephemeral", "ttl": "1h"})),
+        "must not come after",
+    ),
     (_content(_text("word " * 201_000)), "tokens > 200000 maximum"),
-    (_content(_text("word " * 199_000)) | {"max_tokens": 8000}, "input length and `max_tokens` exceed context limit"),
+    (
+        _content(_text("word " * 199_000)) | {"max_tokens": 8000},
+        "input length and `max_tokens` exceed context limit",
+    ),
 ]
 
 
@@ -136,9 +189,13 @@ ACCEPTED: list[dict[str, Any]] = [
     {"messages": [USER, {"role": "assistant", "content": "Once upon"}]},
     {"messages": [USER, USES, {"role": "user", "content": [RESULT, _text("and?")]}], "tools": [TOOL]},
     {"system": [_text("Be brief.", **MARK)]},
-    _content(_image(type="base64", media_type="image/png", data="AAAA"), _image(type="url", url="https://x/a.png")),
+    _content(
+        _image(type="base64", media_type="image/png", data="AAAA"), _image(type="url", url="https://x/a.png")
+    ),
     _content({"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "A page."}}),
-    _content({"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": "AAAA"}}),
+    _content(
+        {"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": "AAAA"}}
+    ),
     _content({"type": "document", "source": {"type": "url", "url": "https://x/a.pdf"}}),
     NEW | {"thinking": {"type": "adaptive"}, "output_config": {"effort": "low"}},
     {"tools": [{"type": "bash_20250124", "name": "bash"}]},

@@ -23,7 +23,9 @@ def _events(text: str) -> list[tuple[str, Any]]:
 
 
 def test_a_plain_answer_says_what_it_was_told_to(anthropic_sdk: anthropic.Anthropic) -> None:
-    reply = anthropic_sdk.messages.create(model=MODEL, max_tokens=50, messages=_user("[[say: Paris, of course.]]"))
+    reply = anthropic_sdk.messages.create(
+        model=MODEL, max_tokens=50, messages=_user("[[say: Paris, of course.]]")
+    )
     assert [block.model_dump(include={"type", "text"}) for block in reply.content] == [
         {"type": "text", "text": "Paris, of course."}
     ]
@@ -86,10 +88,16 @@ def test_tool_choice_decides_which_tools_are_used(
 
 def test_streamed_parallel_tool_uses_arrive_in_fragments(anthropic_sdk: anthropic.Anthropic) -> None:
     order = '[[say: Both.]] [[tool: get_weather {"city": "Rome"}]] [[tool: book_hotel {"city": "Oslo"}]]'
-    with anthropic_sdk.messages.stream(model=MODEL, max_tokens=90, messages=_user(order), tools=TOOLS) as stream:
+    with anthropic_sdk.messages.stream(
+        model=MODEL, max_tokens=90, messages=_user(order), tools=TOOLS
+    ) as stream:
         fragments = [event for event in stream if event.type == "input_json"]
         message = stream.get_final_message()
-    assert [getattr(block, "input", None) for block in message.content] == [None, {"city": "Rome"}, {"city": "Oslo"}]
+    assert [getattr(block, "input", None) for block in message.content] == [
+        None,
+        {"city": "Rome"},
+        {"city": "Oslo"},
+    ]
     assert len(fragments) > 4
     assert message.stop_reason == "tool_use"
 
@@ -97,7 +105,10 @@ def test_streamed_parallel_tool_uses_arrive_in_fragments(anthropic_sdk: anthropi
 def test_after_tool_results_it_answers_in_text(anthropic_sdk: anthropic.Anthropic) -> None:
     messages: Any = [
         *_user("get_weather"),
-        {"role": "assistant", "content": [{"type": "tool_use", "id": "t1", "name": "get_weather", "input": {}}]},
+        {
+            "role": "assistant",
+            "content": [{"type": "tool_use", "id": "t1", "name": "get_weather", "input": {}}],
+        },
         {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t1", "content": "sunny"}]},
     ]
     reply = anthropic_sdk.messages.create(model=MODEL, max_tokens=90, messages=messages, tools=TOOLS)
@@ -173,7 +184,9 @@ def test_a_longer_prefix_reads_the_shorter_and_writes_the_rest(anthropic_sdk: an
     assert written_5m >= 500
 
 
-def test_a_cached_prefix_is_forgotten_after_its_time(anthropic_sdk: anthropic.Anthropic, moving_time: Any) -> None:
+def test_a_cached_prefix_is_forgotten_after_its_time(
+    anthropic_sdk: anthropic.Anthropic, moving_time: Any
+) -> None:
     long = _marked("word " * 1500)
     _usage(anthropic_sdk, long)
     moving_time.now += 301
@@ -184,10 +197,16 @@ def test_a_short_prefix_is_not_cached(anthropic_sdk: anthropic.Anthropic) -> Non
     assert _usage(anthropic_sdk, _marked("word " * 100)) == (0, 0, 0)
 
 
-def test_the_bill_of_cached_tokens_equals_the_usage(anthropic_sdk: anthropic.Anthropic, simulator: Any) -> None:
+def test_the_bill_of_cached_tokens_equals_the_usage(
+    anthropic_sdk: anthropic.Anthropic, simulator: Any
+) -> None:
     read, written = 0, 0
     for _ in range(3):
         one = _usage(anthropic_sdk, _marked("word " * 1500))
         read, written = read + one[0], written + one[1]
     line = simulator.bill().line("anthropic", MODEL)
-    assert (line.cached_input_tokens, line.cache_write_tokens, line.cache_write_1h_tokens) == (read, written, 0)
+    assert (line.cached_input_tokens, line.cache_write_tokens, line.cache_write_1h_tokens) == (
+        read,
+        written,
+        0,
+    )

@@ -14,7 +14,9 @@ def test_health_answers(simulator: Simulator, http: httpx2.Client) -> None:
 
 
 def test_a_fault_is_added_listed_and_removed(openai_raw: Any, http: httpx2.Client) -> None:
-    added = http.post("/control/faults", json={"kind": "status", "status": 500, "provider": "openai"}).json()["id"]
+    added = http.post("/control/faults", json={"kind": "status", "status": 500, "provider": "openai"}).json()[
+        "id"
+    ]
     assert openai_raw.post().status_code == 500
     listed = http.get("/control/faults").json()["faults"]
     assert [(fault["id"], fault["kind"], fault["hits"]) for fault in listed] == [(added, "status", 1)]
@@ -91,8 +93,7 @@ async def test_stopping_ends_what_is_under_way() -> None:
         asked = asyncio.ensure_future(
             client.post("/v1/chat/completions", json=body, headers={"authorization": "Bearer k"})
         )
-        while not simulator.log.in_flight:
-            await asyncio.sleep(0)
+        await asyncio.to_thread(simulator.log.wait_until, bool)
         await simulator.stop()
         with pytest.raises(httpx2.RemoteProtocolError):
             await asked

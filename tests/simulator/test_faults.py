@@ -31,16 +31,19 @@ def _deltas(text: str) -> int:
     return text.count('"content":"') - text.count('"content":""') + text.count('"text_delta"')
 
 
-def _read(raw: Any, body: dict[str, Any]) -> tuple[str, bool]:
-    """What arrived of a stream, and whether the connection broke."""
+def _read(raw: Any, body: dict[str, Any], timeout_seconds: float = 5) -> tuple[str, str]:
+    """What arrived of a stream, and how it ended: ``complete``, ``broken`` or ``silence``."""
     text = ""
+    sent = {"json": raw.body | body, "headers": raw.headers, "timeout": timeout_seconds}
     try:
-        with raw.http.stream("POST", raw.path, json=raw.body | body, headers=raw.headers) as reply:
+        with raw.http.stream("POST", raw.path, **sent) as reply:
             for part in reply.iter_text():
                 text += part
     except httpx2.RemoteProtocolError:
-        return text, True
-    return text, False
+        return text, "broken"
+    except httpx2.ReadTimeout:
+        return text, "silence"
+    return text, "complete"
 
 
 def _billed(simulator: Simulator, raw: Any) -> tuple[int, int]:
@@ -83,7 +86,9 @@ def test_openais_errors_have_their_codes(
     ("status", "kind"),
     [(429, "rate_limit_error"), (529, "overloaded_error"), (500, "api_error"), (403, "permission_error")],
 )
-def test_anthropics_errors_have_their_types(anthropic_raw: Any, simulator: Simulator, status: int, kind: str) -> None:
+def test_anthropics_errors_have_their_types(
+    anthropic_raw: Any, simulator: Simulator, status: int, kind: str
+) -> None:
     simulator.faults.add(Fault(kind=FaultKind.STATUS, status=status))
     assert anthropic_raw.post().json()["error"]["type"] == kind
 
@@ -97,10 +102,15 @@ def test_a_status_hits_model_lists_too(openai_sdk: openai.OpenAI, simulator: Sim
 def test_a_hang_ends_when_the_client_leaves(raw: Any, simulator: Simulator) -> None:
     simulator.faults.add(Fault(kind=FaultKind.HANG))
     with pytest.raises(httpx2.ReadTimeout):
-        raw.http.post(raw.path, json=raw.body, headers=raw.headers, timeout=0.05)
+        raw.http.post(raw.path, json=raw.body, headers=raw.headers, timeout=0.3)
     assert simulator.log.wait_idle()
     row = simulator.log.rows()[-1]
-    assert (row.outcome, row.status, row.output_tokens, row.input_tokens > 0) == ("disconnected", None, 0, True)
+    assert (row.outcome, row.status, row.output_tokens, row.input_tokens > 0) == (
+        "disconnected",
+        None,
+        0,
+        True,
+    )
     assert _billed(simulator, raw) == (1, 0)
 
 
@@ -125,24 +135,30 @@ def test_slow_headers_and_a_status_combine(raw: Any, simulator: Simulator, movin
 
 
 @pytest.mark.parametrize("body", [TEN, STREAM], ids=["plain", "stream"])
-def test_the_first_token_can_be_slow(raw: Any, simulator: Simulator, moving_time: Any, body: dict[str, Any]) -> None:
+def test_the_first_token_can_be_slow(
+    raw: Any, simulator: Simulator, moving_time: Any, body: dict[str, Any]
+) -> None:
     simulator.faults.add(Fault(kind=FaultKind.SLOW_FIRST_TOKEN, seconds=20))
     assert raw.post(body).status_code == 200
     assert moving_time.slept == [20]
 
 
 @pytest.mark.parametrize("body", [TEN, STREAM], ids=["plain", "stream"])
-def test_every_token_can_be_slow(raw: Any, simulator: Simulator, moving_time: Any, body: dict[str, Any]) -> None:
+def test_every_token_can_be_slow(
+    raw: Any, simulator: Simulator, moving_time: Any, body: dict[str, Any]
+) -> None:
     simulator.faults.add(Fault(kind=FaultKind.SLOW_TOKENS, seconds=0.25))
     assert raw.post(body).status_code == 200
     assert moving_time.slept == [0.25] * 10
 
 
 @pytest.mark.parametrize("after", [0, 4, 10])
-def test_a_cut_stream_stops_after_so_many_tokens_and_bills_them(raw: Any, simulator: Simulator, after: int) -> None:
+def test_a_cut_stream_stops_after_so_many_tokens_and_bills_them(
+    raw: Any, simulator: Simulator, after: int
+) -> None:
     simulator.faults.add(Fault(kind=FaultKind.CUT, after_tokens=after))
-    text, broken = _read(raw, STREAM)
-    assert (_deltas(text), broken) == (after, True)
+    text, ending = _read(raw, STREAM)
+    assert (_deltas(text), ending) == (after, "broken")
     assert _billed(simulator, raw) == (1, after)
 
 
@@ -155,15 +171,10 @@ def test_a_plain_answer_is_cut_in_the_middle(raw: Any, simulator: Simulator) -> 
 
 def test_a_stall_goes_silent_with_the_connection_open(raw: Any, simulator: Simulator) -> None:
     simulator.faults.add(Fault(kind=FaultKind.STALL, after_tokens=3))
-    text = ""
-    with (
-        pytest.raises(httpx2.ReadTimeout),
-        raw.http.stream("POST", raw.path, json=raw.body | STREAM, headers=raw.headers, timeout=0.05) as reply,
-    ):
-        for part in reply.iter_text():
-            text += part
+    text, ending = _read(raw, STREAM, timeout_seconds=0.3)
     assert simulator.log.wait_idle()
-    assert (_deltas(text), simulator.log.rows()[-1].outcome) == (3, "disconnected")
+    assert (_deltas(text), ending) == (3, "silence")
+    assert simulator.log.rows()[-1].outcome == "disconnected"
     assert _billed(simulator, raw) == (1, 3)
 
 
@@ -209,8 +220,8 @@ def test_a_stream_may_lack_its_terminator(
     raw: Any, simulator: Simulator, drop_finish: bool, finishes: bool
 ) -> None:
     simulator.faults.add(Fault(kind=FaultKind.NO_TERMINATOR, drop_finish=drop_finish))
-    text, broken = _read(raw, STREAM)
-    assert (broken, _deltas(text)) == (False, 10)
+    text, ending = _read(raw, STREAM)
+    assert (ending, _deltas(text)) == ("complete", 10)
     assert "[DONE]" not in text
     assert "message_stop" not in text
     assert ('_reason":"stop"' in text or '"end_turn"' in text) is finishes
@@ -224,7 +235,9 @@ def test_an_error_event_ends_openais_stream(openai_sdk: openai.OpenAI, simulator
         list(stream)
 
 
-def test_an_error_event_ends_anthropics_stream(anthropic_sdk: anthropic.Anthropic, simulator: Simulator) -> None:
+def test_an_error_event_ends_anthropics_stream(
+    anthropic_sdk: anthropic.Anthropic, simulator: Simulator
+) -> None:
     simulator.faults.add(Fault(kind=FaultKind.ERROR_EVENT, after_tokens=2))
     stream: Any = anthropic_sdk.messages.create(model="claude-sonnet-5-5", max_tokens=50, **STREAM)
     with pytest.raises(anthropic.APIError, match="Overloaded"):
@@ -269,7 +282,9 @@ def test_a_client_that_leaves_mid_stream_is_billed_what_was_generated(raw: Any, 
         ({"tag": "other"}, False),
     ],
 )
-def test_a_fault_hits_what_it_matches(openai_raw: Any, simulator: Simulator, match: dict[str, Any], hit: bool) -> None:
+def test_a_fault_hits_what_it_matches(
+    openai_raw: Any, simulator: Simulator, match: dict[str, Any], hit: bool
+) -> None:
     simulator.faults.add(Fault(kind=FaultKind.STATUS, **match))
     reply = openai_raw.post(x_team="red", x_simulator_fault="mine")
     assert (reply.status_code == 503) is hit
@@ -335,7 +350,7 @@ def test_a_reset_is_a_tcp_reset(openai_raw: Any, simulator: Simulator) -> None:
     host, port = simulator.url.removeprefix("http://").split(":")
     body = orjson.dumps(openai_raw.body)
     with socket.create_connection((host, int(port)), timeout=5) as connection:
-        head = f"POST {openai_raw.path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer k\r\ncontent-length: {len(body)}"
-        connection.sendall(head.encode() + b"\r\n\r\n" + body)
+        head = f"POST {openai_raw.path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer k\r\n"
+        connection.sendall(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
         with pytest.raises(ConnectionResetError):
             connection.recv(1)

@@ -74,7 +74,9 @@ def test_in_flight_is_counted_with_its_peak() -> None:
     assert log.wait_idle(0)
 
 
-def test_rows_can_be_asked_for_by_provider_and_number(openai_raw: Any, anthropic_raw: Any, simulator: Simulator) -> None:
+def test_rows_can_be_asked_for_by_provider_and_number(
+    openai_raw: Any, anthropic_raw: Any, simulator: Simulator
+) -> None:
     openai_raw.post()
     anthropic_raw.post()
     openai_raw.post()
@@ -85,7 +87,8 @@ def test_rows_can_be_asked_for_by_provider_and_number(openai_raw: Any, anthropic
 
 def test_the_bill_is_the_sum_of_the_usages(openai_sdk: openai.OpenAI, simulator: Simulator) -> None:
     usages = [
-        openai_sdk.chat.completions.create(model="gpt-4o", messages=_tokens(n)["messages"]).usage for n in (5, 8)
+        openai_sdk.chat.completions.create(model="gpt-4o", messages=_tokens(n)["messages"]).usage
+        for n in (5, 8)
     ]
     line = simulator.bill().line("openai", "gpt-4o")
     assert (line.requests, line.output_tokens) == (2, 13)
@@ -100,7 +103,9 @@ def test_a_streamed_request_is_billed_like_a_plain_one(openai_raw: Any, simulato
     assert simulator.bill().line("openai", "gpt-4-turbo") == plain
 
 
-def test_refused_requests_and_token_counts_cost_nothing(openai_raw: Any, anthropic_raw: Any, simulator: Simulator) -> None:
+def test_refused_requests_and_token_counts_cost_nothing(
+    openai_raw: Any, anthropic_raw: Any, simulator: Simulator
+) -> None:
     openai_raw.post({"temperature": 9})
     anthropic_raw.path += "/count_tokens"
     anthropic_raw.post({"max_tokens": ...})

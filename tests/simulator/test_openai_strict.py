@@ -32,7 +32,12 @@ REFUSED: list[tuple[dict[str, Any], str | None, str | None, str]] = [
     ({"messages": [{"role": "boss", "content": "hi"}]}, "messages[0].role", "invalid_value", "'boss'"),
     ({"messages": [{"role": "user"}]}, "messages[0].content", "missing_required_parameter", "content"),
     ({"messages": [{"role": "user", "content": None}]}, "messages[0].content", None, "got null"),
-    ({"messages": [{"role": "user", "content": 5}]}, "messages[0].content", "invalid_type", "array of objects"),
+    (
+        {"messages": [{"role": "user", "content": 5}]},
+        "messages[0].content",
+        "invalid_type",
+        "array of objects",
+    ),
     ({"messages": [{"role": "user", "content": []}]}, "messages[0].content", "empty_array", "empty array"),
     (
         {"messages": [{"role": "user", "content": [{"type": "video"}]}]},
@@ -53,7 +58,12 @@ REFUSED: list[tuple[dict[str, Any], str | None, str | None, str]] = [
         "expected an object",
     ),
     ({"messages": [USER, {"role": "assistant"}]}, "messages[1].content", None, "got null"),
-    ({"messages": [USER, {"role": "assistant", "tool_calls": []}]}, "messages[1].tool_calls", "empty_array", "empty"),
+    (
+        {"messages": [USER, {"role": "assistant", "tool_calls": []}]},
+        "messages[1].tool_calls",
+        "empty_array",
+        "empty",
+    ),
     (
         {"messages": [USER, {"role": "assistant", "tool_calls": [{**CALL, "id": None}]}]},
         "messages[1].tool_calls[0].id",
@@ -70,8 +80,8 @@ REFUSED: list[tuple[dict[str, Any], str | None, str | None, str]] = [
         {"messages": [USER, ASKS, USER]},
         "messages.[2].role",
         None,
-        "An assistant message with 'tool_calls' must be followed by tool messages responding to each 'tool_call_id'. "
-        "The following tool_call_ids did not have response messages: call_1",
+        "An assistant message with 'tool_calls' must be followed by tool messages responding to each "
+        "'tool_call_id'. The following tool_call_ids did not have response messages: call_1",
     ),
     ({"messages": [USER, ASKS]}, "messages.[2].role", None, "did not have response messages: call_1"),
     (
@@ -86,7 +96,12 @@ REFUSED: list[tuple[dict[str, Any], str | None, str | None, str]] = [
         None,
         "'tool_call_id' of 'call_9' not found",
     ),
-    ({"messages": [USER, ASKS, {"role": "tool", "content": "x"}]}, "messages[2].tool_call_id", None, "tool_call_id"),
+    (
+        {"messages": [USER, ASKS, {"role": "tool", "content": "x"}]},
+        "messages[2].tool_call_id",
+        None,
+        "tool_call_id",
+    ),
     ({"frobnicate": 1}, None, None, "Unrecognized request argument supplied: frobnicate"),
     ({"temperature": 3}, "temperature", "decimal_above_max_value", "<= 2, but got 3"),
     ({"temperature": -1}, "temperature", "decimal_below_min_value", ">= 0, but got -1"),
@@ -97,11 +112,26 @@ REFUSED: list[tuple[dict[str, Any], str | None, str | None, str]] = [
     ({"max_tokens": 1.5}, "max_tokens", "invalid_type", "expected an integer"),
     ({"max_tokens": True}, "max_tokens", "invalid_type", "got a boolean"),
     ({"max_tokens": 5000}, "max_tokens", "invalid_value", "supports at most 4096 completion tokens"),
-    ({"max_tokens": 5, "max_completion_tokens": 5}, None, "invalid_parameter_combination", "at the same time"),
+    (
+        {"max_tokens": 5, "max_completion_tokens": 5},
+        None,
+        "invalid_parameter_combination",
+        "at the same time",
+    ),
     ({"n": 200}, "n", "integer_above_max_value", "<= 128"),
     ({"stream": "yes"}, "stream", "invalid_type", "expected a boolean"),
-    ({"stream_options": {"include_usage": True}}, "stream_options", None, "only allowed when 'stream' is enabled"),
-    ({"stream": True, "stream_options": {"x": 1}}, "stream_options.x", "unknown_parameter", "Unknown parameter"),
+    (
+        {"stream_options": {"include_usage": True}},
+        "stream_options",
+        None,
+        "only allowed when 'stream' is enabled",
+    ),
+    (
+        {"stream": True, "stream_options": {"x": 1}},
+        "stream_options.x",
+        "unknown_parameter",
+        "Unknown parameter",
+    ),
     ({"stop": ["a"] * 5}, "stop", "array_above_max_length", "maximum length 4"),
     ({"stop": [1]}, "stop", "invalid_type", "string or array of strings"),
     ({"metadata": {"a": 1}}, "metadata.a", "invalid_type", "expected a string"),
@@ -111,7 +141,12 @@ REFUSED: list[tuple[dict[str, Any], str | None, str | None, str]] = [
     ({"functions": [{"name": "f"}]}, "functions", "unsupported_parameter", "Use 'tools'"),
     ({"tools": []}, "tools", "empty_array", "empty array"),
     ({"tools": [TOOL] * 129}, "tools", "array_above_max_length", "maximum length 128"),
-    ({"tools": [{"function": {"name": "a"}}]}, "tools[0].type", "missing_required_parameter", "tools[0].type"),
+    (
+        {"tools": [{"function": {"name": "a"}}]},
+        "tools[0].type",
+        "missing_required_parameter",
+        "tools[0].type",
+    ),
     ({"tools": [{"type": "web"}]}, "tools[0].type", "invalid_value", "'web'"),
     ({"tools": [{"type": "function"}]}, "tools[0].function", "missing_required_parameter", "function"),
     ({"tools": [_named("a b")]}, "tools[0].function.name", "invalid_value", "^[a-zA-Z0-9_-]+$"),
@@ -123,7 +158,11 @@ REFUSED: list[tuple[dict[str, Any], str | None, str | None, str]] = [
         "Invalid schema for function 'a'",
     ),
     (
-        {"tools": [{"type": "function", "function": {"name": "a", "strict": True, "parameters": OPEN_OBJECT}}]},
+        {
+            "tools": [
+                {"type": "function", "function": {"name": "a", "strict": True, "parameters": OPEN_OBJECT}}
+            ]
+        },
         "tools[0].function.parameters",
         "invalid_function_parameters",
         "'additionalProperties' is required to be supplied and to be false",
@@ -141,15 +180,31 @@ REFUSED: list[tuple[dict[str, Any], str | None, str | None, str]] = [
         "'messages' must contain the word 'json' in some form",
     ),
     (_form(), "response_format.json_schema.name", "missing_required_parameter", "json_schema.name"),
+    (
+        _form(name="a", schema={"type": "thing"}),
+        "response_format",
+        "invalid_json_schema",
+        "schema.type is not valid",
+    ),
     (_form(name="a"), "response_format.json_schema.schema", "missing_required_parameter", "schema"),
-    (_form(name="a", strict=True, schema=OPEN_OBJECT), "response_format", "invalid_json_schema", "'additionalProp"),
+    (
+        _form(name="a", strict=True, schema=OPEN_OBJECT),
+        "response_format",
+        "invalid_json_schema",
+        "'additionalProp",
+    ),
     (
         _form(name="a", strict=True, schema=OPEN_OBJECT | {"additionalProperties": False, "required": []}),
         "response_format",
         "invalid_json_schema",
         "Missing 'a'",
     ),
-    ({"model": "gpt-6-luna", "max_tokens": 9}, "max_tokens", "unsupported_parameter", "'max_completion_tokens'"),
+    (
+        {"model": "gpt-6-luna", "max_tokens": 9},
+        "max_tokens",
+        "unsupported_parameter",
+        "'max_completion_tokens'",
+    ),
     ({"model": "o3", "temperature": 0.5}, "temperature", "unsupported_value", "Only the default (1)"),
     (
         {"model": "gpt-4", "messages": [{"role": "user", "content": "word " * 9000}]},
@@ -190,7 +245,10 @@ ACCEPTED: list[dict[str, Any]] = [
             {
                 "role": "user",
                 "content": [
-                    {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA", "detail": "low"}},
+                    {
+                        "type": "image_url",
+                        "image_url": {"url": "data:image/png;base64,AAAA", "detail": "low"},
+                    },
                     {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}},
                     {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}},
                     {"type": "file", "file": {"file_id": "file-1"}},
@@ -210,7 +268,8 @@ def test_a_valid_request_is_answered(openai_raw: Any, changes: dict[str, Any]) -
 
 
 @pytest.mark.parametrize(
-    ("authorization", "code"), [("", None), ("Bearer", None), ("Basic abc", None), ("Bearer sk-invalid", "invalid_api_key")]
+    ("authorization", "code"),
+    [("", None), ("Bearer", None), ("Basic abc", None), ("Bearer sk-invalid", "invalid_api_key")],
 )
 def test_a_missing_or_wrong_key_is_a_401(openai_raw: Any, authorization: str, code: str | None) -> None:
     reply = openai_raw.post(authorization=authorization)
@@ -231,7 +290,9 @@ def test_a_body_that_is_no_json_object_is_refused(openai_raw: Any, body: bytes) 
     assert "could not parse the JSON body" in reply.json()["error"]["message"]
 
 
-@pytest.mark.parametrize(("method", "path"), [("POST", "/openai/v1/nothing"), ("GET", "/openai/v1/chat/completions")])
+@pytest.mark.parametrize(
+    ("method", "path"), [("POST", "/openai/v1/nothing"), ("GET", "/openai/v1/chat/completions")]
+)
 def test_an_unknown_url_is_not_found(openai_raw: Any, method: str, path: str) -> None:
     reply = openai_raw.http.request(method, path, headers=openai_raw.headers)
     assert (reply.status_code, reply.json()["error"]["code"]) == (404, "unknown_url")

@@ -16,7 +16,8 @@ SCHEMA = {
     "additionalProperties": False,
 }
 TOOLS: Any = [
-    {"type": "function", "function": {"name": name, "parameters": SCHEMA}} for name in ("get_weather", "book_hotel")
+    {"type": "function", "function": {"name": name, "parameters": SCHEMA}}
+    for name in ("get_weather", "book_hotel")
 ]
 
 
@@ -53,7 +54,9 @@ def test_an_answer_is_cut_at_max_tokens(openai_sdk: openai.OpenAI) -> None:
 
 
 def test_a_stop_sequence_ends_the_answer_before_itself(openai_sdk: openai.OpenAI) -> None:
-    reply = openai_sdk.chat.completions.create(model=MODEL, messages=_user("[[say: one two three]]"), stop=[" three", " two"])
+    reply = openai_sdk.chat.completions.create(
+        model=MODEL, messages=_user("[[say: one two three]]"), stop=[" three", " two"]
+    )
     assert (reply.choices[0].message.content, reply.choices[0].finish_reason) == ("one", "stop")
 
 
@@ -107,7 +110,11 @@ def test_a_mentioned_tool_is_called_with_valid_arguments(openai_sdk: openai.Open
         ("hello", {}, []),
         ("hello", {"tool_choice": "required"}, ["get_weather"]),
         ("hello", {"tool_choice": {"type": "function", "function": {"name": "book_hotel"}}}, ["book_hotel"]),
-        ('[[tool: book_hotel {"city": "Rome", "days": 2}]] [[tool: get_weather]]', {}, ["book_hotel", "get_weather"]),
+        (
+            '[[tool: book_hotel {"city": "Rome", "days": 2}]] [[tool: get_weather]]',
+            {},
+            ["book_hotel", "get_weather"],
+        ),
     ],
 )
 def test_tool_choice_decides_which_tools_are_called(
@@ -124,7 +131,10 @@ def test_streamed_tool_calls_arrive_name_first_then_fragments(openai_raw: Any) -
     deltas = [call for event in events for call in event["choices"][0]["delta"].get("tool_calls", ())]
     heads = [delta for delta in deltas if "id" in delta]
     joined = ["".join(d["function"]["arguments"] for d in deltas if d["index"] == index) for index in (0, 1)]
-    assert [(head["index"], head["function"]["name"]) for head in heads] == [(0, "get_weather"), (1, "book_hotel")]
+    assert [(head["index"], head["function"]["name"]) for head in heads] == [
+        (0, "get_weather"),
+        (1, "book_hotel"),
+    ]
     assert joined == ['{"city": "Rome"}', '{"city": "Oslo"}']
     assert len(deltas) > 4
     assert events[-1]["choices"][0]["finish_reason"] == "tool_calls"

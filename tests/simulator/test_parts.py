@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.simulator.schema import instance
+from gateway.simulator.schema_checks import problem
 from gateway.simulator.text import Turn, orders, text_of_length
 from gateway.simulator.tokens import count, split
 
@@ -38,7 +39,11 @@ def test_an_ordered_length_is_exact_and_begins_the_longer_ones(tokens: int) -> N
         ("[[say: [1, [2]]]]", "[1, [2]]", ()),
         ("[[tokens: 2]]", "The short", ()),
         ("[[tool: a]]", None, (("a", "{}"),)),
-        ('[[tool: a {"x": [1, [2]]}]] [[tool: b {"y": {}}]]', None, (("a", '{"x": [1, [2]]}'), ("b", '{"y": {}}'))),
+        (
+            '[[tool: a {"x": [1, [2]]}]] [[tool: b {"y": {}}]]',
+            None,
+            (("a", '{"x": [1, [2]]}'), ("b", '{"y": {}}')),
+        ),
         ("[[say: ok]][[tool: a]]", "ok", (("a", "{}"),)),
         ("[[frobnicate]]", None, ()),
         ("nothing", None, ()),
@@ -71,7 +76,11 @@ TREE: dict[str, Any] = {
     "additionalProperties": False,
 }
 SCHEMAS: list[dict[str, Any]] = [
-    {"type": "object", "properties": {"a": {"type": "string", "minLength": 8, "maxLength": 9}}, "required": ["a"]},
+    {
+        "type": "object",
+        "properties": {"a": {"type": "string", "minLength": 8, "maxLength": 9}},
+        "required": ["a"],
+    },
     {"type": "object", "properties": {"a": {"enum": [1, "two"]}, "b": {"const": 3}}, "required": ["a", "b"]},
     {"type": "integer", "minimum": 5, "maximum": 6},
     {"type": "integer", "exclusiveMinimum": 5, "exclusiveMaximum": 7},
@@ -92,3 +101,24 @@ SCHEMAS: list[dict[str, Any]] = [
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_an_instance_satisfies_its_schema(schema: dict[str, Any], seed: int) -> None:
     jsonschema.validate(instance(schema, seed), schema)
+
+
+@pytest.mark.parametrize("schema", SCHEMAS)
+def test_a_good_schema_has_no_problem(schema: dict[str, Any]) -> None:
+    assert problem(schema) is None
+
+
+@pytest.mark.parametrize(
+    ("schema", "found"),
+    [
+        ("text", "schema is not of type"),
+        ({"type": "thing"}, "schema.type is not valid"),
+        ({"enum": []}, "schema.enum is not valid"),
+        ({"minimum": "low"}, "schema.minimum is not valid"),
+        ({"anyOf": []}, "schema.anyOf is not valid"),
+        ({"properties": []}, "schema.properties is not of type"),
+        ({"properties": {"a": {"items": 5}}}, "schema.properties.a.items is not of type"),
+    ],
+)
+def test_a_bad_schema_is_told_where(schema: Any, found: str) -> None:
+    assert (problem(schema) or "").startswith(found)

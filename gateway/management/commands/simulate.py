@@ -39,13 +39,15 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         action = options.get("action")
         if action is None:
-            asyncio.run(self._serve(options["host"], options["port"]))
+            # Imported here, like the simulator, so that controlling a running one starts quickly.
+            import uvloop
+
+            uvloop.run(self._serve(options["host"], options["port"]))
             return
         self._url = f"http://{options['host']}:{options['port']}/control/"
         getattr(self, f"_{action}")(options)
 
     async def _serve(self, host: str, port: int) -> None:
-        # Imported here so that controlling a running simulator starts quickly.
         from gateway.simulator.server import Simulator
 
         stop = asyncio.Event()

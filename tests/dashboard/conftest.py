@@ -1,0 +1,28 @@
+"""The back office with its own sidebar, and people who use it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+
+
+@pytest.fixture
+def back_office(settings: Any) -> None:
+    settings.ROOT_URLCONF = "tests.dashboard.urls"
+    settings.UNFOLD = {**settings.UNFOLD, "SIDEBAR": {"navigation": "gateway.dashboard.navigation.sidebar"}}
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture
+def operator(back_office: None, db: None) -> User:
+    return User.objects.create_superuser("operator")
+
+
+@pytest.fixture
+def browser_of_operator(operator: User, client: Client) -> Client:
+    """A test client, logged in."""
+    client.force_login(operator)
+    return client
