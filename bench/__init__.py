@@ -1,0 +1,1 @@
+"""The benchmark a reader can run: `make bench` (docs/performance.md)."""

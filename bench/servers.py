@@ -1,0 +1,163 @@
+"""The servers of a benchmark run: simulator, gateway and pass-through, each a process, in a folder of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.passthrough import UPSTREAM
+
+ROOT = Path(__file__).resolve().parent.parent
+START_TIMEOUT_SECONDS = 60.0
+PACED_MODEL = "gpt-4o"  # the simulator sends its tokens one by one
+PACE_SECONDS = 0.01
+FAILING_MODEL = "gpt-4"  # the simulator answers 503 for it
+
+# Every part of a request's way is on: three budgets that apply, conversations, recording; one target each, and for the
+# fallback a primary that always fails, is not retried, and whose breaker does not open during the run.
+CONFIGURATION = """
+providers:
+  - {{name: openai, kind: openai, base_url: "{url}/openai/v1", api_key: bench}}
+  - {{name: anthropic, kind: anthropic, base_url: "{url}/anthropic", api_key: bench}}
+  - name: failing
+    kind: openai
+    base_url: "{url}/openai/v1"
+    api_key: bench
+    retries: 0
+    breaker: {{failure_threshold: 1000, cooldown_seconds: 60}}
+routes:
+  - {{name: plain, targets: [{{provider: openai, model: gpt-4-turbo}}]}}
+  - {{name: paced, targets: [{{provider: openai, model: {paced}}}]}}
+  - {{name: translated, targets: [{{provider: anthropic, model: claude-3-5-sonnet-20241022}}]}}
+  - name: fallback
+    targets:
+      - {{provider: failing, model: {failing}}}
+      - {{provider: anthropic, model: claude-3-5-sonnet-20241022}}
+teams: [{{name: bench}}]
+api_keys: [{{name: bench, key: {key}, team: bench}}]
+prices:
+  - {{kind: openai, model: gpt-4-turbo, input_per_mtok: "10", output_per_mtok: "30"}}
+  - {{kind: openai, model: {paced}, input_per_mtok: "10", output_per_mtok: "30"}}
+  - {{kind: openai, model: {failing}, input_per_mtok: "30", output_per_mtok: "60"}}
+  - {{kind: anthropic, model: claude-3-5-sonnet-20241022, input_per_mtok: "3", output_per_mtok: "15"}}
+budgets:
+  - {{name: all, scope: global, window: month, limit_usd: "100000", enforcement: block}}
+  - {{name: team, scope: team, subject: bench, window: day, limit_usd: "100000", enforcement: block}}
+  - {{name: conversation, scope: conversation, window: total, limit_usd: "100000", enforcement: block}}
+"""
+KEY = "sk-llmops-bench-0123456789abcdef0123456789abcdef"
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    pid: int
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Servers:
+    simulator: Server
+    gateway: Server
+    passthrough: Server
+
+
+@contextmanager
+def servers(folder: Path) -> Iterator[Servers]:
+    with ExitStack() as stack:
+        port = _free_port()
+        manage = (sys.executable, "manage.py")
+        simulator = stack.enter_context(_process((*manage, "simulate", "--port", str(port)), port, "/control/health"))
+        url = f"http://127.0.0.1:{port}"
+        _add_faults(url)
+        environment = _gateway_environment(folder)
+        _configure(folder, url, environment)
+        gateway = stack.enter_context(_web("llmops.asgi:application", "/readyz", environment))
+        upstream = {UPSTREAM: f"{url}/openai"}
+        passthrough = stack.enter_context(_web("bench.passthrough:application", None, upstream))
+        yield Servers(simulator, gateway, passthrough)
+
+
+def _gateway_environment(folder: Path) -> dict[str, str]:
+    unset = dict.fromkeys(("DATABASE_URL", "REDIS_URL", "CELERY_BROKER_URL"), "")
+    return {**unset, "LLMOPS_DATA_DIR": str(folder / "data"), "LLMOPS_ENV": "demo"}
+
+
+def _configure(folder: Path, url: str, environment: Mapping[str, str]) -> None:
+    file = folder / "bench.yaml"
+    file.write_text(CONFIGURATION.format(url=url, paced=PACED_MODEL, failing=FAILING_MODEL, key=KEY))
+    for arguments in (("migrate", "--verbosity", "0"), ("apply", str(file))):
+        command = (sys.executable, "manage.py", *arguments)
+        subprocess.run(command, cwd=ROOT, env={**os.environ, **environment}, check=True, stdout=subprocess.DEVNULL)
+
+
+def _add_faults(url: str) -> None:
+    for fault in (
+        {"kind": "slow_tokens", "model": PACED_MODEL, "seconds": PACE_SECONDS},
+        {"kind": "status", "model": FAILING_MODEL, "status": 503},
+    ):
+        request = urllib.request.Request(f"{url}/control/faults", json.dumps(fault).encode())  # noqa: S310  loopback
+        urllib.request.urlopen(request, timeout=5).close()  # noqa: S310
+
+
+@contextmanager
+def _web(app: str, ready_path: str | None, environment: Mapping[str, str]) -> Iterator[Server]:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(2048)
+        port = int(listener.getsockname()[1])
+        command = (sys.executable, "-m", "gateway.supervisor.web", "--fd", str(listener.fileno()), "--app", app)
+        with _process(command, port, ready_path, environment, (listener.fileno(),)) as server:
+            yield server
+
+
+@contextmanager
+def _process(
+    command: tuple[str, ...],
+    port: int,
+    ready_path: str | None,
+    environment: Mapping[str, str] | None = None,
+    descriptors: tuple[int, ...] = (),
+) -> Iterator[Server]:
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env={**os.environ, **(environment or {})},
+        pass_fds=descriptors,
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        if ready_path is not None:
+            _wait_until_ready(process, f"http://127.0.0.1:{port}{ready_path}")
+        yield Server(process.pid, port)
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _wait_until_ready(process: subprocess.Popen[bytes], url: str) -> None:
+    end = time.monotonic() + START_TIMEOUT_SECONDS
+    while time.monotonic() < end:
+        if process.poll() is not None:
+            raise RuntimeError(f"{process.args!r} ended with exit status {process.returncode}")
+        try:
+            urllib.request.urlopen(url, timeout=5).close()  # noqa: S310  our own loopback address
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
+    raise RuntimeError(f"{url} was not ready within {START_TIMEOUT_SECONDS:g} s")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
