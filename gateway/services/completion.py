@@ -34,7 +34,7 @@ from gateway.services.snapshot import ApiKey, Snapshot
 from gateway.wires import ParsedRequest, cost_comment, input_token_bound, parse_request, render_stream_error
 
 FORWARDED_HEADERS = ("anthropic-version", "anthropic-beta", "openai-beta", "traceparent")
-# Providers add a prompt of their own to requests with tools: at most 313 to 530 tokens at Anthropic, by model and choice
+# Providers add a prompt of their own to requests with tools: up to 530 tokens at Anthropic, by model and choice
 # (https://docs.anthropic.com/en/docs/agents-and-tools/tool-use/overview#pricing); twice that, to be safe.
 TOOL_PROMPT_TOKENS = 1_060
 # How much longer than everything it may wait for a completion can take before its intent counts as orphaned.

@@ -46,7 +46,7 @@ class Ending:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What the client is told of the cost. The conversation's total is None when the ledger could not say it in time."""
+    """What the client is told of the cost; the conversation's total is None when the ledger couldn't say it in time."""
 
     cost_usd: Decimal
     conversation_cost_usd: Decimal | None
