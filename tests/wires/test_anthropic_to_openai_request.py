@@ -34,19 +34,28 @@ SYSTEM = {"role": "system", "content": "S"}
     ("params", "expected"),
     [
         ({"system": "S"}, [SYSTEM, user("hi")]),
-        ({"system": [text("S"), {**text("T"), "cache_control": {"type": "ephemeral"}}]}, [{**SYSTEM, "content": "S\n\nT"}, user("hi")]),
+        (
+            {"system": [text("S"), {**text("T"), "cache_control": {"type": "ephemeral"}}]},
+            [{**SYSTEM, "content": "S\n\nT"}, user("hi")],
+        ),
         ({"system": ""}, [user("hi")]),
         ({"messages": [user("a"), SYSTEM, user("b")]}, [user("a"), SYSTEM, user("b")]),
         ({"messages": [user([text("a")])]}, [user("a")]),
         ({"messages": [user([text("a"), IMAGE])]}, [user([text("a"), PART])]),
         ({"messages": [user([])]}, [user("")]),
-        ({"messages": [user("a"), assistant([text("b"), text("c")]), user("d")]}, [user("a"), assistant("bc"), user("d")]),
-        ({"messages": [user("a"), assistant([{"type": "thinking", "thinking": "x", "signature": "s"}]), user("d")]}, [user("a"), user("d")]),
+        (
+            {"messages": [user("a"), assistant([text("b"), text("c")]), user("d")]},
+            [user("a"), assistant("bc"), user("d")],
+        ),
+        (
+            {"messages": [user("a"), assistant([{"type": "thinking", "thinking": "x", "signature": "s"}]), user("d")]},
+            [user("a"), user("d")],
+        ),
         ({"messages": [user("a"), assistant("{")]}, [user("a"), assistant("{"), user(CONTINUE_PREFILL)]),
     ],
-)  # fmt: skip
+)
 def test_turns_become_messages(params: dict[str, Any], expected: list[Any]) -> None:
-    assert sent(ANTHROPIC, messages(**{"messages": [user("hi")]}) | params, OLD_GPT)["messages"] == expected
+    assert sent(ANTHROPIC, messages() | params, OLD_GPT)["messages"] == expected
 
 
 def test_calls_and_results_pair_up_with_text_and_pictures_after_them() -> None:
