@@ -154,6 +154,13 @@ def test_the_output_limit(model: str, limit: int, field: str, told: int) -> None
     assert {name: value for name, value in body.items() if name.startswith("max")} == {field: told}
 
 
+@pytest.mark.parametrize(("user_id", "length"), [("u" * 64, 64), ("u" * 150, 64)])
+def test_long_user_ids_become_a_digest(user_id: str, length: int) -> None:
+    told = sent(ANTHROPIC, messages(metadata={"user_id": user_id}), OLD_GPT)["user"]
+    assert len(told) == length
+    assert told == sent(ANTHROPIC, messages(metadata={"user_id": user_id}), OLD_GPT)["user"]
+
+
 def test_streams_ask_for_usage() -> None:
     body = sent(ANTHROPIC, messages(stream=True), OLD_GPT)
     assert (body["stream"], body["stream_options"]) == (True, {"include_usage": True})

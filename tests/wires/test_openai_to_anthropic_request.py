@@ -290,20 +290,20 @@ def test_native_structured_output_gets_a_schema_anthropic_takes() -> None:
         (
             "claude-sonnet-4-5",
             {"reasoning_effort": "medium", "max_tokens": 9000},
-            {"type": "enabled", "budget_tokens": 8192},
+            {"type": "enabled", "budget_tokens": 4500},
             (),
         ),
         (
             "claude-sonnet-4-5",
             {"reasoning_effort": "high", "max_tokens": 9000},
-            {"type": "enabled", "budget_tokens": 8999},
+            {"type": "enabled", "budget_tokens": 4500},
             (),
         ),
-        ("claude-sonnet-4-5", {"reasoning_effort": "low", "max_tokens": 900}, None, ("reasoning_effort",)),
+        ("claude-sonnet-4-5", {"reasoning_effort": "low", "max_tokens": 2000}, None, ("reasoning_effort",)),
         (
             "claude-sonnet-4-5",
             {"reasoning_effort": "low", "temperature": 0.5},
-            {"type": "enabled", "budget_tokens": 2048},
+            {"type": "enabled", "budget_tokens": 2000},
             ("temperature",),
         ),
         (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import timeit
 from contextlib import suppress
 from typing import Any
@@ -181,6 +182,15 @@ def test_wrong_types_anywhere_are_refused_or_taken_but_never_crash(
     request = messages(*turns) | data.draw(st.dictionaries(FIELDS, JSON, max_size=3))
     with suppress(InvalidRequest, Untranslatable):
         send(surface, request, model)
+
+
+@pytest.mark.parametrize("filling", [b"[],", b'"a",', b'{"n":1},'])
+def test_a_large_hostile_body_takes_bounded_time(filling: bytes) -> None:
+    body = b'{"model":"a","messages":[{"role":"user","content":"x"}],"n":1,"x":[' + filling * 100_000 + b"0]}"
+    started = time.process_time()
+    with suppress(InvalidRequest):
+        parse_request(OPENAI, body)
+    assert time.process_time() - started < 1.5  # linear in its size; an idle machine takes a tenth
 
 
 def test_a_small_chat_is_parsed_in_microseconds() -> None:
