@@ -46,6 +46,11 @@ def test_all_that_matters_is_read_from_a_message() -> None:
     assert (read.conversation_id, read.has_tools, read.wants_usage) == (None, False, True)
 
 
+def test_a_count_of_tokens_needs_no_output_limit() -> None:
+    body = orjson.dumps({"model": "default", "messages": [user("hi")]})
+    assert parse_request(ANTHROPIC, body, counting=True).max_output_tokens is None
+
+
 @pytest.mark.parametrize(
     "part",
     [
