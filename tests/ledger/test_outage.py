@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from gateway.engine.errors import LedgerUnavailable
+from gateway.engine.errors import BudgetExceeded, LedgerUnavailable
 from gateway.ledger.connections import ledger_connections
 from gateway.ledger.database import DatabaseAway, LedgerConnection, Row
 from gateway.ledger.dialect import Dialect
@@ -267,6 +267,20 @@ async def test_an_intent_that_may_have_been_written_when_its_client_left_is_undo
     await asyncio.to_thread(writer.stop)
 
     assert (books.status, books.reserved) == ("cancelled", 0)
+
+
+async def test_a_settlement_queued_behind_its_refused_intent_changes_nothing(connect: Connect, books: Books) -> None:
+    writer = LedgerWriter(connect)
+    opening = asyncio.create_task(writer.open(intent("req_1", claim("3.00"))))
+    settling = asyncio.create_task(writer.settle(settlement("req_1", "0", attempts=())))
+    await asyncio.sleep(0)
+    writer.start()
+
+    refused, settled = await asyncio.gather(opening, settling, return_exceptions=True)
+    writer.stop()
+
+    assert (type(refused), settled) == (BudgetExceeded, Settled())
+    assert (books.reserved, books.spent, books.count("llmops_completion")) == (0, 0, 0)
 
 
 async def test_a_client_that_leaves_during_its_settlement_is_settled_all_the_same(
