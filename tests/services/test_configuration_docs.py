@@ -11,6 +11,8 @@ import pytest
 
 from gateway.services import configuration_entries as entries
 from gateway.services.configuration_diff import plain_text
+from gateway.services.configuration_yaml import yaml_read
+from tests.services.conftest import Apply
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "configuration.md").read_text(encoding="utf-8")
 TABLES = {
@@ -47,4 +49,11 @@ def test_every_field_is_described_with_its_default(heading: str, entry: Any) -> 
 
 
 def test_every_section_of_the_page_is_checked() -> None:
-    assert set(re.findall(r"^## (.*)$", PAGE, re.MULTILINE)) == set(TABLES)
+    assert set(re.findall(r"^## (.*)$", PAGE, re.MULTILINE)) == {*TABLES, "An example"}
+
+
+def test_the_example_applies_and_shows_every_section(apply: Apply) -> None:
+    example = PAGE.split("```yaml\n", 1)[1].split("```", 1)[0]
+    assert set(yaml_read(example)) == {field.name for field in dataclasses.fields(entries.ConfigurationFile)}
+    assert apply(example)
+    assert apply(example) == ()
