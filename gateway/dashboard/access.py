@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec
+from typing import Any, TypeVar, cast
 
 from django.contrib import admin
 from django.contrib.auth.views import redirect_to_login
@@ -17,11 +17,10 @@ from django.views.decorators.http import require_safe
 
 from gateway.selectors.configuration import organisation_zone
 
-P = ParamSpec("P")
-Page = Callable[Concatenate[HttpRequest, P], HttpResponse]
+View = TypeVar("View", bound=Callable[..., HttpResponse])
 
 
-def back_office_page(view: Page[P]) -> Page[P]:
+def back_office_page(view: View) -> View:
     """Let in whom the admin lets in; show times in the organisation's zone.
 
     Others go to the login form. An htmx refresh can't follow them there, so the whole page is told to go.
@@ -30,13 +29,13 @@ def back_office_page(view: Page[P]) -> Page[P]:
     @never_cache
     @require_safe
     @wraps(view)
-    def guarded(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+    def guarded(request: HttpRequest, **kwargs: str) -> HttpResponse:
         if not admin.site.has_permission(request):
             return _to_login(request)
         with timezone.override(organisation_zone()):
-            return view(request, *args, **kwargs)
+            return view(request, **kwargs)
 
-    return guarded
+    return cast("View", guarded)
 
 
 def render_page(

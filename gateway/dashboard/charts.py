@@ -16,7 +16,7 @@ UNATTRIBUTED = "no provider known"
 
 @dataclass(frozen=True, slots=True)
 class SpendChart:
-    """`data` goes to the script as JSON (amounts as exact text); `rows` to the table: hour, then one amount a provider."""
+    """`data` goes to the script as JSON (amounts as exact text), `rows` to the table: hour, then amount by amount."""
 
     data: dict[str, Any]
     headers: tuple[str, ...]

@@ -51,4 +51,4 @@ def _plain(value: object) -> str:
         return ", ".join(_plain(inner) for inner in value)
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return "–" if value is None else str(value)
+    return "—" if value is None else str(value)

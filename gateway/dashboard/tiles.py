@@ -45,7 +45,9 @@ def _money_tiles(
             "Spend today",
             "payments",
             usd(today.cost_usd),
-            f"{usd(today.uncertain_usd)} of it estimated or unknown" if today.uncertain_usd else "as providers reported",
+            f"{usd(today.uncertain_usd)} of it estimated or unknown"
+            if today.uncertain_usd
+            else "as providers reported",
             changelist_url(request, "Completion", created_at__gte=since),
             usd_exact(today.cost_usd),
         ),

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -48,7 +49,7 @@ class IntentRow:
 
 @dataclass(frozen=True, slots=True)
 class SettlementRow:
-    """`values` lack the id and the status the row must be in."""
+    """`values` lack the id and the status the row must be in; `claims` are the visible ones."""
 
     settlement: Settlement
     values: Row
@@ -119,7 +120,7 @@ def settlement_row(settlement: Settlement, dialect: Dialect) -> SettlementRow:
         values=values,
         attempts=tuple(_attempt(settlement.id, attempt, dialect) for attempt in settlement.attempts),
         fallbacks=tuple(_fallback(settlement, fallback, dialect) for fallback in settlement.fallbacks),
-        claims=claim_rows(settlement.claims),
+        claims=claim_rows(claim for claim in settlement.claims if claim.visible),
         cost=cost,
         finished_at=finished_at,
     )
@@ -142,7 +143,7 @@ def claim_rows(claims: Iterable[BudgetClaim]) -> tuple[ClaimRow, ...]:
         ClaimRow(
             key=(claim.budget_id, _key(claim.subject, 160), _epoch(claim.window_starts_at)),
             amount=_amount(claim.amount_usd),
-            limit=usd_to_pico(claim.limit_usd),
+            limit=_limit(claim.limit_usd),
             claim=claim,
         )
         for claim in claims
@@ -205,6 +206,10 @@ def _amount(amount_usd: Decimal) -> int:
     if pico < 0:
         raise ValueError(f"an amount can't be negative: {amount_usd}")
     return pico
+
+
+# Limits are few and asked for with every completion.
+_limit = lru_cache(maxsize=1_024)(usd_to_pico)
 
 
 def _whole(value: int | None, largest: int = _LARGEST_INTEGER) -> int | None:

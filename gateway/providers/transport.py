@@ -10,6 +10,7 @@ import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from io import BytesIO
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import httpx2
@@ -59,6 +60,7 @@ class AiohttpTransport(httpx2.AsyncBaseTransport):
         self._max_connections = max_connections
         self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout_seconds)
         self._session: aiohttp.ClientSession | None = None
+        self._proxies: dict[tuple[str, str], str | None] = {}
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         session = self._session if self._session is not None else self._open()
@@ -85,11 +87,17 @@ class AiohttpTransport(httpx2.AsyncBaseTransport):
             timeout=self._timeout,
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
-            trust_env=True,
             read_bufsize=READ_BYTES,
             skip_auto_headers=("User-Agent",),
         )
         return self._session
+
+    def _proxy(self, url: httpx2.URL) -> str | None:
+        """The proxy the environment names for this host; looked up once, since a provider has one host."""
+        origin = (url.scheme, url.host)
+        if origin not in self._proxies:
+            self._proxies[origin] = environment_proxy(*origin)
+        return self._proxies[origin]
 
     async def aclose(self) -> None:
         if self._session is not None:
@@ -99,6 +107,14 @@ class AiohttpTransport(httpx2.AsyncBaseTransport):
 
 def _data(content: bytes) -> bytes | BytesIO | None:
     return BytesIO(content) if len(content) > LARGE_BODY_BYTES else content or None
+
+
+def environment_proxy(scheme: str, host: str) -> str | None:
+    """What `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` (in either case) say of this host."""
+    proxies = getproxies()
+    if proxy_bypass(host):
+        return None
+    return proxies.get(scheme) or proxies.get("all")
 
 
 def _tls_context() -> ssl.SSLContext:

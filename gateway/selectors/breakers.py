@@ -45,9 +45,7 @@ def breaker_list() -> tuple[BreakerView, ...]:
 def _view(provider: ConfiguredProvider, row: BreakerStatus | None) -> BreakerView:
     if row is None:
         state = provider.forced or BreakerState.CLOSED.value
-        return BreakerView(
-            provider.name, provider.enabled, state, provider.forced, provider.forced_reason, seen=False
-        )
+        return BreakerView(provider.name, provider.enabled, state, provider.forced, provider.forced_reason, seen=False)
     return BreakerView(
         provider=provider.name,
         enabled=provider.enabled,

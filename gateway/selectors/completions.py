@@ -203,15 +203,9 @@ def _attempt(row: Attempt, began_at: datetime) -> AttemptStory:
 
 
 def _fallback(row: Fallback) -> FallbackStory:
-    return FallbackStory(
-        row.number, row.from_target, row.to_target, row.reason, row.after_ms, row.extra_cost_usd
-    )
+    return FallbackStory(row.number, row.from_target, row.to_target, row.reason, row.after_ms, row.extra_cost_usd)
 
 
 def _conversation_totals(team_id: int, conversation: str) -> ConversationTotals | None:
-    row = (
-        Conversation.objects.filter(team_id=team_id, external_id=conversation)
-        .values_list("completions", "cost_usd")
-        .first()
-    )
-    return None if row is None else ConversationTotals(*row)
+    row = Conversation.objects.filter(team_id=team_id, external_id=conversation).first()
+    return None if row is None else ConversationTotals(row.completions, Decimal(row.cost_usd))

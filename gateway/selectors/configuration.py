@@ -1,4 +1,4 @@
-"""What pages need to know of the configuration: which providers there are, and which clock the organisation lives by."""
+"""What pages need to know of the configuration: which providers there are, and the organisation's time zone."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ class UtcHour(Func):
     """The UTC hour of a time as text, `2026-11-22 15`: SQLite stores times as such text, so no function of Python's
     runs per row, as it would for Django's `TruncHour`."""
 
-    output_field = CharField()  # type: ignore[assignment]
+    output_field = CharField()
 
     def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
         return super().as_sql(compiler, connection, template="SUBSTR(%(expressions)s, 1, 13)", **context)

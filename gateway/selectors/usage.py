@@ -86,9 +86,7 @@ def usage_summary(*, window: TimeWindow) -> UsageSummary:
         of_fell_back=Count("id", filter=_FELL_BACK),
         of_fell_back_answered=Count("id", filter=_FELL_BACK & _ANSWERED),
         of_cost_usd=Sum("cost_usd", default=ZERO_USD),
-        of_uncertain_usd=Sum(
-            "cost_usd", filter=Q(billing__in=(Billing.ESTIMATED, Billing.UNKNOWN)), default=ZERO_USD
-        ),
+        of_uncertain_usd=Sum("cost_usd", filter=Q(billing__in=(Billing.ESTIMATED, Billing.UNKNOWN)), default=ZERO_USD),
         of_input_tokens=Sum("input_tokens", default=0),
         of_output_tokens=Sum("output_tokens", default=0),
         of_mean_response_ms=Avg(_RESPONSE_MS, filter=_ANSWERED),

@@ -13,7 +13,7 @@ from gateway.ledger.money import usd_text
 
 register = template.Library()
 
-NOTHING = "–"
+NOTHING = "—"
 SHORT_ID_LENGTH = 10
 _SIZES = ((10**9, "B"), (10**6, "M"), (10**3, "k"))
 

@@ -82,7 +82,7 @@ class OpenAIToAnthropicStream(StreamBase):
             raise in_band_error(event["error"], _dumps(event))
         if event.get("usage"):
             self.usage = usage_from_openai(event["usage"])
-        if not self._started:
+        if choices and not self._started:
             self._begin(event, out)
         content = False
         for choice in choices or ():

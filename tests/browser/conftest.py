@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from django.contrib.auth.models import User
-from playwright.sync_api import Browser, Page, Route, ViewportSize, sync_playwright
+from playwright.sync_api import Browser, Page, Route, ViewportSize, expect, sync_playwright
 
 from tests.dashboard.conftest import back_office as back_office
 
@@ -33,20 +33,23 @@ LAUNCH_ARGUMENTS = (
     "--disable-quic",
 )
 PASSWORD = "a-long-enough-pass-phrase"
-TIMEOUT_MS = 15_000
+TIMEOUT_MS = 15_000  # the slowest refresh comes every ten seconds
+expect.set_options(timeout=TIMEOUT_MS)
 
 
 def chromium_path() -> str:
     """The machine's Chromium. Raises RuntimeError with what to do where there is none."""
     found = next((path for path in map(shutil.which, BINARIES) if path), None)
     if found is None:
-        raise RuntimeError(f"No Chromium found (looked for {', '.join(BINARIES)} on PATH): install one, then try again.")
+        raise RuntimeError(
+            f"No Chromium found (looked for {', '.join(BINARIES)} on PATH): install one, then try again."
+        )
     return found
 
 
 @dataclass
 class Visit:
-    """A page of one test. `problems` are console errors and page errors, `strays` requests that would leave the host."""
+    """One test's page. `problems` are errors on its console, `strays` the requests that would have left the host."""
 
     page: Page
     base_url: str
@@ -82,9 +85,7 @@ def operator(back_office: None, transactional_db: None) -> User:
 
 
 @pytest.fixture
-def visit(
-    live_server: Any, operator: User, browser: Browser, browser_thread: ThreadPoolExecutor
-) -> Iterator[Visit]:
+def visit(live_server: Any, operator: User, browser: Browser, browser_thread: ThreadPoolExecutor) -> Iterator[Visit]:
     """A wide, light page that watches itself; not logged in yet."""
     context = browser_thread.submit(
         lambda: browser.new_context(viewport=ViewportSize(width=1440, height=1000), color_scheme="light")

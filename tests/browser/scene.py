@@ -1,4 +1,4 @@
-"""A day in the life of a gateway, for browser tests and screenshots: some hours of traffic, a fallback, an open breaker."""
+"""A day in the life of a gateway, for browser tests and pictures: traffic, a fallback, an open breaker."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from decimal import Decimal
 
 from django.utils import timezone
 
-from gateway.models import Completion, Conversation, Price
-from tests.selectors.rows import add_attempt, add_completion, add_fallback, add_provider, open_breaker
+from gateway.models import Completion, Price
+from tests.selectors.rows import add_attempt, add_completion, add_conversation, add_fallback, add_provider, open_breaker
 
 STORY_ID = "req_01JDBB4F7Q9ZK3T8M2"
 SONNET = "claude-3-5-sonnet-20241022"
@@ -29,9 +29,12 @@ def stage() -> None:
     add_provider("anthropic", kind="anthropic")
     open_breaker("openai", last_error="503 Service Unavailable: The server is currently overloaded, try again later.")
     price = Price.objects.create(
-        kind="anthropic", model=SONNET, input_per_mtok=Decimal(3), cached_input_per_mtok=Decimal("0.3"),
+        kind="anthropic",
+        model=SONNET,
+        input_per_mtok=Decimal(3),
+        cached_input_per_mtok=Decimal("0.3"),
         output_per_mtok=Decimal(15),
-    )  # fmt: skip
+    )
     now = timezone.now()
     _traffic(now)
     _story(now - timedelta(seconds=8), price)
@@ -103,8 +106,12 @@ def _story(at: datetime, price: Price) -> Completion:
         "latency_ms": 320,
     }
     add_attempt(story, 1, **failed, reason="First target of the route.")
-    add_attempt(story, 2, **failed | {"started_at": at + timedelta(milliseconds=830), "retry": 1},
-                reason="Same target again after 0.5 s.")  # fmt: skip
+    add_attempt(
+        story,
+        2,
+        **failed | {"started_at": at + timedelta(milliseconds=830), "retry": 1},
+        reason="Same target again after 0.5 s.",
+    )
     add_attempt(
         story,
         3,
@@ -120,10 +127,8 @@ def _story(at: datetime, price: Price) -> Completion:
         upstream_id="msg_01XFDUDYJgAACzvnptvVoYEL",
         price_id=price.pk,
     )
-    add_fallback(story, created_at=at, reason="server error 503, breaker open", after_ms=1185,
-                 extra_cost_usd=Decimal("-0.0159"))  # fmt: skip
-    Conversation.objects.create(
-        team_id=1, external_id="thesis-42", completions=7, input_tokens=12_950, output_tokens=2_884,
-        cost_usd=Decimal("0.0627"), first_seen_at=at - timedelta(hours=1), last_seen_at=at,
-    )  # fmt: skip
+    add_fallback(
+        story, created_at=at, reason="server error 503, breaker open", after_ms=1185, extra_cost_usd=Decimal("-0.0159")
+    )
+    add_conversation("thesis-42", team_id=1, completions=7, cost_usd=Decimal("0.0627"))
     return story

@@ -43,7 +43,7 @@ def test_a_request_can_be_followed_to_its_explanation_with_the_keyboard(dashboar
         page.locator(f"#open-{STORY_ID}").focus()
         page.keyboard.press("Enter")
         page.wait_for_url(f"**/completions/{STORY_ID}/")
-        expect(page.get_by_role("heading", level=2)).to_contain_text("After openai/gpt-4-turbo failed, anthropic answered")
+        expect(page.locator(".lo-headline h2")).to_contain_text("After openai/gpt-4-turbo failed, anthropic answered")
         expect(page.locator(".lo-attempt")).to_have_count(3)
         expect(page.locator(".lo-fallback")).to_contain_text("server error 503, breaker open")
         page.get_by_role("link", name="Dashboard").last.click()
@@ -91,7 +91,9 @@ def test_a_countdown_that_is_over_waits_for_the_next_request(dashboard: Visit) -
     open_breaker("openai", probe_in_seconds=-1)
 
     dashboard.do(
-        lambda page: expect(page.locator("[data-provider=openai] [data-countdown]")).to_have_text("with the next request")
+        lambda page: expect(page.locator("[data-provider=openai] [data-countdown]")).to_have_text(
+            "with the next request"
+        )
     )
 
 
@@ -99,6 +101,7 @@ def test_the_chart_follows_the_theme(dashboard: Visit) -> None:
     def switch(page: Page) -> None:
         tick = "Chart.getChart('spend-chart').options.scales.x.ticks.color"
         light = page.evaluate(tick)
+        page.keyboard.press("Control+e")  # from following the system to light
         page.keyboard.press("Control+e")
         page.wait_for_function(f"(light) => {tick} !== light", arg=light)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -28,17 +29,17 @@ def folder(tmp_path: Path) -> Path:
 
 def picture_all(visit: Visit, folder: Path, pages: dict[str, str]) -> list[str]:
     """Writes the pictures; returns the names of those wider than their screen."""
-    overflowing = []
+    overflowing: list[str] = []
     for name, address in pages.items():
         for size, viewport in SIZES.items():
             for theme in THEMES:
                 file = folder / f"{name}-{size}-{theme}.png"
-                wider = visit.do(lambda page, a=address, v=viewport, t=theme, f=file: picture(page, a, v, t, f))
+                wider = visit.do(partial(picture, address=address, viewport=viewport, theme=theme, file=file))
                 overflowing += [file.stem] if wider else []
     return overflowing
 
 
-def picture(page: Page, address: str, viewport: ViewportSize, theme: str, file: Path) -> bool:
+def picture(page: Page, *, address: str, viewport: ViewportSize, theme: str, file: Path) -> bool:
     page.set_viewport_size(viewport)
     page.evaluate(f"localStorage.setItem('adminTheme', JSON.stringify('{theme}'))")
     page.goto(address)

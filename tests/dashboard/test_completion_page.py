@@ -23,9 +23,7 @@ SONNET = "claude-3-5-sonnet-20241022"
 @pytest.fixture
 def rescued() -> Completion:
     """OpenAI failed, Anthropic answered."""
-    price = Price.objects.create(
-        kind="anthropic", model=SONNET, input_per_mtok=Decimal(3), output_per_mtok=Decimal(15)
-    )
+    price = Price.objects.create(kind="anthropic", model=SONNET, input_per_mtok=Decimal(3), output_per_mtok=Decimal(15))
     completion = add_completion(
         "req_1",
         provider="anthropic",

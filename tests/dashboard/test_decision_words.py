@@ -18,6 +18,6 @@ def test_what_is_not_known_is_shown_in_plain_text() -> None:
 
     assert decision_words(decision).others == (
         ("simple query", "no"),
-        ("tier", "–"),
+        ("tier", "—"),
         ("limits", "max tokens: 5; of: a, b"),
     )

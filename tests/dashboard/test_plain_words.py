@@ -29,7 +29,9 @@ def test_dollars_keep_the_digits_that_count(amount: str, text: str) -> None:
     assert words.usd(Decimal(amount)) == text
 
 
-@pytest.mark.parametrize(("amount", "text"), [("0.0089652", "$0.0089652"), ("3", "$3.00"), ("1E-12", "$0.000000000001")])
+@pytest.mark.parametrize(
+    ("amount", "text"), [("0.0089652", "$0.0089652"), ("3", "$3.00"), ("1E-12", "$0.000000000001")]
+)
 def test_exact_dollars_keep_every_digit(amount: str, text: str) -> None:
     assert words.usd_exact(Decimal(amount)) == text
 
@@ -37,7 +39,7 @@ def test_exact_dollars_keep_every_digit(amount: str, text: str) -> None:
 @pytest.mark.parametrize(
     ("ms", "text"),
     [
-        (None, "–"),
+        (None, "—"),
         (0, "0 ms"),
         (850, "850 ms"),
         (1000, "1.0 s"),
@@ -53,7 +55,7 @@ def test_durations_have_the_unit_people_think_in(ms: float | None, text: str) ->
 @pytest.mark.parametrize(
     ("part", "text"),
     [
-        (None, "–"),
+        (None, "—"),
         (0.0, "0 %"),
         (1.0, "100 %"),
         (0.000001, "0.01 %"),

@@ -44,16 +44,16 @@ def _make_tables(database: dict[str, Any], blocker: DjangoDbBlocker) -> None:
 
 
 @pytest.fixture(scope="session")
-def _sqlite_template(tmp_path_factory: pytest.TempPathFactory, django_db_blocker: DjangoDbBlocker) -> Path:
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory, django_db_blocker: DjangoDbBlocker) -> Path:
     path = tmp_path_factory.mktemp("template") / "books.sqlite3"
     _make_tables(sqlite_database(path), django_db_blocker)
     return path
 
 
 @pytest.fixture
-def sqlite_books(tmp_path: Path, _sqlite_template: Path) -> dict[str, Any]:
+def sqlite_books(tmp_path: Path, sqlite_template: Path) -> dict[str, Any]:
     path = tmp_path / "books.sqlite3"
-    shutil.copy(_sqlite_template, path)
+    shutil.copy(sqlite_template, path)
     return sqlite_database(path)
 
 

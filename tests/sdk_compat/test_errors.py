@@ -56,8 +56,8 @@ def test_a_route_the_key_may_not_use_is_a_permission_error(gateway: GatewayProce
     [
         (b"{not json", "JSON"),
         (b"[]", "object"),
-        (b'{"messages": []}', "model"),
-        (b'{"model": 7, "messages": []}', "model"),
+        (b'{"messages": [{"role": "user", "content": "x"}]}', "model"),
+        (b'{"model": 7, "messages": [{"role": "user", "content": "x"}]}', "model"),
         (b'{"model": "default"}', "messages"),
         (b'{"model": "default", "messages": "hi"}', "messages"),
         (b'{"model": "default", "messages": [{"role": "user", "content": "x"}], "stream": "yes"}', "stream"),

@@ -9,7 +9,7 @@ from typing import Any
 from django.utils import timezone
 
 from gateway.engine.words import AttemptOutcome, Billing, CompletionStatus
-from gateway.models import Attempt, BreakerStatus, Completion, Fallback, Provider
+from gateway.models import Attempt, BreakerStatus, Completion, Conversation, Fallback, Provider
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
@@ -62,6 +62,11 @@ def add_fallback(completion: Completion, **values: Any) -> Fallback:
         "extra_cost_usd": Decimal("0.0012"),
     }
     return Fallback.objects.create(completion=completion, **defaults | values)
+
+
+def add_conversation(external_id: str, **values: Any) -> Conversation:
+    defaults: dict[str, Any] = {"first_seen_at": NOON, "last_seen_at": NOON}
+    return Conversation.objects.create(external_id=external_id, **defaults | values)
 
 
 def add_provider(name: str, **values: Any) -> Provider:

@@ -6,10 +6,10 @@ from decimal import Decimal
 import pytest
 from pytest_django import DjangoAssertNumQueries
 
-from gateway.models import Conversation, Price
+from gateway.models import Price
 from gateway.selectors.completions import ConversationTotals, completion_list_recent, completion_story
 from gateway.selectors.prices import price_terms
-from tests.selectors.rows import NOON, add_attempt, add_completion, add_fallback
+from tests.selectors.rows import NOON, add_attempt, add_completion, add_conversation, add_fallback
 
 pytestmark = pytest.mark.django_db
 
@@ -58,14 +58,7 @@ def test_the_time_line_covers_attempts_that_outlast_the_completion() -> None:
 
 def test_a_story_tells_the_totals_of_its_own_teams_conversation() -> None:
     for team_id, cost in ((1, "0.25"), (2, "9")):
-        Conversation.objects.create(
-            team_id=team_id,
-            external_id="talk",
-            completions=team_id,
-            cost_usd=Decimal(cost),
-            first_seen_at=NOON,
-            last_seen_at=NOON,
-        )
+        add_conversation("talk", team_id=team_id, completions=team_id, cost_usd=Decimal(cost))
     add_completion("r", team_id=1, conversation="talk")
 
     story = completion_story(request_id="r")

@@ -31,7 +31,11 @@ def openai_round(draw: st.DrawFn) -> list[dict[str, Any]]:
                 "role": "assistant",
                 "content": draw(st.none() | st.just("") | WORDS),
                 "tool_calls": [
-                    {"id": key, "type": "function", "function": {"name": name, "arguments": orjson.dumps(data).decode()}}
+                    {
+                        "id": key,
+                        "type": "function",
+                        "function": {"name": name, "arguments": orjson.dumps(data).decode()},
+                    }
                     for key, (name, data) in zip(ids, calls, strict=True)
                 ],
             }

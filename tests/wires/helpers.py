@@ -182,7 +182,9 @@ def tool_block(index: int, call_id: str, name: str, *pieces: str) -> bytes:
 
 
 def end(stop: str = "end_turn", **fields: Any) -> bytes:
-    return event("message_delta", delta={"stop_reason": stop, "stop_sequence": None, **fields}, usage={"output_tokens": 5})
+    return event(
+        "message_delta", delta={"stop_reason": stop, "stop_sequence": None, **fields}, usage={"output_tokens": 5}
+    )
 
 
 STOP = event("message_stop")
@@ -215,7 +217,7 @@ class Streamed:
 
 
 def data_of(stream: bytes) -> list[dict[str, Any]]:
-    lines = [line[5:] for line in stream.split(b"\n") if line.startswith(b"data:")]
+    lines = [line[5:] for line in stream.replace(b"\r", b"\n").split(b"\n") if line.startswith(b"data:")]
     return [orjson.loads(line) for line in lines if line.strip() != b"[DONE]"]
 
 

@@ -83,8 +83,12 @@ def in_message(surface: Wire, where: str, part: dict[str, Any]) -> dict[str, Any
         spoken = [{"type": "text", "text": "so"}, part]
         return base(surface) | {"messages": [user("hi"), assistant(spoken), user("go on")]}
     if surface is OPENAI:
-        return base(surface) | {"messages": [user("hi"), assistant(None, tool_calls=[call("c", "f")]), tool("c", [part])]}
-    return base(surface) | {"messages": [user("hi"), assistant([tool_use("c", "f", {})]), user([tool_result("c", [part])])]}
+        return base(surface) | {
+            "messages": [user("hi"), assistant(None, tool_calls=[call("c", "f")]), tool("c", [part])]
+        }
+    return base(surface) | {
+        "messages": [user("hi"), assistant([tool_use("c", "f", {})]), user([tool_result("c", [part])])]
+    }
 
 
 CONTENTS = rows("contents")

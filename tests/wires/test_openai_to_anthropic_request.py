@@ -324,7 +324,9 @@ def test_what_the_target_can_not_do_skips_it(params: dict[str, Any], param: str)
     assert (error.param, error.retryable, error.counts_against_breaker) == (param, False, False)
 
 
-@pytest.mark.parametrize("params", [{"n": 1}, {"logprobs": False}, {"seed": None}, {"logit_bias": {}}, {"store": False}])
+@pytest.mark.parametrize(
+    "params", [{"n": 1}, {"logprobs": False}, {"seed": None}, {"logit_bias": {}}, {"store": False}]
+)
 def test_what_asks_for_nothing_is_not_told(params: dict[str, Any]) -> None:
     assert send(OPENAI, chat(**params), NEW_CLAUDE).dropped == ()
 

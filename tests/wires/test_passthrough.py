@@ -15,7 +15,19 @@ from gateway.wires import parse_request, translate_request
 from gateway.wires.passthrough import UNSIGNED
 from gateway.wires.splice import top_level, with_values
 
-from .helpers import ANTHROPIC, NEW_CLAUDE, NEW_GPT, OLD_GPT, OPENAI, assistant, messages, text, tool_result, tool_use, user
+from .helpers import (
+    ANTHROPIC,
+    NEW_CLAUDE,
+    NEW_GPT,
+    OLD_GPT,
+    OPENAI,
+    assistant,
+    messages,
+    text,
+    tool_result,
+    tool_use,
+    user,
+)
 
 
 def forward(surface: Wire, body: bytes, model: str, **options: Any) -> bytes:
@@ -116,7 +128,9 @@ def test_another_providers_reasoning_content_is_left_alone() -> None:
 def test_unsigned_thinking_does_not_reach_anthropic() -> None:
     thought = {"type": "thinking", "thinking": "hm", "signature": UNSIGNED}
     signed = {"type": "thinking", "thinking": "hm", "signature": "abc"}
-    body = orjson.dumps(messages(user("a"), assistant([thought, text("b")]), user("c"), assistant([thought]), user("d")))
+    body = orjson.dumps(
+        messages(user("a"), assistant([thought, text("b")]), user("c"), assistant([thought]), user("d"))
+    )
     turns = orjson.loads(forward(ANTHROPIC, body, NEW_CLAUDE))["messages"]
     assert turns == [user("a"), assistant([text("b")]), user("c"), user("d")]
     kept = orjson.dumps(messages(user("a"), assistant([signed, text("b")]), user("c"), model=NEW_CLAUDE))
