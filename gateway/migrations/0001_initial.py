@@ -347,7 +347,7 @@ class Migration(migrations.Migration):
                 ('retry', models.PositiveSmallIntegerField(default=0)),
                 ('outcome', models.CharField(choices=[('succeeded', 'succeeded'), ('failed', 'failed'), ('cancelled', 'cancelled'), ('skipped', 'skipped')], max_length=12)),
                 ('reason', models.CharField(max_length=300)),
-                ('failure', models.CharField(blank=True, choices=[('connection', 'connection'), ('timeout', 'timeout'), ('rate_limited', 'rate limited'), ('quota_exhausted', 'quota exhausted'), ('server_error', 'server error'), ('unreadable', 'unreadable'), ('stream_broken', 'stream broken'), ('rejected_us', 'rejected us'), ('model_not_found', 'model not found'), ('context_too_long', 'context too long'), ('content_policy', 'content policy'), ('invalid_request', 'invalid request'), ('untranslatable', 'untranslatable'), ('breaker_open', 'breaker open')], default='', max_length=24)),
+                ('failure', models.CharField(blank=True, choices=[('connection', 'connection'), ('timeout', 'timeout'), ('rate_limited', 'rate limited'), ('quota_exhausted', 'quota exhausted'), ('server_error', 'server error'), ('unreadable', 'unreadable'), ('stream_broken', 'stream broken'), ('rejected_us', 'rejected us'), ('model_not_found', 'model not found'), ('context_too_long', 'context too long'), ('content_policy', 'content policy'), ('invalid_request', 'invalid request'), ('untranslatable', 'untranslatable'), ('breaker_open', 'breaker open'), ('overloaded', 'overloaded')], default='', max_length=24)),
                 ('status', models.PositiveSmallIntegerField(null=True)),
                 ('message', models.TextField(blank=True, default='')),
                 ('retry_after_seconds', models.FloatField(null=True)),
