@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Self
+from typing import Any, ClassVar
 
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
@@ -30,8 +30,12 @@ MODEL_NAME = RegexValidator(
 )
 
 
-class ConfigurationQuerySet(models.QuerySet[Any]):
-    def alive(self) -> Self:
+def matches(validator: RegexValidator, value: str) -> bool:
+    return re.search(validator.regex, value) is not None
+
+
+class ConfigurationManager(models.Manager[Any]):
+    def alive(self) -> models.QuerySet[Any]:
         """Rows that are in force: not archived."""
         return self.filter(archived_at__isnull=True)
 
@@ -44,7 +48,7 @@ class ConfigurationRow(models.Model):
         null=True, blank=True, editable=False, help_text="Since when this is out of use; empty while it is in use."
     )
 
-    objects = ConfigurationQuerySet.as_manager()
+    objects: ClassVar[ConfigurationManager] = ConfigurationManager()
 
     class Meta:
         abstract = True

@@ -54,7 +54,7 @@ class Budget(ConfigurationRow):
     enforcement = models.CharField(
         max_length=8,
         choices=choices(Enforcement),
-        default=Enforcement.ALERT.value,
+        default=Enforcement.BLOCK.value,
         help_text="At the limit: block refuses requests, alert only tells.",
     )
     alert_at_percent = models.JSONField(

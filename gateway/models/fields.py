@@ -5,9 +5,17 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+from django import forms
 from django.db import models
 
-from gateway.ledger.money import pico_to_usd, usd_to_pico
+from gateway.ledger.money import pico_to_usd, usd_text, usd_to_pico
+
+
+class UsdFormField(forms.DecimalField):
+    """Shows an amount without the zeros that the column's exactness adds."""
+
+    def prepare_value(self, value: Any) -> Any:
+        return usd_text(value) if isinstance(value, Decimal) else value
 
 
 class UsdField(models.BigIntegerField):  # type: ignore[type-arg]
@@ -29,13 +37,6 @@ class UsdField(models.BigIntegerField):  # type: ignore[type-arg]
     def value_to_string(self, obj: Any) -> str:
         return str(self.value_from_object(obj))
 
-    def formfield(self, **kwargs: Any) -> Any:
-        from django import forms
-
-        return forms.DecimalField(
-            max_digits=19,
-            decimal_places=12,
-            required=not self.blank,
-            label=kwargs.get("label") or self.verbose_name,
-            help_text=self.help_text,
-        )
+    def formfield(self, **kwargs: Any) -> Any:  # type: ignore[override]
+        digits: dict[str, Any] = {"form_class": UsdFormField, "max_digits": 19, "decimal_places": 12}
+        return super(models.BigIntegerField, self).formfield(**digits | kwargs)

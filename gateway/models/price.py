@@ -52,7 +52,7 @@ class Price(ConfigurationRow):
     source = models.CharField(
         max_length=10, choices=choices(PriceSource), default=PriceSource.OVERRIDE.value, editable=False
     )
-    note = models.CharField(max_length=300, default="", blank=True, help_text="What this price leaves out, if anything.")
+    note = models.CharField(max_length=300, default="", blank=True, help_text="What this price leaves out.")
 
     class Meta:
         db_table = "llmops_price"

@@ -25,7 +25,16 @@ _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 _HEADER_VALUE = re.compile(r"[\x20-\x7e]{0,1000}")
 # Set by us or by the SDK for every call; a fixed value would break or leak something.
 RESERVED_HEADERS = frozenset(
-    {"authorization", "connection", "content-length", "content-type", "cookie", "host", "transfer-encoding", "x-api-key"}
+    {
+        "authorization",
+        "connection",
+        "content-length",
+        "content-type",
+        "cookie",
+        "host",
+        "transfer-encoding",
+        "x-api-key",
+    }
 )
 MAX_EXTRA_HEADERS = 20
 
@@ -107,7 +116,7 @@ class Provider(ConfigurationRow):
     forced_breaker = models.CharField(
         max_length=8,
         choices=choices(ForcedBreaker),
-        null=True,  # noqa: DJ001 - null says "not forced", as everywhere else in the house
+        null=True,
         blank=True,
         help_text="Hold the breaker open (nothing is sent) or closed (always send). Empty: it decides for itself.",
     )
@@ -116,7 +125,9 @@ class Provider(ConfigurationRow):
         default=4000, validators=inside(bounds.IN_FLIGHT), help_text="Calls under way at a time, per process."
     )
     max_queued = models.PositiveIntegerField(
-        default=1000, validators=inside(bounds.QUEUED), help_text="Requests that may wait for a free place, per process."
+        default=1000,
+        validators=inside(bounds.QUEUED),
+        help_text="Requests that may wait for a free place, per process.",
     )
     queue_timeout_seconds = models.FloatField(
         default=5, validators=inside(bounds.WAIT_SECONDS), help_text="The longest a request waits for a free place."

@@ -16,6 +16,7 @@ from gateway.models.base import (
     ROUTE_NAME,
     ConfigurationRow,
     inside,
+    matches,
     one_of,
     require_unique_text,
     unique_among_alive,
@@ -25,7 +26,7 @@ from gateway.models.provider import Provider
 from gateway.models.words import CacheScope, StreamRecovery, choices
 
 SIMPLE_MODE = RegexValidator(
-    re.compile(r"^(off|shadow|on|(100|[1-9]?[0-9])%)\Z"), "Must be off, shadow, on or a percentage such as 25%."
+    re.compile(r"^(off|shadow|on|(100|[1-9]?[0-9])%)\Z"), "Must be off, shadow, on or a percentage such as 25%%."
 )
 MAX_ALIASES = 100
 TARGET_OVERRIDES = (
@@ -46,7 +47,9 @@ class Route(ConfigurationRow):
 
     name = models.CharField(max_length=100, validators=[ROUTE_NAME], help_text="What agents send as `model`.")
     aliases = models.JSONField(
-        default=list, blank=True, help_text="Other names agents may send for the same route; no two routes share a name."
+        default=list,
+        blank=True,
+        help_text="Other names agents may send for the same route; no two routes share a name.",
     )
     simple_mode = models.CharField(
         max_length=8,
@@ -166,6 +169,6 @@ def aliases_problem(aliases: Any) -> str | None:
     if not isinstance(aliases, list) or len(aliases) > MAX_ALIASES:
         return f"must be a list of at most {MAX_ALIASES} names"
     for alias in aliases:
-        if not isinstance(alias, str) or len(alias) > 100 or not ROUTE_NAME.regex.match(alias):
+        if not isinstance(alias, str) or len(alias) > 100 or not matches(ROUTE_NAME, alias):
             return f"{str(alias)[:40]!r} can't be an alias: use letters, digits and . _ : / @ -"
     return None

@@ -1,0 +1,115 @@
+"""What happened, read-only: the ledger's writer alone changes these rows."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+from django.contrib import admin
+from django.core.paginator import Paginator
+from django.http import HttpRequest
+from unfold.admin import ModelAdmin, TabularInline  # type: ignore[import-untyped]
+
+from gateway.models import (
+    Attempt,
+    BreakerStatus,
+    BreakerTransition,
+    BudgetWindow,
+    ConfigurationChange,
+    Conversation,
+    Fallback,
+)
+
+
+class CheapPaginator(Paginator):  # type: ignore[type-arg]
+    """Counts no further than anybody leafs, so that a table of any size opens at once."""
+
+    MAX_COUNTED = 10_000
+
+    @cached_property
+    def count(self) -> int:
+        rows: Any = self.object_list
+        return int(rows.order_by().values("pk")[: self.MAX_COUNTED].count())
+
+
+class ReadOnly:
+    """Nobody adds, changes or deletes."""
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class LedgerAdmin(ReadOnly, ModelAdmin):  # type: ignore[misc]
+    paginator = CheapPaginator
+    show_full_result_count = False
+    list_per_page = 50
+    compressed_fields = True
+    actions = None
+
+
+class LedgerInline(ReadOnly, TabularInline):  # type: ignore[misc]
+    extra = 0
+    can_delete = False
+
+
+@admin.register(Conversation)
+class ConversationAdmin(LedgerAdmin):
+    list_display = (
+        "external_id",
+        "team_id",
+        "completions",
+        "input_tokens",
+        "output_tokens",
+        "cost_usd",
+        "last_seen_at",
+    )
+    search_fields = ("=external_id",)
+    ordering = ("-last_seen_at",)
+
+
+@admin.register(Attempt)
+class AttemptAdmin(LedgerAdmin):
+    list_display = ("completion_id", "number", "provider", "model", "outcome", "failure", "status", "latency_ms")
+    list_filter = ("outcome", "failure")
+    search_fields = ("=completion__id",)
+    ordering = ("-pk",)
+
+
+@admin.register(Fallback)
+class FallbackAdmin(LedgerAdmin):
+    list_display = ("created_at", "from_target", "to_target", "reason", "after_ms", "extra_cost_usd")
+    search_fields = ("=completion__id",)
+    ordering = ("-created_at",)
+
+
+@admin.register(BreakerStatus)
+class BreakerStatusAdmin(LedgerAdmin):
+    list_display = ("provider", "state", "since", "consecutive_failures", "failure_rate", "next_probe_at")
+    ordering = ("provider",)
+
+
+@admin.register(BreakerTransition)
+class BreakerTransitionAdmin(LedgerAdmin):
+    list_display = ("at", "provider", "from_state", "to_state", "cause")
+    list_filter = ("to_state",)
+    ordering = ("-pk",)
+
+
+@admin.register(BudgetWindow)
+class BudgetWindowAdmin(LedgerAdmin):
+    list_display = ("budget_id", "subject", "window_epoch", "spent_usd", "reserved_usd")
+    ordering = ("-window_epoch", "-pk")
+
+
+@admin.register(ConfigurationChange)
+class ConfigurationChangeAdmin(LedgerAdmin):
+    list_display = ("at", "actor", "action", "section", "name")
+    list_filter = ("action", "section")
+    search_fields = ("name", "actor")
+    ordering = ("-pk",)

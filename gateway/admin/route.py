@@ -1,0 +1,105 @@
+"""Routes and their targets, in order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.core.exceptions import ValidationError
+from django.db.models import Prefetch, QuerySet
+from django.http import HttpRequest
+from unfold.admin import StackedInline  # type: ignore[import-untyped]
+
+from gateway.admin.base import ConfigurationAdmin, ConfigurationForm
+from gateway.admin.fields import LinesField
+from gateway.engine.catalogue import model_traits
+from gateway.engine.words import Wire
+from gateway.models import Provider, Route, Target
+from gateway.models.route import TARGET_OVERRIDES
+from gateway.services.price_book import model_is_priced
+
+
+class TargetFormSet(forms.BaseInlineFormSet):  # type: ignore[type-arg]
+    """A route needs a target, and every target a price."""
+
+    def clean(self) -> None:
+        super().clean()
+        if any(self.errors):
+            return
+        kept = [form.cleaned_data for form in self.forms if form.cleaned_data and not form.cleaned_data.get("DELETE")]
+        if not any(not target["simple"] for target in kept):
+            raise ValidationError("A route needs at least one target that isn't the simple one.")
+        if sum(target["simple"] for target in kept) > 1:
+            raise ValidationError("A route has at most one simple target.")
+        for target in kept:
+            if not model_is_priced(target["provider"].kind, target["model"]):
+                raise ValidationError(
+                    f"No price is known for {target['model']}; add one under Prices (or mark it as free) first."
+                )
+
+
+class TargetInline(StackedInline):  # type: ignore[misc]
+    model = Target
+    formset = TargetFormSet
+    extra = 0
+    min_num = 1
+    ordering_field = "position"
+    fieldsets = (
+        (None, {"fields": (("provider", "model"), ("position", "simple"))}),
+        ("Instead of the provider's time-outs and retries", {"fields": TARGET_OVERRIDES, "classes": ("collapse",)}),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        rows: QuerySet[Any] = super().get_queryset(request).select_related("provider")
+        return rows
+
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name == "provider":
+            kwargs["queryset"] = Provider.objects.alive()
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
+
+
+class RouteForm(ConfigurationForm):
+    aliases = LinesField(help_text="Other names for the same route, one a line; no two routes share a name.")
+
+    class Meta:
+        model = Route
+        exclude = ()
+
+
+@admin.register(Route)
+class RouteAdmin(ConfigurationAdmin):
+    form = RouteForm
+    inlines = (TargetInline,)
+    list_display = ("name", "also_called", "in_order", "retirements", "deadline_seconds", "stream_recovery")
+    fieldsets = (
+        (None, {"fields": ("name", "aliases", "simple_mode")}),
+        ("Limits", {"fields": ("deadline_seconds", "max_output_tokens", "stream_recovery")}),
+        ("Cache and content", {"fields": ("cache_enabled", "cache_ttl_seconds", "cache_scope", "store_content")}),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        targets = Target.objects.select_related("provider").order_by("simple", "position", "pk")
+        rows: QuerySet[Any] = super().get_queryset(request).prefetch_related(Prefetch("targets", queryset=targets))
+        return rows
+
+    @admin.display(description="aliases")
+    def also_called(self, row: Route) -> str:
+        return ", ".join(row.aliases)
+
+    @admin.display(description="targets, in order")
+    def in_order(self, row: Route) -> str:
+        return " → ".join(str(target) for target in row.targets.all() if not target.simple)
+
+    @admin.display(description="retired models")
+    def retirements(self, row: Route) -> str:
+        return "; ".join(filter(None, (_retirement(target) for target in row.targets.all())))
+
+
+def _retirement(target: Target) -> str:
+    traits = model_traits(Wire(target.provider.kind), target.model)
+    if traits.retired_on is None:
+        return ""
+    instead = f", use {traits.successor}" if traits.successor else ""
+    return f"{target.model}: {traits.retired_on:%Y-%m-%d}{instead}"

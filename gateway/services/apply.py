@@ -1,0 +1,139 @@
+"""Make the database match a configuration file: one transaction, nothing half-applied, idempotent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from gateway.crypto import SecretUnreadable
+from gateway.models import ApiKey, ConfigurationVersion, Price, Team
+from gateway.models.configuration import ONLY_ROW
+from gateway.models.organisation import organisation_current
+from gateway.models.words import PriceSource
+from gateway.services.configuration import ARCHIVED, CHANGED, CREATED, change_record, configuration_changed
+from gateway.services.configuration_diff import Change, differences
+from gateway.services.configuration_entries import ConfigurationFile
+from gateway.services.configuration_file import ConfigurationFileError, Known, configuration_parse
+from gateway.services.configuration_readers import Problem
+from gateway.services.configuration_rows import SECTIONS, Section, canonical, objectives_entry
+from gateway.services.configuration_uses import configuration_uses
+from gateway.services.price_seed import price_is_listed, prices_seed
+
+
+@transaction.atomic
+def configuration_apply(text: str, *, actor: str, dry_run: bool = False) -> tuple[Change, ...]:
+    """Apply the file's text; returns what changed (with `dry_run`: what would). Seeds the price book first.
+
+    Raises ConfigurationFileError with every problem of the file; the database is then as it was.
+    """
+    _lock()
+    file = configuration_parse(text, _known())
+    prices_seed(_models_in_use(file))
+    changes = [change for section in SECTIONS for change in _apply_section(section, file)]
+    changes += _apply_organisation(file)
+    for change in changes:
+        change_record(
+            actor=actor,
+            action=change.action,
+            section=change.section,
+            name=change.name,
+            before=change.before,
+            after=change.after,
+        )
+    if changes:
+        configuration_changed()
+    if dry_run:
+        transaction.set_rollback(True)
+    return tuple(changes)
+
+
+def _lock() -> None:
+    """Two files applied at once take turns, on databases that would let them overlap."""
+    ConfigurationVersion.objects.get_or_create(pk=ONLY_ROW)
+    ConfigurationVersion.objects.select_for_update().get(pk=ONLY_ROW)
+
+
+def _known() -> Known:
+    now = timezone.now()
+    own = Price.objects.alive().filter(source=PriceSource.OVERRIDE).exclude(valid_from__gt=now)
+    return Known(
+        now=now,
+        teams=frozenset(Team.objects.alive().values_list("name", flat=True)),
+        api_keys=frozenset(ApiKey.objects.alive().values_list("name", flat=True)),
+        uses=configuration_uses(),
+        overridden=frozenset(own.values_list("kind", "model")),
+        listed=price_is_listed,
+    )
+
+
+def _models_in_use(file: ConfigurationFile) -> set[tuple[str, str]]:
+    kinds = {provider.name: provider.kind for provider in file.providers}
+    targets = [target for route in file.routes for target in (*route.targets, route.simple_target) if target]
+    return {(kinds[target.provider], target.model) for target in targets}
+
+
+def _apply_section(section: Section, file: ConfigurationFile) -> list[Change]:
+    wanted = getattr(file, section.name)
+    if wanted is None:
+        return []
+    current: dict[Any, tuple[Any, Any]] = {}
+    for row in section.rows():
+        entry = section.entry(row)
+        current[section.key(entry)] = (row, entry)
+    opened = [_opened(section, position, entry) for position, entry in enumerate(wanted)]
+    kept = {section.key(entry) for entry in opened}
+    changes = [_archive(section, row, entry) for key, (row, entry) in current.items() if key not in kept]
+    for entry in opened:
+        row, before = current.get(section.key(entry), (None, None))
+        if before != entry:
+            changes.append(_write(section, row, before, entry))
+    return changes
+
+
+def _opened(section: Section, position: int, entry: Any) -> Any:
+    try:
+        return canonical(entry)
+    except SecretUnreadable as error:
+        raise ConfigurationFileError([Problem(f"{section.name}[{position}]", str(error))]) from None
+
+
+def _archive(section: Section, row: Any, entry: Any) -> Change:
+    row.archive()
+    row.save(update_fields=["archived_at"])
+    return Change(ARCHIVED, section.name, section.title(entry), before=differences(entry, None)[0])
+
+
+def _write(section: Section, row: Any, before: Any, entry: Any) -> Change:
+    section.write(row if row is not None else _fresh(section, entry), entry)
+    action = CHANGED if before is not None else CREATED
+    told = differences(before, entry)
+    return Change(action, section.name, section.title(entry), *told)
+
+
+def _fresh(section: Section, entry: Any) -> Any:
+    """What was archived under this name comes back as the same row, so that its spend still counts; else a new row."""
+    if section.model is Price:
+        return Price()
+    archived = section.model.objects.filter(archived_at__isnull=False, name=entry.name).order_by("-pk").first()
+    if archived is None:
+        return section.model()
+    archived.archived_at = None
+    return archived
+
+
+def _apply_organisation(file: ConfigurationFile) -> list[Change]:
+    row = organisation_current()
+    changes = []
+    before = objectives_entry(row)
+    if file.objectives is not None and file.objectives != before:
+        for name in file.objectives.__dataclass_fields__:
+            setattr(row, name, getattr(file.objectives, name))
+        changes.append(Change(CHANGED, "objectives", "", *differences(before, file.objectives)))
+    if file.time_zone is not None and file.time_zone != row.time_zone:
+        changes.append(Change(CHANGED, "time_zone", "", row.time_zone, file.time_zone))
+        row.time_zone = file.time_zone
+    if changes:
+        row.save()
+    return changes

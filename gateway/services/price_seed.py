@@ -1,0 +1,177 @@
+"""Fill the price book from the data that the `genai-prices` package carries. Works offline."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from gateway.engine.words import Wire
+from gateway.models import Price
+from gateway.models.words import PriceSource
+from gateway.services.configuration import configuration_changed
+
+_TOKEN_PRICES = {
+    "input_mtok": "input_per_mtok",
+    "cache_read_mtok": "cached_input_per_mtok",
+    "cache_write_mtok": "cache_write_per_mtok",
+    "cache_write_1h_mtok": "cache_write_1h_per_mtok",
+    "output_mtok": "output_per_mtok",
+}
+# Charged per use of a provider's own tool, not for tokens: told in the note.
+_TOOL_PRICES = frozenset({"web_searches_kcount", "storage_searches_kcount"})
+_BATCH_FACTOR = Decimal("0.5")  # both providers' rule, where the data names no batch price
+_COLUMNS = (*_TOKEN_PRICES.values(), "batch_factor", "free", "note")
+
+
+@dataclass(frozen=True, slots=True)
+class SeedPrice:
+    """One version of a model's list price, in USD per million tokens."""
+
+    kind: str
+    model: str
+    valid_from: datetime | None
+    input_per_mtok: Decimal
+    cached_input_per_mtok: Decimal | None
+    cache_write_per_mtok: Decimal | None
+    cache_write_1h_per_mtok: Decimal | None
+    output_per_mtok: Decimal
+    batch_factor: Decimal
+    free: bool
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Seeded:
+    """What seeding did: models with a first price, and models whose list price has changed."""
+
+    added: tuple[str, ...]
+    changed: tuple[str, ...]
+
+
+@transaction.atomic
+def prices_seed(models: Iterable[tuple[str, str]] = (), *, dry_run: bool = False) -> Seeded:
+    """Insert what is missing or has changed; a changed version replaces its predecessor, which is archived.
+
+    `models` are further (kind, model) in use: their dated or regional names are looked up by the data's rules.
+    """
+    wanted = {(price.kind, price.model, price.valid_from): price for price in _known_prices(models)}
+    current = {(row.kind, row.model, row.valid_from): row for row in _seeded_rows()}
+    missing = [price for key, price in wanted.items() if key not in current]
+    changed = [price for key, price in wanted.items() if key in current and not _same(current[key], price)]
+    if not dry_run and (missing or changed):
+        outdated = [current[(price.kind, price.model, price.valid_from)].pk for price in changed]
+        Price.objects.filter(pk__in=outdated).update(archived_at=timezone.now())
+        Price.objects.bulk_create(_row(price) for price in (*missing, *changed))
+        configuration_changed()
+    return Seeded(tuple(_title(price) for price in missing), tuple(_title(price) for price in changed))
+
+
+def _seeded_rows() -> Iterable[Price]:
+    return Price.objects.alive().filter(source=PriceSource.SEED)
+
+
+def _title(price: SeedPrice) -> str:
+    since = f" from {price.valid_from:%Y-%m-%d}" if price.valid_from else ""
+    return f"{price.kind} {price.model}{since}"
+
+
+def _row(price: SeedPrice) -> Price:
+    values = {name: getattr(price, name) for name in _COLUMNS}
+    return Price(kind=price.kind, model=price.model, valid_from=price.valid_from, source=PriceSource.SEED, **values)
+
+
+def _same(row: Price, price: SeedPrice) -> bool:
+    return all(getattr(row, name) == getattr(price, name) for name in _COLUMNS)
+
+
+def _known_prices(models: Iterable[tuple[str, str]]) -> Iterator[SeedPrice]:
+    # Imported when needed: the package's data takes a third of a second to load.
+    from genai_prices.data import providers
+
+    for provider in providers:
+        if provider.id not in set(Wire):
+            continue
+        for model in provider.models:
+            for name in _exact_names(model):
+                yield from _versions(provider.id, name, model)
+        for kind, name in models:
+            found = provider.find_model(name) if kind == provider.id else None
+            if found is not None:
+                yield from _versions(kind, name, found)
+
+
+def _exact_names(model: Any) -> Iterator[str]:
+    """The model's id and every name its matching rule spells out in full."""
+    yield model.id
+    clauses = getattr(model.match, "or_", [model.match])
+    for clause in clauses:
+        name = getattr(clause, "equals", None)
+        if name and name != model.id:
+            yield name
+
+
+def _versions(kind: str, name: str, model: Any) -> Iterator[SeedPrice]:
+    prices = model.prices if isinstance(model.prices, list) else [None]
+    for conditional in prices:
+        constraint = getattr(conditional, "constraint", None)
+        start = getattr(constraint, "start_date", None)
+        if constraint is not None and start is None:
+            continue  # by the time of day: no provider seeded here does that
+        price = _seed_price(kind, name, model, conditional.prices if conditional else model.prices, start)
+        if price is not None:
+            yield price
+
+
+def _seed_price(kind: str, name: str, model: Any, prices: Any, start: date | None) -> SeedPrice | None:
+    """None for what is not billed by text tokens alone (audio, images): better no price than a wrong one."""
+    listed = {key: value for key, value in vars(prices).items() if value is not None}
+    if "input_mtok" not in listed or set(listed) - set(_TOKEN_PRICES) - _TOOL_PRICES:
+        return None
+    columns = {column: _base(listed.get(key)) for key, column in _TOKEN_PRICES.items()}
+    columns["output_per_mtok"] = columns["output_per_mtok"] or Decimal(0)  # embeddings have no output
+    free = not columns["input_per_mtok"] and not columns["output_per_mtok"]
+    valid_from = datetime.combine(start, time(), UTC) if start else None
+    return SeedPrice(
+        kind=kind,
+        model=name,
+        valid_from=valid_from,
+        batch_factor=_batch_factor(model, columns["input_per_mtok"]),
+        free=free,
+        note=_note(listed),
+        **columns,  # type: ignore[arg-type]
+    )
+
+
+def _base(price: Any) -> Decimal | None:
+    """A tiered price's first tier."""
+    base: Decimal | None = getattr(price, "base", price)
+    return base
+
+
+def _batch_factor(model: Any, input_price: Decimal | None) -> Decimal:
+    for variant in model.price_variants or ():
+        batch = _base(getattr(variant.prices, "input_mtok", None))
+        if variant.when == {"processing": "batch"} and batch is not None and input_price:
+            return round(batch / input_price, 6)
+    return _BATCH_FACTOR
+
+
+def _note(listed: dict[str, Any]) -> str:
+    notes = []
+    tiers = [tier.start for price in listed.values() for tier in getattr(price, "tiers", ())]
+    if tiers:
+        notes.append(f"above {min(tiers):,} input tokens the provider charges more, which this price leaves out")
+    if _TOOL_PRICES & set(listed):
+        notes.append("the provider's own search tools cost extra")
+    return "; ".join(notes)
+
+
+def price_is_listed(kind: str, model: str) -> bool:
+    """Whether seeding would find a price for this model."""
+    return any(price.model == model for price in _known_prices([(kind, model)]) if price.kind == kind)

@@ -1,0 +1,245 @@
+"""Read the configuration from the database into a `Snapshot`, in a handful of queries."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.core.exceptions import ImproperlyConfigured
+
+from gateway import models
+from gateway.crypto import SecretUnreadable
+from gateway.engine.catalogue import model_traits
+from gateway.engine.configuration import BreakerPolicy, Provider, RetryBudget, RetryPolicy, Route, Target, Timeouts
+from gateway.engine.words import Wire
+from gateway.ledger.budgets import Budget, Scope, Window
+from gateway.ledger.prices import Price, PriceBook
+from gateway.models.organisation import organisation_current
+from gateway.models.words import Enforcement, PriceSource
+from gateway.services.configuration import configuration_version
+from gateway.services.snapshot import ApiKey, Objectives, Snapshot
+from llmops.env import env_text
+
+logger = logging.getLogger(__name__)
+
+REASONING_FIRST_TOKEN_SECONDS = 60.0  # these models think before their first content
+_TRIES = 5  # at a consistent read, while others keep changing the configuration
+_TIMEOUT_COLUMNS = {
+    "attempt_seconds": "attempt_timeout_seconds",
+    "connect_seconds": "connect_timeout_seconds",
+    "first_token_seconds": "first_token_timeout_seconds",
+    "stall_seconds": "stall_timeout_seconds",
+    "stream_max_seconds": "stream_max_seconds",
+}
+_RETRY_COLUMNS = {
+    name: name for name in ("retries", "backoff_seconds", "backoff_max_seconds", "retry_after_max_seconds")
+}
+
+
+def snapshot_load() -> Snapshot:
+    """The configuration in force. Any database error leaves; a provider's unreadable key only leaves it without one.
+
+    Read without a transaction, which would take SQLite's write lock: the version is compared before and after instead.
+    """
+    version = configuration_version()
+    for _ in range(_TRIES):
+        snapshot = _load(version)
+        after = configuration_version()
+        if after == version:
+            break
+        version = after
+    return snapshot
+
+
+def _load(version: int) -> Snapshot:
+    organisation = organisation_current()
+    rows = list(models.Provider.objects.alive())
+    providers = {row.pk: _provider(row) for row in rows}
+    routes = _routes(rows, providers)
+    prices = tuple(_price(row) for row in prices_in_force(models.Price.objects.alive()))
+    return Snapshot(
+        version=version,
+        routes=MappingProxyType(_by_every_name(routes)),
+        providers=MappingProxyType({provider.name: provider for provider in providers.values()}),
+        keys=MappingProxyType(_keys()),
+        prices=prices,
+        price_book=PriceBook(prices),
+        budgets=tuple(_budget(row) for row in models.Budget.objects.alive()),
+        zone=ZoneInfo(organisation.time_zone),
+        objectives=Objectives(
+            organisation.availability_percent,
+            organisation.fallback_success_percent,
+            organisation.mean_latency_seconds,
+            organisation.conversation_cost_usd,
+        ),
+    )
+
+
+def _provider(row: models.Provider) -> Provider:
+    return Provider(
+        name=row.name,
+        kind=Wire(row.kind),
+        base_url=row.base_url,
+        id=row.pk,
+        api_key=_api_key_of(row),
+        extra_headers=MappingProxyType(dict(row.extra_headers)),
+        timeouts=Timeouts(**_overrides(row, _TIMEOUT_COLUMNS)),
+        retry=RetryPolicy(**_overrides(row, _RETRY_COLUMNS)),
+        retry_budget=RetryBudget(row.retry_budget_percent, row.retry_budget_floor_per_second),
+        breaker=BreakerPolicy(row.breaker_failure_threshold, row.breaker_cooldown_seconds),
+        forced_breaker=row.forced_breaker or None,
+        max_in_flight=row.max_in_flight,
+        max_queued=row.max_queued,
+        queue_timeout_seconds=row.queue_timeout_seconds,
+        enabled=row.enabled,
+    )
+
+
+def _api_key_of(row: models.Provider) -> str | None:
+    """The provider's key from its variable or its encrypted column; None, with a line in the log, without one."""
+    try:
+        if row.api_key_env:
+            return env_text(row.api_key_env) or None
+        return row.stored_api_key()
+    except (SecretUnreadable, ImproperlyConfigured) as error:
+        logger.error("provider %s has no usable API key: %s", row.name, error)
+        return None
+
+
+def _overrides(row: Any, columns: Mapping[str, str]) -> dict[str, Any]:
+    """The columns of `row` that are set, under the engine's names."""
+    values = {name: getattr(row, column) for name, column in columns.items()}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _routes(rows: Iterable[models.Provider], providers: Mapping[int, Provider]) -> list[Route]:
+    usable = {row.pk: row for row in rows if row.enabled}
+    targets: defaultdict[int, list[models.Target]] = defaultdict(list)
+    for target in models.Target.objects.filter(route__archived_at=None, provider_id__in=usable).order_by(
+        "position", "pk"
+    ):
+        targets[target.route_id].append(target)
+    return [
+        _route(row, [(t.simple, _target(t, usable[t.provider_id], providers[t.provider_id])) for t in targets[row.pk]])
+        for row in models.Route.objects.alive().order_by("pk")
+    ]
+
+
+def _route(row: models.Route, targets: list[tuple[bool, Target]]) -> Route:
+    return Route(
+        name=row.name,
+        targets=tuple(target for simple, target in targets if not simple),
+        id=row.pk,
+        aliases=tuple(row.aliases),
+        simple_target=next((target for simple, target in targets if simple), None),
+        simple_mode=row.simple_mode,
+        deadline_seconds=row.deadline_seconds,
+        max_output_tokens=row.max_output_tokens,
+        stream_recovery=row.stream_recovery,
+        store_content=row.store_content,
+    )
+
+
+def _target(row: models.Target, provider_row: models.Provider, provider: Provider) -> Target:
+    traits = model_traits(provider.kind, row.model)
+    timeouts = provider.timeouts
+    if traits.reasoning and provider_row.first_token_timeout_seconds is None:
+        timeouts = dataclasses.replace(timeouts, first_token_seconds=REASONING_FIRST_TOKEN_SECONDS)
+    return Target(
+        provider=provider,
+        model=row.model,
+        timeouts=dataclasses.replace(timeouts, **_overrides(row, _TIMEOUT_COLUMNS)),
+        retry=dataclasses.replace(provider.retry, **_overrides(row, _RETRY_COLUMNS)),
+        traits=traits,
+    )
+
+
+def _by_every_name(routes: list[Route]) -> dict[str, Route]:
+    """Names win over aliases, older routes over newer ones, should rows ever disagree."""
+    found: dict[str, Route] = {route.name: route for route in routes}
+    for route in routes:
+        for alias in route.aliases:
+            found.setdefault(alias, route)
+    return found
+
+
+def _keys() -> dict[str, ApiKey]:
+    rows = models.ApiKey.objects.alive().select_related("team").prefetch_related("routes")
+    return {row.hash: _key(row) for row in rows}
+
+
+def _key(row: models.ApiKey) -> ApiKey:
+    return ApiKey(
+        id=row.pk,
+        name=row.name,
+        team_id=row.team_id,
+        team_name=row.team.name if row.team else "",
+        routes=None if row.all_routes else frozenset(route.name for route in row.routes.all() if not route.archived),
+        role=row.role,
+        expires_at=row.expires_at,
+        disabled=row.disabled,
+        requests_per_minute=row.requests_per_minute,
+        tokens_per_minute=row.tokens_per_minute,
+        max_parallel=row.max_parallel,
+    )
+
+
+def prices_in_force(rows: Iterable[models.Price]) -> list[models.Price]:
+    """Overrides, and of the seeded versions those that begin before the first override of their model."""
+    kept: list[models.Price] = []
+    overridden_from: dict[tuple[str, str], datetime | None] = {}
+    seeded: list[models.Price] = []
+    for row in rows:
+        if row.source == PriceSource.SEED:
+            seeded.append(row)
+            continue
+        kept.append(row)
+        key = (row.kind, row.model)
+        first = overridden_from.get(key, row.valid_from)
+        overridden_from[key] = None if first is None or row.valid_from is None else min(first, row.valid_from)
+    return kept + [row for row in seeded if not _hidden(row, overridden_from)]
+
+
+def _hidden(row: models.Price, overridden_from: Mapping[tuple[str, str], datetime | None]) -> bool:
+    key = (row.kind, row.model)
+    if key not in overridden_from:
+        return False
+    first = overridden_from[key]
+    return first is None or (row.valid_from is not None and row.valid_from >= first)
+
+
+def _price(row: models.Price) -> Price:
+    return Price(
+        id=row.pk,
+        kind=Wire(row.kind),
+        model=row.model,
+        input_per_mtok=row.input_per_mtok,
+        cached_input_per_mtok=row.cached_input_per_mtok,
+        cache_write_per_mtok=row.cache_write_per_mtok,
+        cache_write_1h_per_mtok=row.cache_write_1h_per_mtok,
+        output_per_mtok=row.output_per_mtok,
+        batch_factor=row.batch_factor,
+        free=row.free,
+        valid_from=row.valid_from,
+    )
+
+
+def _budget(row: models.Budget) -> Budget:
+    return Budget(
+        id=row.pk,
+        name=row.name,
+        scope=Scope(row.scope),
+        subject=None if row.subject_id is None else str(row.subject_id),
+        window=int(row.window) if row.window.isdecimal() else Window(row.window),
+        limit_usd=row.limit_usd,
+        blocking=row.enforcement == Enforcement.BLOCK,
+        alert_at_percent=tuple(row.alert_at_percent),
+        shrink_output=row.shrink_output,
+        step_down_at_percent=row.step_down_at_percent,
+    )
