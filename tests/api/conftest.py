@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from django.test import Client
 
-from gateway.ledger.connections import ledger_connect
+from gateway.ledger.connections import ledger_connections, ledger_lock_path
 from gateway.ledger.writer import LedgerWriter
 from gateway.models import ApiKey
 from gateway.services import runtime as runtime_module
@@ -40,9 +39,9 @@ def api(operator_key: str) -> Client:
 
 
 @pytest.fixture
-def serving(db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Runtime]:
+def serving(db: None, monkeypatch: pytest.MonkeyPatch) -> Runtime:
     """This process as one that serves, its configuration read; its ledger's writer takes news but writes nothing."""
-    runtime = Runtime(SnapshotHolder(), LedgerWriter(ledger_connect()))
+    runtime = Runtime(SnapshotHolder(), LedgerWriter(ledger_connections(), lock_path=ledger_lock_path()))
     runtime.holder.refresh()
     monkeypatch.setattr(runtime_module, "_running", runtime)
-    yield runtime
+    return runtime
