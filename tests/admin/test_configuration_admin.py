@@ -125,6 +125,21 @@ def test_the_order_of_a_routes_targets_can_be_changed(operations: Client, config
     assert [target.provider.name for target in snapshot_load().routes["default"].targets] == ["anthropic", "openai"]
 
 
+def test_another_target_can_become_the_simple_one(operations: Client, configured: None) -> None:
+    row = Route.objects.get(name="default")
+    first, second = row.targets.all()
+    row.targets.create(provider=first.provider, model="gpt-3.5-turbo", simple=True)
+    url = f"/admin/gateway/route/{row.pk}/change/"
+    data = form_of(operations.get(url)) | {"targets-0-simple": "on"}
+    del data["targets-2-simple"]
+    data["targets-2-position"] = "7"
+    assert operations.post(url, data).status_code == 302
+    route = snapshot_load().routes["default"]
+    assert route.simple_target is not None
+    assert route.simple_target.model == first.model
+    assert [target.model for target in route.targets] == [second.model, "gpt-3.5-turbo"]
+
+
 def test_a_target_without_a_price_is_refused(operations: Client, configured: None) -> None:
     row = Route.objects.get(name="default")
     url = f"/admin/gateway/route/{row.pk}/change/"
