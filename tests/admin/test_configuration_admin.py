@@ -202,6 +202,15 @@ def test_archiving_and_restoring_are_announced(operations: Client, configured: N
     assert configuration_version() == version + 2
 
 
+def test_what_needs_something_archived_is_not_restored(operations: Client, configured: None) -> None:
+    team = Team.objects.get(name="research")
+    key = ApiKey.objects.create(name="k", hash="h", team=team, archived_at=team.created_at)
+    operations.post("/admin/gateway/team/", {"action": "archive", "_selected_action": [team.pk]})
+    url = "/admin/gateway/apikey/?archived=yes"
+    page = operations.post(url, {"action": "restore", "_selected_action": [key.pk]}, follow=True).content.decode()
+    assert "It needs research, which is archived" in page
+
+
 def test_a_list_shows_what_is_in_use(operations: Client, configured: None) -> None:
     Team.objects.create(name="bygone").archive()
     gone = Team.objects.get(name="bygone")
