@@ -5,10 +5,12 @@ from __future__ import annotations
 from django.contrib import admin
 from django.urls import include, path
 
+from gateway.api.operators import urls as operators_urls
 from gateway.api.public import api as public_api
 
 urlpatterns = [
     path("admin/", admin.site.urls),
+    path("api/", operators_urls()),
     path("", public_api.urls),
     path("", include("gateway.dashboard.urls")),
 ]

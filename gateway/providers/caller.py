@@ -167,10 +167,6 @@ class SseStream:
         return self._translator.finish_reason
 
     @property
-    def model(self) -> str:
-        return self._translator.model
-
-    @property
     def upstream_id(self) -> str | None:
         return self._translator.upstream_id
 

@@ -34,6 +34,9 @@ from gateway.services.snapshot import ApiKey, Snapshot
 from gateway.wires import ParsedRequest, cost_comment, input_token_bound, parse_request, render_stream_error
 
 FORWARDED_HEADERS = ("anthropic-version", "anthropic-beta", "openai-beta", "traceparent")
+# Providers add a prompt of their own to requests with tools: up to 530 tokens at Anthropic, by model and choice
+# (https://docs.anthropic.com/en/docs/agents-and-tools/tool-use/overview#pricing); twice that, to be safe.
+TOOL_PROMPT_TOKENS = 1_060
 # How much longer than everything it may wait for a completion can take before its intent counts as orphaned.
 LEASE_MARGIN_SECONDS = 60
 
@@ -94,8 +97,9 @@ async def _open(runtime: Runtime, call: Call, parsed: ParsedRequest) -> Work:
 
 
 def _bounds(parsed: ParsedRequest, body: bytes, route: Route) -> Bounds:
+    input_tokens = input_token_bound(body) + (TOOL_PROMPT_TOKENS if parsed.has_tools else 0)
     output_tokens = parsed.max_output_tokens or route.max_output_tokens
-    return Bounds(input_token_bound(body), output_tokens * max(1, parsed.choices))
+    return Bounds(input_tokens, output_tokens * max(1, parsed.choices))
 
 
 def _ask(call: Call, parsed: ParsedRequest, route: Route, *, must_bound: bool) -> Ask:
@@ -177,7 +181,8 @@ class Work:
         receipt = await self.settle(ending)
         headers = self.headers()
         headers["x-llmops-cost-usd"] = usd_text(receipt.cost_usd)
-        headers["x-llmops-conversation-cost-usd"] = usd_text(receipt.conversation_cost_usd)
+        if receipt.conversation_cost_usd is not None:
+            headers["x-llmops-conversation-cost-usd"] = usd_text(receipt.conversation_cost_usd)
         if receipt.budget_remaining_usd is not None:
             headers["x-llmops-budget-remaining-usd"] = usd_text(receipt.budget_remaining_usd)
         return PlainReply(answer.body, headers)
@@ -247,9 +252,10 @@ class StreamReply:
 
     def _costs(self, receipt: Receipt) -> dict[str, Any]:
         target = self._live.attempt.target
+        total_usd = receipt.conversation_cost_usd
         return {
             "cost_usd": usd_text(receipt.cost_usd),
-            "conversation_cost_usd": usd_text(receipt.conversation_cost_usd),
+            "conversation_cost_usd": None if total_usd is None else usd_text(total_usd),
             "provider": target.provider.name,
             "model": target.model,
             "attempts": sum(attempt.sent for attempt in self._work.completion.attempts),

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from gateway.engine.attempt import Attempt
 from gateway.engine.completion import Completion
-from gateway.engine.errors import GatewayError
+from gateway.engine.errors import GatewayError, LedgerUnavailable
 from gateway.engine.words import CompletionStatus, FinishReason
 from gateway.ledger.prices import PriceBook
 from gateway.ledger.records import NO_USAGE, ZERO_USD, FallbackRecord, Intent, Settlement
@@ -24,6 +24,7 @@ from gateway.services.charging import (
 )
 
 logger = logging.getLogger("gateway.fallback")
+ledger_logger = logging.getLogger("gateway.ledger")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,21 +46,30 @@ class Ending:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What the client is told of the cost."""
+    """What the client is told of the cost; the conversation's total is None when the ledger couldn't say it in time."""
 
     cost_usd: Decimal
-    conversation_cost_usd: Decimal
+    conversation_cost_usd: Decimal | None
     budget_remaining_usd: Decimal | None
 
 
 async def settle(
     ledger: LedgerWriter, prices: PriceBook, intent: Intent, completion: Completion, bounds: Bounds, ending: Ending
 ) -> Receipt:
-    """Settle durably. Raises LedgerUnavailable when that can't be done in time; the settlement is then kept queued."""
+    """Settle durably.
+
+    With the database away for longer than a caller should wait, the settlement stays queued and is written when it is
+    back; the answer has been paid for, so its client gets it all the same. Should this process die before, the intent
+    is settled at its reservation.
+    """
     settlement = settlement_of(prices, intent, completion, bounds, ending)
     for fallback in settlement.fallbacks:
         _log_fallback(intent, fallback)
-    settled = await ledger.settle(settlement)
+    try:
+        settled = await ledger.settle(settlement)
+    except LedgerUnavailable as error:
+        ledger_logger.error("request %s is answered before it is settled: %s", intent.id, error.message)
+        return Receipt(settlement.cost_usd, None, None)
     return Receipt(settlement.cost_usd, settled.conversation_cost_usd, settled.budget_remaining_usd)
 
 

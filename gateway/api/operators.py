@@ -1,0 +1,200 @@
+"""The operators' API: breakers, spend, conversations, budgets, status, one completion explained.
+
+Runs under Django's stock handler with the back office's middleware, so sessions work and the ORM may be used. Described
+for people in docs/operators-api.md, for machines at /api/openapi.json.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any, cast
+
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from ninja import NinjaAPI, Path, Query
+
+from gateway.api import operators_schemas as schemas
+from gateway.api.operators_access import OPERATOR_AUTH, Operator
+from gateway.api.operators_errors import (
+    NotFound,
+    NotServingHere,
+    handle_errors,
+    only_parameters,
+    spoken_in_json,
+    unknown_path,
+)
+from gateway.api.operators_explanation import CompletionExplained, explained
+from gateway.api.operators_status import Status, status
+from gateway.engine.errors import InvalidRequest
+from gateway.models import Provider
+from gateway.selectors.breaker_status import breaker_states
+from gateway.selectors.breakers import BreakerView
+from gateway.selectors.budget_status import BudgetStanding, budget_standings
+from gateway.selectors.conversations import ConversationUsage, conversation_teams, conversation_usage
+from gateway.selectors.explanation import completion_explanation
+from gateway.selectors.objectives import service_levels
+from gateway.selectors.spend_report import SpendGroup, SpendReport, spend_report
+from gateway.services.breakers import NotServing, breaker_force_closed, breaker_force_open, breaker_reset
+from gateway.services.live import LiveState, live_state
+
+MAX_SPEND_GROUPS = 10_000
+SUBJECTS_PER_BUDGET = 100
+RECENT_COMPLETIONS = 100
+
+api = NinjaAPI(
+    title="llmops operators' API",
+    version="1",
+    description="For operations staff and their programs. Amounts are decimal strings, times ISO 8601 in UTC.",
+    urls_namespace="operators",
+    auth=OPERATOR_AUTH,
+)
+handle_errors(api)
+
+_ACTIONS = {"force_open": breaker_force_open, "force_closed": breaker_force_closed, "reset": breaker_reset}
+_CALLER_FAULTS: dict[Any, Any] = {frozenset({400, 401, 403}): schemas.ErrorReply}
+_OR_MISSING: dict[Any, Any] = {**_CALLER_FAULTS, 404: schemas.ErrorReply}
+
+
+@api.get("/breakers", response={200: list[schemas.Breaker], **_CALLER_FAULTS}, summary="Every provider's breaker")
+def breakers(request: HttpRequest) -> tuple[BreakerView, ...]:
+    only_parameters(request)
+    return _breakers(live_state())
+
+
+@api.get("/breakers/{provider}", response={200: schemas.Breaker, **_OR_MISSING}, summary="One provider's breaker")
+def breaker(request: HttpRequest, provider: str) -> BreakerView:
+    only_parameters(request)
+    return _breaker(provider)
+
+
+@api.post(
+    "/breakers/{provider}",
+    response={200: schemas.Breaker, **_OR_MISSING, 503: schemas.ErrorReply},
+    summary="Force a breaker open or closed, or reset it (which also lifts an order)",
+)
+def breaker_order(request: HttpRequest, provider: str, order: schemas.BreakerOrder) -> BreakerView:
+    only_parameters(request)
+    row = Provider.objects.alive().filter(name=_searchable(provider)).first()
+    if row is None:
+        raise _unknown_provider(provider)
+    operator: Operator = request.auth  # type: ignore[attr-defined]
+    try:
+        _ACTIONS[order.action](provider=row, reason=order.reason, actor=operator.actor)
+    except NotServing as error:
+        raise NotServingHere(f"Nothing was reset: {error}.") from None
+    return _breaker(provider)
+
+
+@api.get("/spend", response={200: schemas.Spend, **_CALLER_FAULTS}, summary="Who spent how much")
+def spend(
+    request: HttpRequest,
+    group_by: SpendGroup = SpendGroup.NONE,
+    start: Annotated[schemas.MomentParameter | None, Query(alias="from")] = None,
+    end: Annotated[schemas.MomentParameter | None, Query(alias="to")] = None,
+    limit: Annotated[int, Query(ge=1, le=MAX_SPEND_GROUPS)] = 1000,
+) -> SpendReport:
+    """`from` is included, `to` is not; a completion counts when it began. Without `from` all time."""
+    only_parameters(request, "group_by", "from", "to", "limit")
+    if start is not None and end is not None and end < start:
+        raise InvalidRequest("from must not be later than to.", param="from")
+    return spend_report(group_by=group_by, start=start, end=end, limit=limit)
+
+
+@api.get("/conversations/{id}", response={200: schemas.Conversation, **_OR_MISSING}, summary="One conversation")
+def conversation(
+    request: HttpRequest, conversation_id: Annotated[str, Path(alias="id")], team: str | None = None
+) -> ConversationUsage:
+    """A conversation belongs to a team: where several have one of this id, `team` picks (empty: keys of no team)."""
+    only_parameters(request, "team")
+    team_id, name = _conversation_team(conversation_id, team)
+    usage = conversation_usage(conversation=conversation_id, team_id=team_id, team=name, recent=RECENT_COMPLETIONS)
+    if usage is None:
+        raise _unknown_conversation(conversation_id)
+    return usage
+
+
+@api.get(
+    "/completions/{request_id}", response={200: CompletionExplained, **_OR_MISSING}, summary="One completion explained"
+)
+def completion(request: HttpRequest, request_id: str) -> CompletionExplained:
+    only_parameters(request)
+    explanation = completion_explanation(request_id=_searchable(request_id))
+    if explanation is None:
+        raise NotFound(
+            f"There is no completion {request_id[:60]!r}. Its id is the X-Request-Id header of the answer.",
+            param="request_id",
+        )
+    return explained(explanation)
+
+
+@api.get("/budgets", response={200: list[schemas.Budget], **_CALLER_FAULTS}, summary="Every budget's current window")
+def budgets(request: HttpRequest) -> tuple[BudgetStanding, ...]:
+    only_parameters(request)
+    return budget_standings(now=timezone.now(), subjects_per_budget=SUBJECTS_PER_BUDGET)
+
+
+@api.get("/status", response={200: Status, **_CALLER_FAULTS}, summary="Service levels, providers, queues")
+def gateway_status(request: HttpRequest) -> Status:
+    only_parameters(request)
+    live = live_state()
+    return status(service_levels(now=timezone.now()), _breakers(live), live)
+
+
+@api.api_operation(["GET", "POST", "PUT", "PATCH", "DELETE"], "/{path:rest}", auth=None, include_in_schema=False)
+def nothing_here(request: HttpRequest, rest: str) -> HttpResponse:
+    raise unknown_path(request)
+
+
+def _breakers(live: LiveState | None) -> tuple[BreakerView, ...]:
+    readings = {name: one.reading for name, one in live.providers.items()} if live else {}
+    return breaker_states(readings=readings)
+
+
+def _breaker(provider: str) -> BreakerView:
+    view = next((one for one in _breakers(live_state()) if one.provider == provider), None)
+    if view is None:
+        raise _unknown_provider(provider)
+    return view
+
+
+def _unknown_provider(name: str) -> NotFound:
+    known = ", ".join(Provider.objects.alive().order_by("name").values_list("name", flat=True)) or "none yet"
+    return NotFound(f"There is no provider {name[:60]!r}. There are: {known}.", param="provider")
+
+
+def _conversation_team(conversation_id: str, wanted: str | None) -> tuple[int, str]:
+    """The team meant, as id and name."""
+    teams = conversation_teams(conversation=_searchable(conversation_id))
+    if not teams:
+        raise _unknown_conversation(conversation_id)
+    if wanted is None:
+        if len(teams) > 1:
+            raise InvalidRequest(
+                f"Several teams have a conversation of this id; add ?team= and one of: {_names(teams)}.", param="team"
+            )
+        return next(iter(teams.items()))
+    for team_id, name in sorted(teams.items(), reverse=True):  # of teams that shared a name the newest
+        if name == wanted:
+            return team_id, name
+    raise NotFound(f"The team {wanted[:60]!r} has no such conversation; it belongs to: {_names(teams)}.", param="team")
+
+
+def _names(teams: dict[int, str]) -> str:
+    return ", ".join(name or "'' (keys without a team)" for name in sorted(teams.values()))
+
+
+def _unknown_conversation(conversation_id: str) -> NotFound:
+    return NotFound(f"There is no conversation {conversation_id[:130]!r}.", param="id")
+
+
+def _searchable(text: str) -> str:
+    """Text that a database can be asked for; what it couldn't hold (NUL, lone surrogates) is nobody's name."""
+    return text if text.isprintable() else ""
+
+
+def urls() -> tuple[list[Any], str, str]:
+    """For `path("api/", …)`. Every answer is JSON in one shape, also outside of operations."""
+    patterns, app_name, namespace = api.urls
+    for pattern in patterns:
+        pattern.callback = spoken_in_json(cast("Callable[..., HttpResponse]", pattern.callback))
+    return patterns, app_name, namespace

@@ -1,0 +1,81 @@
+"""Who may use the operators' API: keys of role `operator`, and people logged in to the back office."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, PermissionsMixin
+from django.http import HttpRequest
+from django.utils import timezone
+from ninja.security import APIKeyHeader, HttpBearer
+from ninja.security.session import SessionAuth
+from ninja.utils import check_csrf
+
+from gateway.engine.errors import NotAllowed, NotAuthenticated
+from gateway.models import ApiKey
+from gateway.models.words import KeyRole
+from gateway.services.keys import key_hash
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+MAY_READ, MAY_CHANGE = "gateway.view_completion", "gateway.change_provider"
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """`actor` is what the history of changes calls them."""
+
+    actor: str
+
+
+class BearerKey(HttpBearer):
+    """`Authorization: Bearer KEY`."""
+
+    def authenticate(self, request: HttpRequest, token: str) -> Operator | None:
+        return _operator_of(token.strip()) if token.strip() else None
+
+
+class HeaderKey(APIKeyHeader):
+    """`x-api-key: KEY`."""
+
+    param_name = "x-api-key"
+
+    def authenticate(self, request: HttpRequest, key: str | None) -> Operator | None:
+        return _operator_of(key.strip()) if key and key.strip() else None
+
+
+class BackOfficeSession(SessionAuth):
+    """A person who may enter the admin and has the permission; what changes something also needs the CSRF token."""
+
+    def __call__(self, request: HttpRequest) -> Operator | None:
+        user = cast("Any", request.user)
+        if isinstance(user, AnonymousUser) or not user.is_active:
+            return None
+        permission = MAY_READ if request.method in SAFE_METHODS else MAY_CHANGE
+        if not _may(user, permission):
+            raise NotAllowed(f"Your account lacks the permission {permission}; an administrator can grant it.")
+        if check_csrf(request) is not None:
+            raise NotAllowed("The CSRF token is missing or wrong; send the csrftoken cookie's value as X-CSRFToken.")
+        return Operator(actor=user.get_username())
+
+
+OPERATOR_AUTH = [BearerKey(), HeaderKey(), BackOfficeSession()]
+
+
+def _may(user: AbstractBaseUser, permission: str) -> bool:
+    person = cast("PermissionsMixin", user)
+    return bool(getattr(user, "is_staff", False)) and person.has_perm(permission)
+
+
+def _operator_of(text: str) -> Operator:
+    """Read from the key's row, so that a disabled key is refused at once. Raises NotAuthenticated, NotAllowed."""
+    key = ApiKey.objects.alive().filter(hash=key_hash(text)).first()
+    if key is None:
+        raise NotAuthenticated("Unknown API key.")
+    if key.disabled:
+        raise NotAuthenticated(f"The API key {key.name!r} is disabled.")
+    if key.expires_at is not None and key.expires_at <= timezone.now():
+        raise NotAuthenticated(f"The API key {key.name!r} expired on {key.expires_at:%Y-%m-%d %H:%M} UTC.")
+    if key.role != KeyRole.OPERATOR:
+        raise NotAllowed(f"The API key {key.name!r} has the role {key.role}; this needs a key with the role operator.")
+    return Operator(actor=f"API key {key.name}")

@@ -1,0 +1,176 @@
+"""One completion explained, as the operators' API tells it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ninja import Schema
+from pydantic import Field
+
+from gateway.api.operators_schemas import Moment, Usd
+from gateway.selectors.completions import AttemptStory, CompletionStory, FallbackStory
+from gateway.selectors.explanation import Explanation
+
+
+class Failure(Schema):
+    code: str
+    message: str
+
+
+class Tokens(Schema):
+    """`input_tokens` include cached and cache-write tokens, `output_tokens` the reasoning ones."""
+
+    input_tokens: int
+    cached_input_tokens: int
+    cache_write_tokens: int
+    output_tokens: int
+    reasoning_tokens: int
+
+
+class Charged(Tokens):
+    cost_usd: Usd
+    billing: str = Field(description="none, reported (by the provider), estimated (an upper bound) or unknown.")
+
+
+class Attempt(Charged):
+    """One call to one target, or why it was left out. `offset_ms` counts from the completion's beginning."""
+
+    number: int
+    provider: str
+    model: str
+    retry: int
+    outcome: str
+    reason: str
+    failure: str
+    status: int | None
+    message: str
+    retry_after_seconds: float | None
+    probe: bool
+    upstream_id: str
+    started_at: Moment
+    offset_ms: int
+    latency_ms: int
+    first_content_ms: int | None
+    price_id: int | None
+
+
+class Fallback(Schema):
+    number: int
+    from_target: str
+    to_target: str
+    reason: str
+    after_ms: int
+    extra_cost_usd: Usd
+
+
+class Price(Schema):
+    """US dollars per million tokens; null where the input price holds."""
+
+    id: int
+    kind: str
+    model: str
+    input_per_mtok: Usd
+    cached_input_per_mtok: Usd | None
+    cache_write_per_mtok: Usd | None
+    output_per_mtok: Usd
+    free: bool
+    valid_from: Moment | None
+    source: str
+
+
+class BudgetCheck(Schema):
+    """A budget that the completion fell under; limit, enforcement and the window's amounts are the present ones."""
+
+    budget: str
+    scope: str
+    subject: str | None
+    enforcement: str
+    limit_usd: Usd
+    window_starts_at: Moment | None
+    resets_at: Moment | None
+    held_usd: Usd = Field(description="What this completion still reserves; nothing once it is settled.")
+    window_spent_usd: Usd
+    window_reserved_usd: Usd
+
+
+class ConversationTotals(Schema):
+    id: str
+    completions: int | None = Field(description="Settled ones; null before the first.")
+    cost_usd: Usd | None
+
+
+class CompletionExplained(Charged):
+    request_id: str
+    created_at: Moment
+    finished_at: Moment | None
+    status: str
+    http_status: int | None
+    error: Failure | None
+    finish_reason: str
+    surface: str
+    operation: str
+    stream: bool
+    requested_model: str
+    route: str
+    api_key: str
+    team: str
+    conversation: ConversationTotals
+    provider: str
+    model: str
+    fell_back: bool
+    attempt_count: int
+    cache: str
+    latency_ms: int | None
+    first_content_ms: int | None
+    decision: dict[str, Any]
+    reserved_usd: Usd = Field(description="The most it could cost: what was reserved before the first attempt.")
+    budget_checks: list[BudgetCheck]
+    attempts: list[Attempt]
+    fallbacks: list[Fallback]
+    prices: list[Price]
+    dropped_params: list[str]
+
+
+# What the answer takes over from the story and its line under the same name.
+_LINE = ("created_at", "status", "http_status", "route", "requested_model", "api_key", "team", "provider", "model")
+_LINE += ("fell_back", "stream", "cache", "cost_usd", "billing", "latency_ms")
+_STORY = ("finished_at", "finish_reason", "surface", "operation", "first_content_ms", "reserved_usd")
+_STORY += tuple(Tokens.model_fields)
+
+
+def explained(explanation: Explanation) -> CompletionExplained:
+    story = explanation.story
+    line = story.line
+    return CompletionExplained(
+        request_id=line.id,
+        attempt_count=line.attempts,
+        error=Failure(code=line.error_code, message=story.error_message) if line.error_code else None,
+        conversation=_conversation(story),
+        decision=dict(story.decision),
+        dropped_params=list(story.dropped_params),
+        attempts=[_attempt(one) for one in story.attempts],
+        fallbacks=[_fallback(one) for one in story.fallbacks],
+        prices=[Price.from_orm(one) for one in explanation.prices],
+        budget_checks=[BudgetCheck.from_orm(one) for one in explanation.budget_checks],
+        **{name: getattr(line, name) for name in _LINE},
+        **{name: getattr(story, name) for name in _STORY},
+    )
+
+
+def _attempt(story: AttemptStory) -> Attempt:
+    attempt: Attempt = Attempt.from_orm(story)
+    return attempt
+
+
+def _fallback(story: FallbackStory) -> Fallback:
+    fallback: Fallback = Fallback.from_orm(story)
+    return fallback
+
+
+def _conversation(story: CompletionStory) -> ConversationTotals:
+    totals = story.conversation_totals
+    return ConversationTotals(
+        id=story.conversation,
+        completions=totals.completions if totals else None,
+        cost_usd=totals.cost_usd if totals else None,
+    )

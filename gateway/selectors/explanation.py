@@ -1,0 +1,144 @@
+"""All that is known of one completion: its story, the prices it was charged at, the budgets it was held against."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from django.db.models import Q
+
+from gateway.ledger.budgets import Budget as LedgerBudget
+from gateway.ledger.budgets import CompletionFacts, Scope, Window, claims_for
+from gateway.ledger.records import BudgetClaim
+from gateway.models import Budget, BudgetReservation, BudgetWindow, Provider
+from gateway.models.words import BudgetScope, Enforcement
+from gateway.selectors.budget_status import subject_names
+from gateway.selectors.completions import CompletionStory, completion_story
+from gateway.selectors.configuration import organisation_zone
+from gateway.selectors.prices import PriceTerms, price_terms
+
+_ZERO_USD = Decimal(0)
+_Key = tuple[int, str, int]  # budget id, subject, window epoch
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetCheck:
+    """One budget that the completion fell under when it began, with that window's amounts as they are now.
+
+    `held_usd` is what this completion still reserves of it: its worst case while it is under way, nothing once settled.
+    Limit and enforcement are the budget's present ones. `subject` is a name, None for a global budget.
+    """
+
+    budget: str
+    scope: str
+    subject: str | None
+    enforcement: str
+    limit_usd: Decimal
+    window_starts_at: datetime | None
+    resets_at: datetime | None
+    held_usd: Decimal
+    window_spent_usd: Decimal
+    window_reserved_usd: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    story: CompletionStory
+    prices: tuple[PriceTerms, ...]
+    budget_checks: tuple[BudgetCheck, ...]
+
+
+def completion_explanation(*, request_id: str) -> Explanation | None:
+    """None if there is no such completion. At most a dozen queries, however many attempts and budgets."""
+    story = completion_story(request_id=request_id)
+    if story is None:
+        return None
+    prices = price_terms(ids=(one.price_id for one in story.attempts if one.price_id is not None))
+    return Explanation(story, prices, _budget_checks(story))
+
+
+def _budget_checks(story: CompletionStory) -> tuple[BudgetCheck, ...]:
+    began_at = story.line.created_at
+    budgets = Budget.objects.filter(Q(archived_at=None) | Q(archived_at__gt=began_at), created_at__lte=began_at)
+    rows = {row.pk: row for row in budgets.order_by("name")}
+    if not rows:
+        return ()
+    configured = [_as_ledger_knows_it(row) for row in rows.values()]
+    claims = claims_for(configured, _facts(story), story.reserved_usd, began_at, organisation_zone())
+    windows = _windows(claims)
+    held: dict[int, Any] = dict(
+        BudgetReservation.objects.filter(completion_id=story.line.id).values_list("budget_id", "amount_usd")
+    )
+    names = subject_names((rows[claim.budget_id].scope, claim.subject) for claim in claims)
+    return tuple(_check(claim, rows[claim.budget_id], windows, held, names) for claim in claims)
+
+
+def _as_ledger_knows_it(row: Budget) -> LedgerBudget:
+    return LedgerBudget(
+        id=row.pk,
+        name=row.name,
+        scope=Scope(row.scope),
+        window=int(row.window) if row.window.isdecimal() else Window(row.window),
+        limit_usd=row.limit_usd,
+        subject=None if row.subject_id is None else str(row.subject_id),
+        blocking=row.enforcement == Enforcement.BLOCK,
+    )
+
+
+def _facts(story: CompletionStory) -> CompletionFacts:
+    return CompletionFacts(
+        team_id=story.team_id or None,
+        api_key_id=story.api_key_id,
+        route_id=story.route_id,
+        conversation=story.conversation,
+        provider_ids=_first_planned(story),
+    )
+
+
+def _first_planned(story: CompletionStory) -> tuple[int, ...]:
+    """The id of the first planned target's provider, which the decision keeps as "provider/model"."""
+    targets = story.decision.get("targets")
+    if not isinstance(targets, list) or not targets:
+        return ()
+    name = str(targets[0]).partition("/")[0]
+    return tuple(Provider.objects.filter(name=name).order_by("archived_at").values_list("pk", flat=True)[:1])
+
+
+def _key(claim: BudgetClaim) -> _Key:
+    start = claim.window_starts_at
+    return claim.budget_id, claim.subject, 0 if start is None else int(start.timestamp())
+
+
+def _windows(claims: Iterable[BudgetClaim]) -> dict[_Key, BudgetWindow]:
+    wanted = Q(pk=None)
+    for budget_id, subject, epoch in map(_key, claims):
+        wanted |= Q(budget_id=budget_id, subject=subject, window_epoch=epoch)
+    return {(row.budget_id, row.subject, row.window_epoch): row for row in BudgetWindow.objects.filter(wanted)}
+
+
+def _check(
+    claim: BudgetClaim,
+    row: Budget,
+    windows: dict[_Key, BudgetWindow],
+    held: Mapping[int, Decimal],
+    names: dict[tuple[str, str], tuple[str | None, str | None]],
+) -> BudgetCheck:
+    window = windows.get(_key(claim))
+    subject = (
+        None if row.scope == BudgetScope.GLOBAL else names.get((row.scope, claim.subject), (claim.subject, None))[0]
+    )
+    return BudgetCheck(
+        budget=row.name,
+        scope=row.scope,
+        subject=subject,
+        enforcement=row.enforcement,
+        limit_usd=claim.limit_usd,
+        window_starts_at=claim.window_starts_at,
+        resets_at=claim.resets_at,
+        held_usd=held.get(claim.budget_id, _ZERO_USD),
+        window_spent_usd=window.spent_usd if window else _ZERO_USD,
+        window_reserved_usd=window.reserved_usd if window else _ZERO_USD,
+    )
