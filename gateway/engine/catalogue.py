@@ -74,9 +74,7 @@ _CLAUDE_4 = ModelTraits(
     takes_json_schema=False,
     thinking="budget",
 )
-_CLAUDE_4_5 = ModelTraits(
-    200_000, 64_000, reasoning=True, one_sampling_knob=True, thinking="budget"
-)
+_CLAUDE_4_5 = ModelTraits(200_000, 64_000, reasoning=True, one_sampling_knob=True, thinking="budget")
 # Since 4.6 thinking is adaptive; since 4.7 there is no sampling.
 _CLAUDE_4_6 = ModelTraits(
     1_000_000,

@@ -60,12 +60,23 @@ class StreamBatch:
 class AnswerStream(Protocol):
     """A live stream of one attempt, without its terminator. The facts are what is known so far."""
 
-    usage: Usage | None
-    finish_reason: FinishReason | None
-    model: str
-    upstream_id: str | None
-    bytes_received: int
-    dropped_params: tuple[str, ...]
+    @property
+    def usage(self) -> Usage | None: ...
+
+    @property
+    def finish_reason(self) -> FinishReason | None: ...
+
+    @property
+    def model(self) -> str: ...
+
+    @property
+    def upstream_id(self) -> str | None: ...
+
+    @property
+    def bytes_received(self) -> int: ...
+
+    @property
+    def dropped_params(self) -> tuple[str, ...]: ...
 
     async def read(self) -> StreamBatch | None:
         """What the next read from the provider became; None once the answer is complete.
