@@ -73,7 +73,11 @@ class AiohttpTransport(httpx2.AsyncBaseTransport):
                 allow_redirects=False,
             )
         return httpx2.Response(
-            response.status, headers=list(response.raw_headers), stream=_Body(response, request), request=request
+            response.status,
+            headers=list(response.raw_headers),
+            stream=_Body(response, request),
+            request=request,
+            extensions={"at_end": response.content.at_eof},
         )
 
     def _open(self) -> aiohttp.ClientSession:

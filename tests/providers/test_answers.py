@@ -8,6 +8,7 @@ import socket
 import orjson
 import pytest
 
+from gateway.engine.configuration import Timeouts
 from gateway.engine.errors import UpstreamError
 from gateway.engine.words import FailureKind, FinishReason, Wire
 from gateway.providers import caller as caller_module
@@ -80,8 +81,7 @@ async def test_a_silent_connect_is_a_time_out_that_was_never_billed(caller_for: 
             one.setblocking(False)
             one.connect_ex(listener.getsockname())
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        quick = caller_module.Provider("openai", Wire.OPENAI, url).timeouts
-        caller = caller_for(Wire.OPENAI, url, timeouts=type(quick)(connect_seconds=0.05))
+        caller = caller_for(Wire.OPENAI, url, timeouts=Timeouts(connect_seconds=0.05))
         error = await failure_of(caller)
         for one in crowd:
             one.close()

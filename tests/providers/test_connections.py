@@ -8,9 +8,10 @@ import pytest
 
 from gateway.engine.errors import UpstreamError
 from gateway.engine.words import Wire
+from gateway.providers import caller as caller_module
 from gateway.simulator import Simulator
 from tests.providers.conftest import PATHS, CallerFactory, an_ask, target_of
-from tests.providers.raw_server import CLOSE, STREAM_HEAD, RawServer, chunked, reply
+from tests.providers.raw_server import CLOSE, HANG, STREAM_HEAD, WAIT_SECONDS, RawServer, chunked, reply
 from tests.providers.test_answers import ANSWER, OK
 from tests.providers.test_streams import DONE, FINISH, HEL, read_all
 
@@ -85,4 +86,44 @@ async def test_a_closed_caller_closes_its_connections(raw: RawServer, caller_for
     caller = caller_for(Wire.OPENAI, raw.url)
     await caller.answer(an_ask(), target_of(caller))
     await caller.aclose()
-    await asyncio.wait_for(raw.client_gone.wait(), 5)
+    await asyncio.wait_for(raw.client_gone.wait(), WAIT_SECONDS)
+
+
+async def test_a_stream_whose_last_event_came_before_the_bodys_end_gives_its_connection_back_too(
+    raw: RawServer, caller_for: CallerFactory
+) -> None:
+    """Providers send both in one packet or in two; a new TLS connection per stream would be dear."""
+    end = asyncio.Event()
+    raw.will(STREAM_HEAD + chunked(HEL, FINISH, DONE, end=False), end, b"0\r\n\r\n")
+    raw.will(OK)
+    caller = caller_for(Wire.OPENAI, raw.url)
+    stream = await caller.stream(an_ask(stream=True), target_of(caller))
+    await read_all(stream)
+    await stream.aclose()
+    end.set()
+    await caller.idle()
+    await caller.answer(an_ask(), target_of(caller))
+    assert raw.connections == 1
+
+
+async def test_a_body_that_never_ends_after_its_last_event_is_given_up(
+    raw: RawServer, caller_for: CallerFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(caller_module, "END_OF_BODY_SECONDS", 0.02)
+    raw.will(STREAM_HEAD + chunked(HEL, FINISH, DONE, end=False), HANG)
+    caller = caller_for(Wire.OPENAI, raw.url)
+    stream = await caller.stream(an_ask(stream=True), target_of(caller))
+    await read_all(stream)
+    await stream.aclose()
+    await asyncio.wait_for(raw.client_gone.wait(), WAIT_SECONDS)
+
+
+async def test_a_body_that_goes_on_after_its_last_event_is_given_up(raw: RawServer, caller_for: CallerFactory) -> None:
+    noise = chunked(b": noise\n\n" * 10_000, end=False)
+    raw.will(STREAM_HEAD + chunked(HEL, FINISH, DONE, end=False), *[noise] * 50, HANG)
+    caller = caller_for(Wire.OPENAI, raw.url)
+    stream = await caller.stream(an_ask(stream=True), target_of(caller))
+    await read_all(stream)
+    await stream.aclose()
+    await asyncio.wait_for(caller.idle(), 0.9)
+    await asyncio.wait_for(raw.client_gone.wait(), WAIT_SECONDS)

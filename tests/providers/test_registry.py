@@ -30,9 +30,7 @@ async def callers() -> AsyncIterator[Callers]:
 
 
 @pytest.mark.parametrize(("kind", "expected"), [(Wire.OPENAI, OpenAICaller), (Wire.ANTHROPIC, AnthropicCaller)])
-async def test_a_provider_is_called_in_the_way_of_its_kind(
-    callers: Callers, kind: Wire, expected: type[Any]
-) -> None:
+async def test_a_provider_is_called_in_the_way_of_its_kind(callers: Callers, kind: Wire, expected: type[Any]) -> None:
     assert isinstance(callers.of(replace(OPENAI, kind=kind)), expected)
 
 

@@ -23,7 +23,9 @@ def chunk(text: str = "", finish: str | None = None) -> bytes:
 HEL, LO, FINISH, DONE = chunk("hel"), chunk("lo"), chunk(finish="stop"), b"data: [DONE]\n\n"
 
 
-async def opened(caller_for: CallerFactory, url: str, kind: Wire = Wire.OPENAI, surface: Wire | None = None) -> SseStream:
+async def opened(
+    caller_for: CallerFactory, url: str, kind: Wire = Wire.OPENAI, surface: Wire | None = None
+) -> SseStream:
     caller = caller_for(kind, url)
     return await caller.stream(an_ask(surface or kind, stream=True, max_tokens=400), target_of(caller))
 
