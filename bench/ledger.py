@@ -1,4 +1,6 @@
-"""CPU time of the ledger per completion: intent and settlement with three budgets, on a SQLite file of its own.
+"""CPU time of the ledger per completion: intent and settlement with three budgets.
+
+On a SQLite file of its own, or on the empty database that DATABASE_URL names.
 
     python bench/ledger.py [--completions 4000] [--in-flight 1 8 32]
 
@@ -38,7 +40,7 @@ def main() -> None:
     parser.add_argument("--in-flight", type=int, nargs="+", default=[1, 8, 32])
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        os.environ |= {"LLMOPS_DATA_DIR": folder, "DJANGO_SETTINGS_MODULE": "llmops.settings", "DATABASE_URL": ""}
+        os.environ |= {"LLMOPS_DATA_DIR": folder, "DJANGO_SETTINGS_MODULE": "llmops.settings"}
         make_tables()
         for in_flight in arguments.in_flight:
             measure(in_flight, arguments.completions)

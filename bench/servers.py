@@ -72,17 +72,20 @@ class Servers:
 
 @contextmanager
 def servers(folder: Path) -> Iterator[Servers]:
+    """Starts all three; what they log goes into files of the folder."""
     with ExitStack() as stack:
         port = _free_port()
-        manage = (sys.executable, "manage.py")
-        simulator = stack.enter_context(_process((*manage, "simulate", "--port", str(port)), port, "/control/health"))
+        simulate = (sys.executable, "manage.py", "simulate", "--port", str(port))
+        log = folder / "simulator.log"
+        simulator = stack.enter_context(_process(simulate, port, "/control/health", log))
         url = f"http://127.0.0.1:{port}"
         _add_faults(url)
         environment = _gateway_environment(folder)
         _configure(folder, url, environment)
-        gateway = stack.enter_context(_web("llmops.asgi:application", "/readyz", environment))
+        gateway = stack.enter_context(_web("llmops.asgi:application", "/readyz", folder / "gateway.log", environment))
         upstream = {UPSTREAM: f"{url}/openai"}
-        passthrough = stack.enter_context(_web("bench.passthrough:application", None, upstream))
+        log = folder / "passthrough.log"
+        passthrough = stack.enter_context(_web("bench.passthrough:application", "/healthz", log, upstream))
         yield Servers(simulator, gateway, passthrough)
 
 
@@ -109,13 +112,13 @@ def _add_faults(url: str) -> None:
 
 
 @contextmanager
-def _web(app: str, ready_path: str | None, environment: Mapping[str, str]) -> Iterator[Server]:
+def _web(app: str, ready_path: str, log: Path, environment: Mapping[str, str]) -> Iterator[Server]:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(2048)
         port = int(listener.getsockname()[1])
         command = (sys.executable, "-m", "gateway.supervisor.web", "--fd", str(listener.fileno()), "--app", app)
-        with _process(command, port, ready_path, environment, (listener.fileno(),)) as server:
+        with _process(command, port, ready_path, log, environment, (listener.fileno(),)) as server:
             yield server
 
 
@@ -123,38 +126,38 @@ def _web(app: str, ready_path: str | None, environment: Mapping[str, str]) -> It
 def _process(
     command: tuple[str, ...],
     port: int,
-    ready_path: str | None,
+    ready_path: str,
+    log: Path,
     environment: Mapping[str, str] | None = None,
     descriptors: tuple[int, ...] = (),
 ) -> Iterator[Server]:
-    process = subprocess.Popen(
-        command,
-        cwd=ROOT,
-        env={**os.environ, **(environment or {})},
-        pass_fds=descriptors,
-        stdout=subprocess.DEVNULL,
-    )
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env={**os.environ, **(environment or {})},
+            pass_fds=descriptors,
+            stdout=output,
+            stderr=output,
+        )
     try:
-        if ready_path is not None:
-            _wait_until_ready(process, f"http://127.0.0.1:{port}{ready_path}")
+        _wait_until_ready(process, f"http://127.0.0.1:{port}{ready_path}", log)
         yield Server(process.pid, port)
     finally:
         process.terminate()
         process.wait()
 
 
-def _wait_until_ready(process: subprocess.Popen[bytes], url: str) -> None:
+def _wait_until_ready(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
     end = time.monotonic() + START_TIMEOUT_SECONDS
-    while time.monotonic() < end:
-        if process.poll() is not None:
-            raise RuntimeError(f"{process.args!r} ended with exit status {process.returncode}")
+    while process.poll() is None and time.monotonic() < end:
         try:
             urllib.request.urlopen(url, timeout=5).close()  # noqa: S310  our own loopback address
         except OSError:
             time.sleep(0.05)
         else:
             return
-    raise RuntimeError(f"{url} was not ready within {START_TIMEOUT_SECONDS:g} s")
+    raise RuntimeError(f"{url} did not get ready:\n{log.read_text(errors='replace')[-2000:]}")
 
 
 def _free_port() -> int:

@@ -11,13 +11,15 @@ from gateway.admin.base import ConfigurationAdmin, ConfigurationForm
 from gateway.admin.fields import PercentsField
 from gateway.ledger.money import usd_text
 from gateway.models import Budget
-from gateway.models.budget import SUBJECT_COLUMNS
+from gateway.models.budget import SUBJECT_COLUMNS, default_alert_percents
 from gateway.models.words import BudgetScope
 
 
 class BudgetForm(ConfigurationForm):
     alert_at_percent = PercentsField(
-        label="Tell at (percent)", help_text="Tell when so many percent are spent, such as 50, 80, 100."
+        label="Tell at (percent)",
+        initial=default_alert_percents,
+        help_text="Tell when so many percent are spent, such as 50, 80, 100.",
     )
 
     class Meta:

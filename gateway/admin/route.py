@@ -38,6 +38,13 @@ class TargetFormSet(forms.BaseInlineFormSet):  # type: ignore[type-arg]
                     f"No price is known for {target['model']}; add one under Prices (or mark it as free) first."
                 )
 
+    def save(self, commit: bool = True) -> Any:
+        """The target that is no longer the simple one steps back first: there may be only one at any moment."""
+        leaving = [form.instance.pk for form in self.initial_forms if not form.cleaned_data["simple"]]
+        leaving += [form.instance.pk for form in self.deleted_forms]
+        Target.objects.filter(pk__in=leaving, simple=True).update(simple=False)
+        return super().save(commit)
+
 
 class TargetInline(StackedInline):  # type: ignore[misc]
     model = Target

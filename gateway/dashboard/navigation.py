@@ -25,6 +25,7 @@ _CONFIGURE = (
     ("Budgets", "savings", "gateway.Budget"),
     ("Alert channels", "notifications", "gateway.AlertChannel"),
     ("Organisation", "tune", "gateway.Organisation"),
+    ("Changes", "history", "gateway.ConfigurationChange"),
 )
 _PEOPLE = (
     ("Users", "person", "auth.User"),

@@ -9,7 +9,6 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.urls import reverse
 from django.utils import timezone
 
 from gateway.dashboard.access import back_office_page, render_page
@@ -84,5 +83,4 @@ def _recent_context(request: HttpRequest) -> dict[str, Any]:
         "completions_url": changelist_url(request, "Completion"),
         "api_keys_url": changelist_url(request, "ApiKey"),
         "chat_url": request.build_absolute_uri("/v1/chat/completions"),
-        "overview_url": reverse("dashboard:overview"),
     }

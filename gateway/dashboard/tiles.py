@@ -45,9 +45,7 @@ def _money_tiles(
             "Spend today",
             "payments",
             usd(today.cost_usd),
-            f"{usd(today.uncertain_usd)} of it estimated or unknown"
-            if today.uncertain_usd
-            else "as providers reported",
+            _spend_note(today),
             changelist_url(request, "Completion", created_at__gte=since),
             usd_exact(today.cost_usd),
         ),
@@ -120,6 +118,12 @@ def _service_tiles(request: HttpRequest, today: UsageSummary, since: datetime) -
             changelist_url(request, "Completion", created_at__gte=since, status__exact="answered", stream__exact=1),
         ),
     )
+
+
+def _spend_note(today: UsageSummary) -> str:
+    if today.uncertain_usd:
+        return f"{usd(today.uncertain_usd)} of it estimated or unknown"
+    return "as providers reported" if today.cost_usd else "nothing spent yet"
 
 
 def _requests_note(today: UsageSummary) -> str:

@@ -17,7 +17,7 @@ class ModelTraits:
 
     context_window_tokens: int | None = None
     max_output_tokens: int | None = None
-    reasoning: bool = False
+    reasoning: bool = False  # thinks in silence before its first token; Claude's thinking is streamed
     takes_sampling: bool = True  # temperature, top_p, top_k
     one_sampling_knob: bool = False  # temperature or top_p, not both
     takes_stop: bool = True  # stop sequences
@@ -63,23 +63,19 @@ def _old_gpt(context: int, output: int, successor: str) -> ModelTraits:
 
 _CLAUDE_3 = ModelTraits(200_000, 4_096, takes_prefill=True, takes_json_schema=False)
 _CLAUDE_3_5 = ModelTraits(200_000, 8_192, takes_prefill=True, takes_json_schema=False)
-_CLAUDE_3_7 = ModelTraits(
-    200_000, 64_000, reasoning=True, takes_prefill=True, takes_json_schema=False, thinking="budget"
-)
+_CLAUDE_3_7 = ModelTraits(200_000, 64_000, takes_prefill=True, takes_json_schema=False, thinking="budget")
 _CLAUDE_4 = ModelTraits(
     200_000,
     32_000,
-    reasoning=True,
     one_sampling_knob=True,
     takes_json_schema=False,
     thinking="budget",
 )
-_CLAUDE_4_5 = ModelTraits(200_000, 64_000, reasoning=True, one_sampling_knob=True, thinking="budget")
+_CLAUDE_4_5 = ModelTraits(200_000, 64_000, one_sampling_knob=True, thinking="budget")
 # Since 4.6 thinking is adaptive; since 4.7 there is no sampling.
 _CLAUDE_4_6 = ModelTraits(
     1_000_000,
     64_000,
-    reasoning=True,
     one_sampling_knob=True,
     thinking="adaptive",
     efforts=(*_LOW_TO_HIGH, "max"),
@@ -87,7 +83,6 @@ _CLAUDE_4_6 = ModelTraits(
 _CLAUDE_CURRENT = ModelTraits(
     1_000_000,
     128_000,
-    reasoning=True,
     takes_sampling=False,
     thinking="adaptive",
     efforts=(*_LOW_TO_HIGH, "xhigh", "max"),

@@ -164,6 +164,8 @@ class Committer:
                 verdicts = _apply(connection, works)
         except DatabaseAway:
             raise
+        except OSError as error:  # the file lock
+            raise DatabaseAway(str(error)) from error
         except Exception as error:
             self._commit_halves(connection, works, error)
             return

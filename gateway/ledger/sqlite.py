@@ -11,6 +11,8 @@ from gateway.ledger.dialect import SQLITE, Dialect
 
 # How long BEGIN waits for a writer that doesn't take the file lock (the back office) before the group is tried again.
 BUSY_SECONDS = 1.0
+# A row's own fault. The rest (locked, full, unreadable, damaged, not migrated) is the database's.
+_OWN_FAULT = (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.ProgrammingError, sqlite3.NotSupportedError)
 
 
 class SqliteConnection:
@@ -19,11 +21,7 @@ class SqliteConnection:
     def __init__(self, path: str, *, busy_seconds: float = BUSY_SECONDS) -> None:
         with _translated():
             self._connection = sqlite3.connect(
-                path,
-                timeout=busy_seconds,
-                isolation_level=None,
-                check_same_thread=False,
-                uri=path.startswith("file:"),
+                path, timeout=busy_seconds, isolation_level=None, uri=path.startswith("file:")
             )
             self._connection.execute("PRAGMA journal_mode=WAL")
             self._connection.execute("PRAGMA synchronous=NORMAL")
@@ -62,8 +60,9 @@ class SqliteConnection:
 
 @contextmanager
 def _translated() -> Iterator[None]:
-    """Locked, unreadable, full or not migrated: OperationalError. A row's own fault: IntegrityError, DataError, …"""
     try:
         yield
-    except sqlite3.OperationalError as error:
+    except sqlite3.DatabaseError as error:
+        if isinstance(error, _OWN_FAULT):
+            raise
         raise DatabaseAway(str(error)) from error

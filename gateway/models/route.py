@@ -26,7 +26,7 @@ from gateway.models.provider import Provider
 from gateway.models.words import CacheScope, StreamRecovery, choices
 
 SIMPLE_MODE = RegexValidator(
-    re.compile(r"^(off|shadow|on|(100|[1-9]?[0-9])%)\Z"), "Must be off, shadow, on or a percentage such as 25%."
+    re.compile(r"^(off|shadow|on|(100|[1-9]?[0-9])%)\Z"), "Must be off, shadow, on or a percentage such as 25%%."
 )
 MAX_ALIASES = 100
 TARGET_OVERRIDES = (

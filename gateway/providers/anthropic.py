@@ -58,10 +58,14 @@ class AnthropicCaller(HttpCaller):
             max_retries=0,
             timeout=None,
             http_client=http,
-            default_headers=dict(provider.extra_headers),
         )
-        sent = {**self.sdk.auth_headers, **self.sdk.default_headers}
-        super().__init__(provider, http, str(self.sdk.base_url), sent)
+        super().__init__(
+            provider,
+            http,
+            str(self.sdk.base_url),
+            sdk_headers=self.sdk.default_headers,
+            auth_headers=self.sdk.auth_headers,
+        )
 
     def headers(self, ask: Ask, target: Target) -> dict[str, str]:
         """The client's version and beta flags where it speaks this wire itself; a translated call names the version

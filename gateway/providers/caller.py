@@ -22,7 +22,7 @@ from gateway.wires import StreamTranslator, Translated, stream_translator, trans
 
 ANSWER_LIMIT_BYTES = 64 * 1024 * 1024
 ERROR_LIMIT_BYTES = 64 * 1024
-
+_SDK_HEADERS = frozenset({"accept", "content-type", "user-agent", "anthropic-version"})
 
 # Without a key the provider's own 401 says best what is wrong.
 NO_KEY = "no-key-configured"
@@ -42,14 +42,20 @@ class HttpCaller(ABC):
     path: str  # below the base URL, without a leading slash
 
     def __init__(
-        self, provider: Provider, http: httpx2.AsyncClient, base_url: str, sdk_headers: Mapping[str, object]
+        self,
+        provider: Provider,
+        http: httpx2.AsyncClient,
+        base_url: str,
+        *,
+        sdk_headers: Mapping[str, object],
+        auth_headers: Mapping[str, object],
     ) -> None:
         self.provider = provider
         self._http = http
         self._url = httpx2.URL(f"{base_url.rstrip('/')}/{self.path}")
-        # Some of the SDK's defaults are markers for "not sent"; bodies are forwarded as they are, so uncompressed.
-        sent = {name.lower(): value for name, value in sdk_headers.items() if isinstance(value, str)}
-        self.own_headers = {**sent, "accept-encoding": "identity"}
+        # Bodies are forwarded as they are, so uncompressed.
+        own = {**_of_the_sdk(sdk_headers), "accept-encoding": "identity"}
+        self.own_headers = {**own, **_lowered(auth_headers), **_lowered(provider.extra_headers)}
 
     @abstractmethod
     def headers(self, ask: Ask, target: Target) -> dict[str, str]:
@@ -207,6 +213,17 @@ class SseStream:
     async def aclose(self) -> None:
         self._reads = None
         await self._response.aclose()
+
+
+def _of_the_sdk(headers: Mapping[str, object]) -> dict[str, str]:
+    """What the SDK says about itself and its API, without what it picked up from environment variables."""
+    lowered = _lowered(headers)
+    return {name: value for name, value in lowered.items() if name in _SDK_HEADERS or name.startswith("x-stainless-")}
+
+
+def _lowered(headers: Mapping[str, object]) -> dict[str, str]:
+    """Names in lower case; some of the SDKs' values are markers for "not sent"."""
+    return {name.lower(): value for name, value in headers.items() if isinstance(value, str)}
 
 
 def broken(provider: str, kind: FailureKind, message: str) -> UpstreamError:

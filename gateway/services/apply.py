@@ -8,11 +8,17 @@ from django.db import transaction
 from django.utils import timezone
 
 from gateway.crypto import SecretUnreadable
-from gateway.models import ApiKey, ConfigurationVersion, Price, Team
-from gateway.models.configuration import ONLY_ROW
+from gateway.models import ApiKey, Price, Team
 from gateway.models.organisation import organisation_current
 from gateway.models.words import PriceSource
-from gateway.services.configuration import ARCHIVED, CHANGED, CREATED, change_record, configuration_changed
+from gateway.services.configuration import (
+    ARCHIVED,
+    CHANGED,
+    CREATED,
+    change_record,
+    configuration_changed,
+    configuration_lock,
+)
 from gateway.services.configuration_diff import Change, differences
 from gateway.services.configuration_entries import ConfigurationFile
 from gateway.services.configuration_file import ConfigurationFileError, Known, configuration_parse
@@ -28,7 +34,7 @@ def configuration_apply(text: str, *, actor: str, dry_run: bool = False) -> tupl
 
     Raises ConfigurationFileError with every problem of the file; the database is then as it was.
     """
-    _lock()
+    configuration_lock()  # two files applied at once take turns
     file = configuration_parse(text, _known())
     prices_seed(_models_in_use(file))
     changes = [change for section in SECTIONS for change in _apply_section(section, file)]
@@ -47,12 +53,6 @@ def configuration_apply(text: str, *, actor: str, dry_run: bool = False) -> tupl
     if dry_run:
         transaction.set_rollback(True)
     return tuple(changes)
-
-
-def _lock() -> None:
-    """Two files applied at once take turns, on databases that would let them overlap."""
-    ConfigurationVersion.objects.get_or_create(pk=ONLY_ROW)
-    ConfigurationVersion.objects.select_for_update().get(pk=ONLY_ROW)
 
 
 def _known() -> Known:
@@ -85,11 +85,12 @@ def _apply_section(section: Section, file: ConfigurationFile) -> list[Change]:
     opened = [_opened(section, position, entry) for position, entry in enumerate(wanted)]
     kept = {section.key(entry) for entry in opened}
     changes = [_archive(section, row, entry) for key, (row, entry) in current.items() if key not in kept]
-    for entry in opened:
-        row, before = current.get(section.key(entry), (None, None))
-        if before != entry:
-            changes.append(_write(section, row, before, entry))
-    return changes
+    found = [(entry, *current.get(section.key(entry), (None, None))) for entry in opened]
+    differing = [(entry, row, before) for entry, row, before in found if before != entry]
+    for _, row, _ in differing:
+        if row is not None:
+            section.release(row)
+    return changes + [_write(section, row, before, entry) for entry, row, before in differing]
 
 
 def _opened(section: Section, position: int, entry: Any) -> Any:

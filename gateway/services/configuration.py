@@ -22,6 +22,12 @@ def configuration_changed() -> None:
             pass  # another process made the row first; both still move it
 
 
+def configuration_lock() -> None:
+    """Hold the version until the caller's transaction ends, so that whoever else compares and writes has to wait."""
+    ConfigurationVersion.objects.get_or_create(pk=ONLY_ROW)
+    ConfigurationVersion.objects.select_for_update().get(pk=ONLY_ROW)
+
+
 def configuration_version() -> int:
     """The version as committed; 0 before the first change."""
     return ConfigurationVersion.objects.filter(pk=ONLY_ROW).values_list("number", flat=True).first() or 0

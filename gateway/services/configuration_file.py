@@ -103,12 +103,16 @@ def _route_names(file: ConfigurationFile, problems: Problems) -> None:
 
 
 def _targets(file: ConfigurationFile, known: Known, problems: Problems) -> None:
-    kinds = {each.name: each.kind for each in file.providers or () if each is not None}
+    kinds: dict[Any, Any] = {}  # None is the name of a provider that could not be read
+    for each in file.providers or ():
+        kinds[each and each.name] = each and each.kind
     priced = _own_prices(file, known)
     for path, target in _every_target(file.routes or ()):
         if target.provider is None:
             continue
         if target.provider not in kinds:
+            if None in kinds:
+                continue  # it may be the one whose own name could not be read
             _tell_unknown(problems, f"{path}.provider", "provider", target.provider, kinds)
             continue
         price = (kinds[target.provider], target.model)

@@ -14,7 +14,7 @@ from django.utils import timezone
 from gateway.engine.words import Wire
 from gateway.models import Price
 from gateway.models.words import PriceSource
-from gateway.services.configuration import configuration_changed
+from gateway.services.configuration import configuration_changed, configuration_lock
 
 _TOKEN_PRICES = {
     "input_mtok": "input_per_mtok",
@@ -60,6 +60,7 @@ def prices_seed(models: Iterable[tuple[str, str]] = (), *, dry_run: bool = False
 
     `models` are further (kind, model) in use: their dated or regional names are looked up by the data's rules.
     """
+    configuration_lock()
     wanted = {(price.kind, price.model, price.valid_from): price for price in _known_prices(models)}
     current = {(row.kind, row.model, row.valid_from): row for row in _seeded_rows()}
     missing = [price for key, price in wanted.items() if key not in current]

@@ -6,6 +6,7 @@ OpenAI, "API reference: Create chat completion", "Reasoning models" (parameters 
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -21,6 +22,7 @@ from gateway.wires.vocabulary import EFFORTS, nearest_effort
 from gateway.wires.words import Context, Translated, Untranslatable
 
 MAX_STOP_SEQUENCES = 4
+MAX_USER_CHARACTERS = 64
 # From a thinking budget in tokens to an effort: the first whose bound is not exceeded.
 _EFFORT_OF_BUDGET = ((2048, "low"), (12000, "medium"))
 _SERVICE_TIERS = {"auto": "auto", "standard_only": "default"}
@@ -124,12 +126,19 @@ def _add_plain_fields(
         _add_stop(body, stops, traits, dropped)
     metadata = payload.get("metadata")
     if isinstance(metadata, dict) and isinstance(metadata.get("user_id"), str):
-        body["user"] = metadata["user_id"]
+        body["user"] = _user(metadata["user_id"])
     tier = payload.get("service_tier")
     if tier in _SERVICE_TIERS:
         body["service_tier"] = _SERVICE_TIERS[tier]
     elif tier is not None:
         dropped.append("service_tier")
+
+
+def _user(user_id: str) -> str:
+    """OpenAI takes 64 characters; a longer id becomes a digest of it, the same one each time."""
+    if len(user_id) <= MAX_USER_CHARACTERS:
+        return user_id
+    return hashlib.blake2s(user_id.encode("utf-8", "replace")).hexdigest()
 
 
 def _add_stop(body: dict[str, Any], stops: Any, traits: ModelTraits, dropped: list[str]) -> None:

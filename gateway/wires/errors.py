@@ -47,13 +47,18 @@ def render_error(surface: Wire, error: GatewayError, request_id: str) -> tuple[i
         headers["retry-after"] = str(math.ceil(error.retry_after_seconds))
     if isinstance(error, UpstreamAnswer) and error.wire is surface and _is_error_body(error.body):
         return error.status, headers, error.body
-    return error.status, headers, orjson.dumps(error_object(surface, error, request_id), default=str)
+    return error.status, headers, _dumps(error_object(surface, error, request_id))
 
 
 def render_stream_error(surface: Wire, error: GatewayError, request_id: str) -> bytes:
     """The error as a last event of a stream that has begun; both SDKs raise on it."""
-    body = orjson.dumps(error_object(surface, error, request_id), default=str)
+    body = _dumps(error_object(surface, error, request_id))
     return (b"event: error\n" if surface is Wire.ANTHROPIC else b"") + b"data: " + body + b"\n\n"
+
+
+def _dumps(fields: dict[str, Any]) -> bytes:
+    """Details may hold anything; what JSON has no word for is told as text."""
+    return orjson.dumps(fields, default=str, option=orjson.OPT_NON_STR_KEYS)
 
 
 def error_object(surface: Wire, error: GatewayError, request_id: str) -> dict[str, Any]:

@@ -21,7 +21,8 @@ from gateway.wires.schemas import closed_schema
 from gateway.wires.vocabulary import nearest_effort
 from gateway.wires.words import Context, Translated, Untranslatable
 
-# Manual thinking budgets in tokens per effort; Anthropic's least is 1,024 and the budget must stay below max_tokens.
+# Manual thinking budgets in tokens per effort; Anthropic's least is 1,024, and half of the output
+# limit is left for the answer.
 THINKING_BUDGETS = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 16384, "xhigh": 32768, "max": 32768}
 LEAST_THINKING_BUDGET = 1024
 MAX_USER_ID_CHARACTERS = 256
@@ -195,7 +196,7 @@ def _add_thinking(
         if not toolbox.forced:
             body["thinking"] = {"type": "adaptive", "display": "summarized"}
         return
-    budget = min(THINKING_BUDGETS[effort], body["max_tokens"] - 1)
+    budget = min(THINKING_BUDGETS[effort], body["max_tokens"] // 2)
     if traits.thinking == "budget" and not toolbox.forced and budget >= LEAST_THINKING_BUDGET and _may_think(body):
         body["thinking"] = {"type": "enabled", "budget_tokens": budget}
     else:

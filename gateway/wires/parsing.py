@@ -25,8 +25,11 @@ _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _MEDIA = (b'"image', b'"input_audio', b'"file', b'"document', b'"audio', b'"container_upload', b'"video')
 
 
-def parse_request(surface: Wire, body: bytes) -> ParsedRequest:
-    """Read a Chat Completions or Messages request. Raises InvalidRequest, naming the field and what would be right."""
+def parse_request(surface: Wire, body: bytes, *, counting: bool = False) -> ParsedRequest:
+    """Read a Chat Completions or Messages request. Raises InvalidRequest, naming the field and what would be right.
+
+    `counting` reads a `count_tokens` request, which has no output limit.
+    """
     payload = parse_object(body)
     messages = payload.get("messages")
     _check_messages(surface, messages)
@@ -40,7 +43,7 @@ def parse_request(surface: Wire, body: bytes) -> ParsedRequest:
         model=model_of(payload),
         stream=stream,
         conversation_id=_conversation_id(payload),
-        max_output_tokens=_openai_limit(payload) if openai else _anthropic_limit(payload),
+        max_output_tokens=_openai_limit(payload) if openai else _anthropic_limit(payload, required=not counting),
         choices=_choices(payload) if openai else 1,
         has_tools=bool(tools) or bool(openai and payload.get("functions")),
         has_media=any(mark in body for mark in _MEDIA) and _holds_media(messages),
@@ -179,10 +182,10 @@ def _openai_limit(payload: Mapping[str, Any]) -> int | None:
     return newer if newer is not None else older
 
 
-def _anthropic_limit(payload: Mapping[str, Any]) -> int:
+def _anthropic_limit(payload: Mapping[str, Any], *, required: bool) -> int | None:
     """Required by Anthropic; zero fills the prompt cache without an answer."""
     limit = _limit(payload, "max_tokens", 0)
-    if limit is None:
+    if limit is None and required:
         raise InvalidRequest(
             "'max_tokens' is required: a whole number, the most tokens to generate.", param="max_tokens"
         )

@@ -11,7 +11,12 @@ from collections.abc import Mapping
 import orjson
 
 _TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[{}\[\]:,]', re.DOTALL)
+# Inside a value only the brackets matter: everything up to the next one is passed in one step.
+_NEXT_BRACKET = re.compile(rb'(?:[^"\[\]{}]++|"(?:[^"\\]++|\\.)*+")*+[\[\]{}]', re.DOTALL)
 _OPEN, _CLOSE = frozenset(b"{["), frozenset(b"}]")
+_COLON, _QUOTE = b":"[0], b'"'[0]
+# ASCII letters written as escapes, which no serializer does: a key might hide behind them.
+_HIDING = re.compile(rb"\\u00[4-7]")
 # The top-level keys that must mean the same to us and to the provider. A key written with escapes counts as well.
 _GUARDED = (
     b'"model"',
@@ -27,7 +32,7 @@ _MODEL_VALUE = re.compile(rb'"model"\s*:\s*("(?:[^"\\]++|\\.)*+")')
 
 def repeated_keys(body: bytes) -> str | None:
     """A top-level key that occurs twice, if one that matters is suspected of it."""
-    if all(body.count(key) < 2 for key in _GUARDED) and b"\\u00" not in body:
+    if all(body.count(key) < 2 for key in _GUARDED) and not _HIDING.search(body):
         return None
     seen: set[str] = set()
     for key, _, _ in top_level(body):
@@ -40,21 +45,23 @@ def repeated_keys(body: bytes) -> str | None:
 def top_level(body: bytes) -> list[tuple[str, int, int]]:
     """The object's keys with the start and end of each value, in the order of the bytes."""
     found: list[tuple[str, int, int]] = []
-    depth, key, start = 0, None, -1
+    depth, at = 0, 0
+    key, start = "", -1  # of the value under way, where there is one
     last_string = b""
-    for match in _TOKEN.finditer(body):
-        first = body[match.start()]
-        if first == 0x22:  # a string
-            if depth == 1 and start < 0:
-                last_string = match.group()
-        elif first in _OPEN:
+    while match := (_TOKEN if depth < 2 else _NEXT_BRACKET).search(body, at):
+        at = match.end()
+        last = body[at - 1]
+        if last in _OPEN:
             depth += 1
-        elif depth == 1 and first == 0x3A and start < 0:  # a colon
-            key, start = orjson.loads(last_string), match.end()
-        elif depth == 1 and key is not None and first != 0x3A:  # a comma or the end
-            found.append((key, *_trimmed(body, start, match.start())))
-            key, start = None, -1
-        if first in _CLOSE:
+            continue
+        if depth == 1 and last == _COLON:
+            key, start = orjson.loads(last_string), at
+        elif depth == 1 and last == _QUOTE:
+            last_string = match.group()
+        elif depth == 1 and start >= 0:  # a comma or the end of the object
+            found.append((key, *_trimmed(body, start, at - 1)))
+            start = -1
+        if last in _CLOSE:
             depth -= 1
     return found
 
@@ -69,7 +76,7 @@ def _trimmed(body: bytes, start: int, end: int) -> tuple[int, int]:
 
 def with_model(body: bytes, model: bytes) -> bytes:
     """The body with its top-level `model` replaced by this JSON string."""
-    if body.count(b'"model"') == 1 and b"\\u00" not in body:
+    if body.count(b'"model"') == 1 and not _HIDING.search(body):
         match = _MODEL_VALUE.search(body)
         if match is not None:
             return body[: match.start(1)] + model + body[match.end(1) :]

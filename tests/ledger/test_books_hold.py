@@ -1,4 +1,4 @@
-"""Any interleaving of reserve, settle, settle again, expire and late settlement keeps budgets and balances the books."""
+"""Any interleaving of reserve, settle, settle again, expire and late settlement keeps budgets and balances books."""
 
 from __future__ import annotations
 

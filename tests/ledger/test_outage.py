@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 
-from gateway.engine.errors import LedgerUnavailable
+from gateway.engine.errors import BudgetExceeded, LedgerUnavailable
 from gateway.ledger.connections import ledger_connections
 from gateway.ledger.database import DatabaseAway, LedgerConnection, Row
 from gateway.ledger.dialect import Dialect
 from gateway.ledger.records import Opened, Settled
 from gateway.ledger.writer import LedgerWriter
+from llmops.env import sqlite_database
 from tests.ledger.books import Books, claim, intent, settlement, usd
 
 Connect = Callable[[], LedgerConnection]
@@ -176,6 +177,33 @@ async def test_a_database_locked_for_long_makes_intents_wait_no_longer_than_allo
     await asyncio.to_thread(writer.stop)
 
 
+@pytest.mark.postgres
+async def test_a_connection_cut_by_the_server_is_made_anew(postgres_books: dict[str, Any]) -> None:
+    connect = ledger_connections(postgres_books)
+    other, writer = connect(), LedgerWriter(connect)
+    writer.start()
+    await writer.open(intent("req_1", claim("0.10")))
+
+    mine = "application_name = 'llmops ledger' AND pid <> pg_backend_pid() AND datname = current_database()"
+    Books(other).rows(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {mine}")  # noqa: S608
+
+    assert await writer.open(intent("req_2", claim("0.10"))) == Opened(usd("0.80"))
+    writer.stop()
+    other.close()
+
+
+def test_a_damaged_file_counts_as_away_not_as_a_bad_row(tmp_path: Path) -> None:
+    (tmp_path / "books.sqlite3").write_bytes(b"these are not the books you are looking for" * 100)
+
+    with pytest.raises(DatabaseAway, match="not a database"):
+        ledger_connections(sqlite_database(tmp_path / "books.sqlite3"))()
+
+
+def test_only_databases_with_a_dialect_are_taken() -> None:
+    with pytest.raises(ValueError, match="SQLite or PostgreSQL, not to mysql"):
+        ledger_connections({"ENGINE": "django.db.backends.mysql", "NAME": "x"})
+
+
 async def test_a_full_queue_refuses_intents(connect: Connect) -> None:
     writer = LedgerWriter(connect, max_queued=0)
 
@@ -267,6 +295,20 @@ async def test_an_intent_that_may_have_been_written_when_its_client_left_is_undo
     await asyncio.to_thread(writer.stop)
 
     assert (books.status, books.reserved) == ("cancelled", 0)
+
+
+async def test_a_settlement_queued_behind_its_refused_intent_changes_nothing(connect: Connect, books: Books) -> None:
+    writer = LedgerWriter(connect)
+    opening = asyncio.create_task(writer.open(intent("req_1", claim("3.00"))))
+    settling = asyncio.create_task(writer.settle(settlement("req_1", "0", attempts=())))
+    await asyncio.sleep(0)
+    writer.start()
+
+    refused, settled = await asyncio.gather(opening, settling, return_exceptions=True)
+    writer.stop()
+
+    assert (type(refused), settled) == (BudgetExceeded, Settled())
+    assert (books.reserved, books.spent, books.count("llmops_completion")) == (0, 0, 0)
 
 
 async def test_a_client_that_leaves_during_its_settlement_is_settled_all_the_same(

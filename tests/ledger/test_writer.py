@@ -120,6 +120,19 @@ async def test_a_refused_request_does_not_disturb_its_neighbours(writer: LedgerW
     assert books.reserved == usd("1.00")
 
 
+async def test_a_full_budget_refuses_nobody_who_is_only_counted_by_another(writer: LedgerWriter, books: Books) -> None:
+    counted = claim("3.00", budget_id=2, subject="", blocking=False)
+
+    outcomes = await asyncio.gather(
+        writer.open(intent("req_1", claim("3.00"))),
+        writer.open(intent("req_2", counted, claim("0.60"))),
+        return_exceptions=True,
+    )
+
+    assert [type(outcome) for outcome in outcomes] == [BudgetExceeded, Opened]
+    assert books.reserved == usd("3.60")
+
+
 async def test_what_queues_up_during_a_commit_goes_into_the_next_one(writer: LedgerWriter, books: Books) -> None:
     await asyncio.gather(*(writer.open(intent(f"req_{number}")) for number in range(100)))
 

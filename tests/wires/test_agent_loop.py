@@ -164,7 +164,7 @@ def texts_in(turns: list[dict[str, Any]]) -> str:
     return "".join(said)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(openai_requests())
 def test_any_openai_conversation_survives_both_translations(request: dict[str, Any]) -> None:
     there = sent(OPENAI, {**request, "stream": False}, OLD_CLAUDE)
@@ -179,7 +179,7 @@ def test_any_openai_conversation_survives_both_translations(request: dict[str, A
     assert declared == TOOLS
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(anthropic_requests())
 def test_any_anthropic_conversation_survives_both_translations(request: dict[str, Any]) -> None:
     there = sent(ANTHROPIC, {**request, "stream": False}, NEW_GPT)
@@ -189,7 +189,7 @@ def test_any_anthropic_conversation_survives_both_translations(request: dict[str
     assert [each[:3] for each in calls_in(back["messages"])] == [each[:3] for each in calls_in(request["messages"])]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(openai_requests())
 def test_a_pass_through_changes_the_model_and_nothing_else(request: dict[str, Any]) -> None:
     body = sent(OPENAI, request, OLD_GPT)

@@ -40,9 +40,19 @@ def test_the_same_wires_answer_is_untouched_and_read(surface: Wire, body: dict[s
 @pytest.mark.parametrize(("surface", "kind"), PAIRS)
 @pytest.mark.parametrize(
     "raw",
-    [b"", b"<html>", b"null", b"[]", b"{}", b'{"choices":[],"content":null}', b'{"choices":[{}],"content":[{}]}',
-     b'{"error":{"message":"x"}}', b'{"choices":{"a":1},"content":"x"}', b"\xff"],
-)  # fmt: skip
+    [
+        b"",
+        b"<html>",
+        b"null",
+        b"[]",
+        b"{}",
+        b'{"choices":[],"content":null}',
+        b'{"choices":[{}],"content":[{}]}',
+        b'{"error":{"message":"x"}}',
+        b'{"choices":{"a":1},"content":"x"}',
+        b"\xff",
+    ],
+)
 def test_what_the_wire_does_not_promise_is_unreadable(surface: Wire, kind: Wire, raw: bytes) -> None:
     with pytest.raises(UpstreamError) as failure:
         translate_answer(surface, kind, raw, context(surface, kind))

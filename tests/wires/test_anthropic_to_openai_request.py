@@ -34,19 +34,28 @@ SYSTEM = {"role": "system", "content": "S"}
     ("params", "expected"),
     [
         ({"system": "S"}, [SYSTEM, user("hi")]),
-        ({"system": [text("S"), {**text("T"), "cache_control": {"type": "ephemeral"}}]}, [{**SYSTEM, "content": "S\n\nT"}, user("hi")]),
+        (
+            {"system": [text("S"), {**text("T"), "cache_control": {"type": "ephemeral"}}]},
+            [{**SYSTEM, "content": "S\n\nT"}, user("hi")],
+        ),
         ({"system": ""}, [user("hi")]),
         ({"messages": [user("a"), SYSTEM, user("b")]}, [user("a"), SYSTEM, user("b")]),
         ({"messages": [user([text("a")])]}, [user("a")]),
         ({"messages": [user([text("a"), IMAGE])]}, [user([text("a"), PART])]),
         ({"messages": [user([])]}, [user("")]),
-        ({"messages": [user("a"), assistant([text("b"), text("c")]), user("d")]}, [user("a"), assistant("bc"), user("d")]),
-        ({"messages": [user("a"), assistant([{"type": "thinking", "thinking": "x", "signature": "s"}]), user("d")]}, [user("a"), user("d")]),
+        (
+            {"messages": [user("a"), assistant([text("b"), text("c")]), user("d")]},
+            [user("a"), assistant("bc"), user("d")],
+        ),
+        (
+            {"messages": [user("a"), assistant([{"type": "thinking", "thinking": "x", "signature": "s"}]), user("d")]},
+            [user("a"), user("d")],
+        ),
         ({"messages": [user("a"), assistant("{")]}, [user("a"), assistant("{"), user(CONTINUE_PREFILL)]),
     ],
-)  # fmt: skip
+)
 def test_turns_become_messages(params: dict[str, Any], expected: list[Any]) -> None:
-    assert sent(ANTHROPIC, messages(**{"messages": [user("hi")]}) | params, OLD_GPT)["messages"] == expected
+    assert sent(ANTHROPIC, messages() | params, OLD_GPT)["messages"] == expected
 
 
 def test_calls_and_results_pair_up_with_text_and_pictures_after_them() -> None:
@@ -143,6 +152,13 @@ def test_long_tool_names_are_shortened_everywhere_and_remembered() -> None:
 def test_the_output_limit(model: str, limit: int, field: str, told: int) -> None:
     body = sent(ANTHROPIC, messages(max_tokens=limit), model)
     assert {name: value for name, value in body.items() if name.startswith("max")} == {field: told}
+
+
+@pytest.mark.parametrize(("user_id", "length"), [("u" * 64, 64), ("u" * 150, 64)])
+def test_long_user_ids_become_a_digest(user_id: str, length: int) -> None:
+    told = sent(ANTHROPIC, messages(metadata={"user_id": user_id}), OLD_GPT)["user"]
+    assert len(told) == length
+    assert told == sent(ANTHROPIC, messages(metadata={"user_id": user_id}), OLD_GPT)["user"]
 
 
 def test_streams_ask_for_usage() -> None:

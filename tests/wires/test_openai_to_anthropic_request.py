@@ -43,7 +43,11 @@ SYSTEM = {"role": "system", "content": "S"}
         ([{"role": "system", "content": ""}, user("a")], None, [user("a")]),
         ([SYSTEM], "S", [user("Begin.")]),
         ([user("a"), user("b")], None, [user([text("a"), text("b")])]),
-        ([user("a"), assistant("b"), assistant("c"), user("d")], None, [user("a"), assistant([text("b"), text("c")]), user("d")]),
+        (
+            [user("a"), assistant("b"), assistant("c"), user("d")],
+            None,
+            [user("a"), assistant([text("b"), text("c")]), user("d")],
+        ),
         ([assistant("b"), user("d")], None, [user("Begin."), assistant("b"), user("d")]),
         ([user("a"), assistant(""), user("b")], None, [user([text("a"), text("b")])]),
         ([user("a"), assistant(None, refusal="no"), user("b")], None, [user("a"), assistant("no"), user("b")]),
@@ -51,7 +55,7 @@ SYSTEM = {"role": "system", "content": "S"}
         ([user([text("a"), IMAGE])], None, [user([text("a"), BLOCK])]),
         ([{**user("a"), "name": "Ann"}], None, [user("a")]),
     ],
-)  # fmt: skip
+)
 def test_messages_become_alternating_turns(turns: list[Any], system: Any, expected: list[Any]) -> None:
     body = sent(OPENAI, chat(*turns), NEW_CLAUDE)
     assert (body.get("system"), body["messages"]) == (system, expected)
@@ -283,14 +287,34 @@ def test_native_structured_output_gets_a_schema_anthropic_takes() -> None:
     [
         (NEW_CLAUDE, {"reasoning_effort": "high"}, {"type": "adaptive", "display": "summarized"}, ()),
         (NEW_CLAUDE, {"reasoning_effort": "none"}, None, ()),
-        ("claude-sonnet-4-5", {"reasoning_effort": "medium", "max_tokens": 9000}, {"type": "enabled", "budget_tokens": 8192}, ()),
-        ("claude-sonnet-4-5", {"reasoning_effort": "high", "max_tokens": 9000}, {"type": "enabled", "budget_tokens": 8999}, ()),
-        ("claude-sonnet-4-5", {"reasoning_effort": "low", "max_tokens": 900}, None, ("reasoning_effort",)),
-        ("claude-sonnet-4-5", {"reasoning_effort": "low", "temperature": 0.5}, {"type": "enabled", "budget_tokens": 2048}, ("temperature",)),
-        ("claude-sonnet-4-5", {"reasoning_effort": "low", "tools": [function_tool("f")], "tool_choice": "required"}, None, ("reasoning_effort",)),
+        (
+            "claude-sonnet-4-5",
+            {"reasoning_effort": "medium", "max_tokens": 9000},
+            {"type": "enabled", "budget_tokens": 4500},
+            (),
+        ),
+        (
+            "claude-sonnet-4-5",
+            {"reasoning_effort": "high", "max_tokens": 9000},
+            {"type": "enabled", "budget_tokens": 4500},
+            (),
+        ),
+        ("claude-sonnet-4-5", {"reasoning_effort": "low", "max_tokens": 2000}, None, ("reasoning_effort",)),
+        (
+            "claude-sonnet-4-5",
+            {"reasoning_effort": "low", "temperature": 0.5},
+            {"type": "enabled", "budget_tokens": 2000},
+            ("temperature",),
+        ),
+        (
+            "claude-sonnet-4-5",
+            {"reasoning_effort": "low", "tools": [function_tool("f")], "tool_choice": "required"},
+            None,
+            ("reasoning_effort",),
+        ),
         (OLD_CLAUDE, {"reasoning_effort": "low"}, None, ("reasoning_effort",)),
     ],
-)  # fmt: skip
+)
 def test_reasoning_effort(model: str, params: dict[str, Any], thinking: Any, dropped: tuple[str, ...]) -> None:
     translated = send(OPENAI, chat(**params), model)
     assert orjson.loads(translated.body).get("thinking") == thinking
@@ -341,12 +365,18 @@ def test_what_asks_for_nothing_is_not_told(params: dict[str, Any]) -> None:
         ({"response_format": {"type": "json_schema"}}, "response_format.json_schema"),
         ({"tools": [{"type": "function", "function": {}}]}, "tools[0].function"),
         ({"tools": [function_tool("f")], "tool_choice": "sometimes"}, "tool_choice"),
-        ({"tools": [function_tool("f")], "tool_choice": {"type": "function", "function": {"name": "g"}}}, "tool_choice"),
-        ({"messages": [user([{"type": "image_url", "image_url": {"url": "cat.png"}}])]}, "messages[0].content[0].image_url.url"),
+        (
+            {"tools": [function_tool("f")], "tool_choice": {"type": "function", "function": {"name": "g"}}},
+            "tool_choice",
+        ),
+        (
+            {"messages": [user([{"type": "image_url", "image_url": {"url": "cat.png"}}])]},
+            "messages[0].content[0].image_url.url",
+        ),
         ({"messages": [user("a"), assistant(None, tool_calls=[{"id": "x"}])]}, "messages[1].tool_calls[0].function"),
         ({"messages": [user("a"), tool("", "x")]}, "messages[1].tool_call_id"),
     ],
-)  # fmt: skip
+)
 def test_nonsense_is_named(params: dict[str, Any], param: str) -> None:
     with pytest.raises(InvalidRequest) as refusal:
         send(OPENAI, chat() | params, NEW_CLAUDE)

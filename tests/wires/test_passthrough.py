@@ -156,7 +156,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.dictionaries(st.text(max_size=3), VALUES, max_size=4), st.sampled_from([0, orjson.OPT_INDENT_2]))
 def test_every_top_level_value_is_found(payload: dict[str, Any], layout: int) -> None:
     body = orjson.dumps(payload, option=layout)
@@ -164,7 +164,7 @@ def test_every_top_level_value_is_found(payload: dict[str, Any], layout: int) ->
     assert found == payload
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.dictionaries(st.text(max_size=3), VALUES, max_size=4), st.sampled_from([0, orjson.OPT_INDENT_2]))
 def test_values_are_replaced_added_and_removed_without_harm(payload: dict[str, Any], layout: int) -> None:
     body = orjson.dumps({"gone": 1, **payload}, option=layout)

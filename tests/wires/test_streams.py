@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 import timeit
+from itertools import pairwise
 from typing import Any
 
 import orjson
@@ -183,10 +185,9 @@ def test_what_came_before_an_error_is_given_out_first(surface: Wire, kind: Wire)
 @BOTH
 def test_an_endless_event_is_unreadable(surface: Wire, kind: Wire) -> None:
     translator = stream_translator(surface, kind, context(surface, kind))
-    piece = b"x" * (MAX_EVENT_BYTES // 4)
+    translator.feed(b"x" * MAX_EVENT_BYTES)
     with pytest.raises(UpstreamError) as failure:
-        for _ in range(5):
-            translator.feed(piece)
+        translator.feed(b"x")
     assert failure.value.kind is FailureKind.UNREADABLE
 
 
@@ -409,7 +410,7 @@ def stream_of(kind: Wire, words: list[str], calls: list[tuple[Any, int]]) -> byt
     return b"".join([start(), text_block(0, *words), *blocks, end("tool_use" if calls else "end_turn"), STOP])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     st.sampled_from(PAIRS),
     PIECES,
@@ -422,7 +423,7 @@ def test_any_answer_cut_anywhere_arrives_and_returns_through_the_other_wire(
     surface, kind = pair
     stream = stream_of(kind, words, calls)
     edges = [0, *sorted(min(cut, len(stream)) for cut in cuts), len(stream)]
-    streamed = Streamed(surface, [stream[a:b] for a, b in zip(edges, edges[1:], strict=False)], kind=kind)
+    streamed = Streamed(surface, [stream[a:b] for a, b in pairwise(edges)], kind=kind)
     expected = ("".join(words), [("f", value) for value, _ in calls])
     assert collected(surface, streamed.events) == expected
     back = Streamed(kind, [streamed.data + streamed.translator.terminator], kind=surface)
@@ -441,4 +442,4 @@ def test_a_hundred_chunks_take_well_under_a_millisecond_or_two(surface: Wire, ki
         translator.feed(stream)
         translator.close()
 
-    assert min(timeit.repeat(run, number=5, repeat=5)) / 5 < 2e-3
+    assert min(timeit.repeat(run, number=5, repeat=5, timer=time.process_time)) / 5 < 2e-3

@@ -7,6 +7,7 @@ import socket
 import sys
 from argparse import ArgumentTypeError
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -45,20 +46,23 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         check_workers(options["workers"])
         try:
-            listener = listen(options["host"], options["port"])
-            self._prepare(options["config"])
-            simulator = not options["no_simulator"] and prepare.simulator_is_used(SIMULATOR_PORT)
-            if simulator:
-                check_free("127.0.0.1", SIMULATOR_PORT, "The simulator can't start")
+            with closing(listen(options["host"], options["port"])) as listener:
+                status = self._run(listener, options)
         except PortUnavailable as error:
             raise CommandError(str(error)) from None
+        if status:
+            sys.exit(status)
+
+    def _run(self, listener: socket.socket, options: dict[str, Any]) -> int:
+        self._prepare(options["config"])
+        simulator = not options["no_simulator"] and prepare.simulator_is_used(SIMULATOR_PORT)
+        if simulator:
+            check_free("127.0.0.1", SIMULATOR_PORT, "The simulator can't start")
         credentials = prepare.demo_credentials() if settings.LLMOPS_ENV == "demo" else None
         route = Route.objects.alive().order_by("pk").values_list("name", flat=True).first() or "default"
         prepare.database_release()
         parts = parts_of_this_machine(listener, options["workers"], simulator=simulator)
-        status = run(parts, listener, route, credentials)
-        if status:
-            sys.exit(status)
+        return run(parts, listener, route, credentials)
 
     def _prepare(self, given: Path | None) -> None:
         prepare.database_prepare()

@@ -1,0 +1,85 @@
+"""Every tile leads to the rows it was counted from: the list behind it holds as many."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.utils import timezone
+
+from tests.selectors.rows import add_completion, add_provider, open_breaker
+
+
+@pytest.fixture
+def awkward_day(operator: User) -> None:
+    """One of each kind today, and one in another month."""
+    now = timezone.now()
+    kinds: dict[str, dict[str, Any]] = {
+        "answered": {},
+        "stream": {"stream": True, "first_content_ms": 300},
+        "rescued": {"fell_back": True},
+        "lost": {"fell_back": True, "status": "failed", "http_status": 503},
+        "timed-out": {"status": "failed", "http_status": 504},
+        "bad-request": {"status": "failed", "http_status": 400},
+        "running": {"status": "pending", "http_status": None, "latency_ms": None},
+    }
+    for name, values in kinds.items():
+        add_completion(name, at=now - timedelta(microseconds=1), **values)
+    add_completion("long-ago", at=now - timedelta(days=40), fell_back=True)
+
+
+@pytest.mark.parametrize(
+    ("key", "rows"),
+    [
+        ("spend-today", 7),
+        ("spend-month", 7),
+        ("tokens", 7),
+        ("requests", 7),
+        ("errors", 2),
+        ("fallbacks", 2),
+        ("response", 3),
+        ("first-content", 1),
+    ],
+)
+def test_the_list_behind_a_tile_holds_its_rows(
+    awkward_day: None, browser_of_operator: Client, key: str, rows: int
+) -> None:
+    tiles = browser_of_operator.get("/dashboard/figures/").context["tiles"]
+    href = next(tile.href for tile in tiles if tile.key == key)
+
+    response = browser_of_operator.get(href)
+
+    assert response.status_code == 200
+    assert response.context["cl"].result_count == rows
+
+
+@pytest.mark.django_db
+def test_a_viewer_who_may_not_see_the_rows_gets_figures_without_links(back_office: None, client: Client) -> None:
+    client.force_login(User.objects.create_user("viewer", is_staff=True))
+
+    tiles = client.get("/dashboard/figures/").context["tiles"]
+
+    assert [tile.href for tile in tiles] == [""] * len(tiles)
+
+
+def test_a_providers_card_leads_to_its_history_and_its_failed_attempts(browser_of_operator: Client) -> None:
+    add_provider("openai")
+    open_breaker("openai")
+
+    (card,) = browser_of_operator.get("/dashboard/providers/").context["providers"]
+
+    assert browser_of_operator.get(card.history_url).status_code == 200
+    assert browser_of_operator.get(card.attempts_url).status_code == 200
+
+
+@pytest.mark.parametrize("name", ["admin_url", "conversation_url", "key_url"])
+def test_a_completions_links_lead_to_rows(browser_of_operator: Client, name: str) -> None:
+    add_completion("r", api_key_id=3, team_id=2)
+    page = browser_of_operator.get("/completions/r/")
+
+    response = browser_of_operator.get(page.context[name])
+
+    assert response.context["cl"].result_count == 1

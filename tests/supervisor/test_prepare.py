@@ -1,0 +1,158 @@
+"""What `up` does before the parts start: it repeats nothing, overwrites nothing and explains what it can't use."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.core.management import call_command
+from django.core.management.base import CommandError
+
+from gateway.management.commands.up import check_workers
+from gateway.models import ApiKey, AppliedFile, Provider, Route
+from gateway.services.configuration_file import ConfigurationFileError
+from gateway.supervisor.prepare import demo_credentials, file_apply_once, file_to_apply, simulator_is_used
+from tests.supervisor.conftest import ROOT
+
+pytestmark = pytest.mark.django_db
+
+CONFIGURATION = """
+providers:
+  - {name: openai, kind: openai, base_url: "http://127.0.0.1:8100/openai/v1", api_key: test, retries: 3}
+routes:
+  - {name: default, targets: [{provider: openai, model: gpt-4-turbo}]}
+prices:
+  - {kind: openai, model: gpt-4-turbo, input_per_mtok: "10", output_per_mtok: "30"}
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "demo.yaml"
+    path.write_text(CONFIGURATION)
+    return path
+
+
+def retries() -> int:
+    return Provider.objects.get(name="openai").retries
+
+
+def test_file_is_applied_once_so_that_an_edit_in_the_admin_outlives_a_restart(file: Path) -> None:
+    assert file_apply_once(file)
+    Provider.objects.update(retries=1)
+    assert not file_apply_once(file)
+    assert retries() == 1
+
+
+def test_changed_file_is_applied_again(file: Path) -> None:
+    file_apply_once(file)
+    file.write_text(CONFIGURATION.replace("retries: 3", "retries: 7"))
+    assert file_apply_once(file)
+    assert retries() == 7
+
+
+def test_file_applied_before_another_one_is_applied_again(file: Path, tmp_path: Path) -> None:
+    other = tmp_path / "live.yaml"
+    other.write_text(CONFIGURATION.replace("retries: 3", "retries: 7"))
+    for path in (file, other, file):
+        assert file_apply_once(path)
+    assert retries() == 3
+
+
+def test_file_with_a_typo_leaves_nothing_behind(file: Path) -> None:
+    file.write_text(CONFIGURATION.replace("retries", "retrys"))
+    with pytest.raises(ConfigurationFileError, match="retrys"):
+        file_apply_once(file)
+    assert (Provider.objects.count(), Route.objects.count(), AppliedFile.objects.count()) == (0, 0, 0)
+
+
+def test_demonstration_is_set_up_where_nothing_is_configured(file: Path) -> None:
+    assert file_to_apply(None, file, demo=True) == file
+
+
+def test_other_configuration_is_not_replaced_by_the_demonstration(file: Path, tmp_path: Path) -> None:
+    other = tmp_path / "live.yaml"
+    other.write_text(CONFIGURATION)
+    file_apply_once(other)
+    assert file_to_apply(None, file, demo=True) is None
+
+
+def test_configuration_made_by_hand_is_not_replaced_by_the_demonstration(file: Path) -> None:
+    Provider.objects.create(name="mine", kind="openai", base_url="https://example.com/v1")
+    assert file_to_apply(None, file, demo=True) is None
+
+
+def test_production_applies_only_what_it_is_told_to(file: Path) -> None:
+    assert file_to_apply(None, file, demo=False) is None
+    assert file_to_apply(file, Path("demo.yaml"), demo=False) == file
+
+
+def test_first_start_makes_an_administrator_and_a_key(file: Path) -> None:
+    made = demo_credentials()
+    assert made is not None
+    assert made.api_key.startswith("sk-llmops-")
+    assert get_user_model().objects.get(username=made.user).check_password(made.password)
+
+
+def test_later_starts_make_nobody(file: Path) -> None:
+    demo_credentials()
+    assert demo_credentials() is None
+    assert ApiKey.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("base_url", "used"),
+    [
+        ("http://127.0.0.1:8100/openai/v1", True),
+        ("http://localhost:8100/openai/v1", True),
+        ("http://127.0.0.1:9000/openai/v1", False),
+        ("https://api.example.com/v1", False),
+    ],
+)
+def test_simulator_is_started_where_a_provider_is_it(base_url: str, used: bool) -> None:
+    Provider.objects.create(name="openai", kind="openai", base_url=base_url)
+    assert simulator_is_used(8100) is used
+
+
+def test_disabled_provider_needs_no_simulator() -> None:
+    Provider.objects.create(name="openai", kind="openai", base_url="http://127.0.0.1:8100/v1", enabled=False)
+    assert not simulator_is_used(8100)
+
+
+def test_several_workers_are_refused_with_the_reason() -> None:
+    with pytest.raises(CommandError, match="several workers need a shared store for breaker states in Redis"):
+        check_workers(2)
+
+
+@pytest.mark.parametrize("port", ["-1", "65536", "http", "8e3"])
+def test_impossible_port_is_refused(port: str) -> None:
+    with pytest.raises(CommandError, match="a port is a whole number from 0 to 65535"):
+        call_command("up", "--port", port)
+
+
+def test_missing_file_is_one_sentence(tmp_path: Path) -> None:
+    missing = tmp_path / "none.yaml"
+    with pytest.raises(CommandError, match=r"^Can't read .*none\.yaml: No such file or directory\.$"):
+        call_command("up", "--port", "0", "--config", str(missing))
+
+
+def test_unusable_file_is_told_with_the_path_of_the_wrong_field(file: Path) -> None:
+    file.write_text(CONFIGURATION.replace("retries: 3", "retries: many"))
+    with pytest.raises(CommandError, match=r"providers\[0\]\.retries"):
+        call_command("up", "--port", "0", "--config", str(file))
+
+
+@pytest.mark.parametrize("module", ["gateway.management.commands.up", "gateway.tasks", "llmops.celery"])
+def test_supervisor_worker_and_beat_do_not_import_the_vendors_sdks(module: str) -> None:
+    """They take seconds to import, and only the gateway calls anybody."""
+    sdks = "sorted({'openai', 'anthropic'} & {*sys.modules})"
+    program = f"import sys, django; django.setup(); import {module}; print({sdks})"
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "llmops.settings"}
+    imported = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    ).stdout
+    assert imported.strip() == "[]"
