@@ -5,15 +5,19 @@ from typing import Any
 
 import pytest
 from django.db import transaction
-from django.test import Client
+from django.test import AsyncClient, Client
 from pytest_django import DjangoAssertNumQueries
 
-from gateway.engine.breaker import Outcome, Permit
+from gateway.engine.breaker import BreakerReading, Outcome, Permit
+from gateway.engine.clock import SYSTEM_CLOCK
+from gateway.engine.configuration import Provider as EngineProvider
 from gateway.engine.words import BreakerState
 from gateway.models import ConfigurationChange, Provider
 from gateway.services.breakers import breaker_force_open
 from gateway.services.configuration import configuration_version
 from gateway.services.runtime import Runtime
+from gateway.stores.memory import MemoryBreakers
+from tests.api.conftest import bearer
 from tests.selectors.rows import add_provider, open_breaker
 
 pytestmark = pytest.mark.django_db
@@ -220,3 +224,37 @@ def test_the_list_takes_three_queries_however_many_providers(
 
     with django_assert_num_queries(3):  # the key, the providers, their rows
         api.get("/api/breakers")
+
+
+class LoopWitness(MemoryBreakers):
+    """Remembers on which event loops it was touched."""
+
+    def __init__(self) -> None:
+        super().__init__(SYSTEM_CLOCK, lambda change: None)
+        self.loops: set[asyncio.AbstractEventLoop] = set()
+
+    def reading(self, provider: EngineProvider) -> BreakerReading:
+        self.loops.add(asyncio.get_running_loop())
+        return super().reading(provider)
+
+    async def reset(self, provider: EngineProvider, cause: str) -> None:
+        self.loops.add(asyncio.get_running_loop())
+        await super().reset(provider, cause)
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_breakers_are_read_and_reset_on_the_event_loop_that_owns_them(
+    operator_key: str, openai: Provider, serving: Runtime
+) -> None:
+    witness = LoopWitness()
+    serving.breakers = witness
+
+    response = await AsyncClient().post(
+        "/api/breakers/openai",
+        {"action": "reset", "reason": "well again"},
+        content_type="application/json",
+        headers=bearer(operator_key),
+    )
+
+    assert response.status_code == 200
+    assert witness.loops == {asyncio.get_running_loop()}

@@ -110,7 +110,7 @@ def test_latency_is_a_plain_answers_whole_time_and_a_streams_first_content(api: 
     assert latency["error_budget_left_percent"] == pytest.approx(62.5)
 
 
-def test_conversation_cost_is_the_exact_mean_over_those_active(api: Client) -> None:
+def test_conversation_cost_is_the_mean_over_those_active_to_the_last_digit_a_row_holds(api: Client) -> None:
     converse("cheap", "0.10")
     converse("dear", "0.700000000001")
     converse("older", "3.1", hours_ago=25)
