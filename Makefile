@@ -1,6 +1,6 @@
 # `make help` lists the verbs. Needs a Python ≥ 3.11 and make; everything else goes into .venv/ by hash-pinned lock files.
 .DEFAULT_GOAL := install
-.PHONY: install run test check bench matrix lock help clean
+.PHONY: install run test check bench screenshots matrix lock help clean
 .DELETE_ON_ERROR:
 
 VENV ?= .venv
@@ -38,6 +38,10 @@ check: $(VENV)/.installed-test ## lint, formatting, types, migrations, Django's 
 
 bench: install ## CPU per request, beside a bare pass-through [BENCH="--check"]
 	$(BIN)/python -m bench $(BENCH)
+
+screenshots: $(VENV)/.installed-test ## pictures of every page, light and dark, wide and phone, in var/screenshots
+	@$(BIN)/python -m tests.browser_setup
+	LLMOPS_SCREENSHOTS=var/screenshots $(BIN)/python -m pytest -q tests/browser/test_screenshots.py
 
 # openai 3.x and anthropic 2.x are in the ordinary suite. The older ones go before them on the tests' path, not the gateway's.
 MATRIX := openai-1 openai-2 anthropic-0 anthropic-1

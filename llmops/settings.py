@@ -112,6 +112,7 @@ UNFOLD: dict[str, Any] = {
     "SITE_SYMBOL": "hub",
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
+    "SIDEBAR": {"navigation": "gateway.dashboard.navigation.sidebar"},
 }
 
 LOGGING: dict[str, Any] = {

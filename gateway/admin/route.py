@@ -11,7 +11,7 @@ from django.db.models import Prefetch, QuerySet
 from django.http import HttpRequest
 from unfold.admin import StackedInline  # type: ignore[import-untyped]
 
-from gateway.admin.base import ConfigurationAdmin, ConfigurationForm
+from gateway.admin.base import NOT_IN_FORCE, ConfigurationAdmin, ConfigurationForm
 from gateway.admin.fields import LinesField
 from gateway.engine.catalogue import model_traits
 from gateway.engine.words import Wire
@@ -81,9 +81,15 @@ class RouteAdmin(ConfigurationAdmin):
     inlines = (TargetInline,)
     list_display = ("name", "also_called", "in_order", "retirements", "deadline_seconds", "stream_recovery")
     fieldsets = (
-        (None, {"fields": ("name", "aliases", "simple_mode")}),
+        (None, {"fields": ("name", "aliases")}),
         ("Limits", {"fields": ("deadline_seconds", "max_output_tokens", "stream_recovery")}),
-        ("Cache and content", {"fields": ("cache_enabled", "cache_ttl_seconds", "cache_scope", "store_content")}),
+        (
+            "Cheap model, cache and content",
+            {
+                "fields": ("simple_mode", "cache_enabled", "cache_ttl_seconds", "cache_scope", "store_content"),
+                "description": NOT_IN_FORCE,
+            },
+        ),
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
