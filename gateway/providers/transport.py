@@ -9,6 +9,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from functools import cache
 from io import BytesIO
 
 import aiohttp
@@ -105,6 +106,10 @@ def _data(content: bytes) -> bytes | BytesIO | None:
     return BytesIO(content) if len(content) > LARGE_BODY_BYTES else content or None
 
 
+@cache
 def _tls_context() -> ssl.SSLContext:
-    """The SDKs' own choice of certificate authorities; SSL_CERT_FILE and SSL_CERT_DIR are honoured."""
+    """The SDKs' own choice of certificate authorities; SSL_CERT_FILE and SSL_CERT_DIR are honoured.
+
+    Reading them takes tens of milliseconds, so once per process.
+    """
     return httpx2.create_ssl_context()
