@@ -1,4 +1,4 @@
-"""The breaker's rules (DESIGN, "Breaker"): tables, stories told as lists of events, and one invariant for all stories."""
+"""The breaker's rules (DESIGN, "Breaker"): tables, single stories, and what must hold in all stories."""
 
 from __future__ import annotations
 

@@ -201,7 +201,7 @@ def test_no_retry_after_breaks_the_reading(text: str) -> None:
     assert seconds is None or 0 <= seconds <= DAY_SECONDS
 
 
-# The whole way: from a provider's socket to the engine's words ----------------------------------------------------------
+# The whole way: from a provider's socket to the engine's words -------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", list(Wire))
