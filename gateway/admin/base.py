@@ -17,7 +17,6 @@ from gateway.services.configuration import CHANGED, CREATED, change_record, conf
 from gateway.services.configuration_diff import differences
 from gateway.services.configuration_rows import section_of
 
-
 NOT_IN_FORCE = "Kept, but not in force yet: these settings change nothing in this version."
 
 
