@@ -19,6 +19,7 @@ from django.http import HttpRequest
 from django.http.response import Http404, HttpResponseBase
 from django.urls import get_resolver
 
+from gateway.api.keep_alive import KeepAlive, Send
 from gateway.api.public import unknown_path
 from gateway.api.replies import EventStream, error_response, request_id_of
 from gateway.engine.errors import GatewayError, InvalidRequest, RequestTooLarge
@@ -27,7 +28,6 @@ logger = logging.getLogger("gateway.api")
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 BODY_TIMEOUT_SECONDS = 60.0
 
@@ -154,8 +154,9 @@ async def send_stream(response: EventStream, send: Send) -> None:
     reply = response.reply
     try:
         await send(_start(response))
-        while (data := await reply.read()) is not None:
-            await send({"type": "http.response.body", "body": data, "more_body": True})
+        async with KeepAlive(reply, send) as client:
+            while (data := await reply.read()) is not None:
+                await client.send(data)
         await send({"type": "http.response.body", "body": b""})
     except BaseException as error:
         await reply.leave(error)

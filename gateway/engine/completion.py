@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import random as random_module
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from gateway.engine.attempt import Attempt, FallbackStep, skipped
 from gateway.engine.breaker import BreakerStore, Permit, Refusal
 from gateway.engine.clock import SYSTEM_CLOCK, Clock
 from gateway.engine.configuration import Provider, Target
 from gateway.engine.deadline import Deadline
-from gateway.engine.errors import UpstreamError
-from gateway.engine.exchange import Answer, Ask, Caller
+from gateway.engine.errors import UpstreamAnswer, UpstreamError
+from gateway.engine.exchange import Answer, Ask, Caller, Continuation, Seam
 from gateway.engine.flight import Flight, Tower
 from gateway.engine.gate import Gate
-from gateway.engine.live_stream import LiveStream
-from gateway.engine.retry import NextTarget, RetryAfter, RetryMeter, Stop, after_failure
+from gateway.engine.live_stream import Leg, LiveStream
+from gateway.engine.retry import PASSED_ON, NextTarget, RetryAfter, RetryMeter, Stop, after_failure
 from gateway.engine.routing import Plan, fits_window
 from gateway.engine.verdict import verdict
-from gateway.engine.words import AttemptOutcome, FailureKind
+from gateway.engine.words import AttemptOutcome, FailureKind, StreamRecovery
 
 
 @dataclass(slots=True)
@@ -48,18 +48,34 @@ class Engine:
 class Completion:
     """One client call on its way to an answer.
 
-    `obtain` walks the plan's targets in order and gives each its tries. Whatever happens is left in `attempts` and
-    `fallbacks`, also when it raises or is cancelled.
+    `obtain` walks the plan's targets in order and gives each its tries; a stream that breaks later walks on from where
+    `obtain` stopped. Whatever happens is left in `attempts` and `fallbacks`, also when it raises or is cancelled.
     """
 
-    def __init__(self, engine: Engine, ask: Ask, plan: Plan, *, deadline_seconds: float) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        ask: Ask,
+        plan: Plan,
+        *,
+        deadline_seconds: float,
+        recovery: StreamRecovery = StreamRecovery.ERROR,
+    ) -> None:
         self.ask = ask
         self.plan = plan
         self.attempts: list[Attempt] = []
         self.fallbacks: list[FallbackStep] = []
         self.deadline = Deadline(engine.clock, deadline_seconds)
+        self.began: Attempt | None = None  # the attempt that brought what the client got first
         self._engine = engine
         self._clock = engine.clock
+        self._deadline_seconds = deadline_seconds
+        self._recovery = recovery
+        self._remaining: list[tuple[int, Target]] = []
+        self._patience = self.deadline  # bounds the wait until the answer begins, or goes on
+        self._seam: Seam | None = None
+        self._stream_began: float | None = None
+        self._refused_prefill: Target | None = None
 
     @property
     def served(self) -> Attempt | None:
@@ -71,50 +87,91 @@ class Completion:
 
         Raises the GatewayError that the last failure means; InvalidRequest at once when no target could do better.
         """
-        remaining = list(enumerate(self.plan.targets))
-        previous: Target | None = None
-        reason = "first target of the route"
-        while remaining:
-            index, target = remaining.pop(0)
+        self._remaining = list(enumerate(self.plan.targets))
+        reply = await self._walk("first target of the route", None)
+        self.began = self.attempts[-1]
+        return LiveStream(reply, self._go_on) if isinstance(reply, Leg) else reply
+
+    async def _walk(self, reason: str, previous: Target | None) -> Answer | Leg:
+        """Ask the remaining targets, one after the other."""
+        while self._remaining:
+            index, target = self._remaining.pop(0)
             if previous is not None:
-                self.deadline.check()  # a step that nobody can take is none
+                self._patience.check()  # a step that nobody can take is none
                 self._fall_back(previous, target, reason)
-            reply = await self._try_target(index, target, reason, has_next=bool(remaining))
+            reply = await self._try_target(index, target, reason)
             if not isinstance(reply, NextTarget | Stop):
                 return reply
             if isinstance(reply, Stop):
                 break
             reason, previous = reply.reason, target
-            remaining = [(i, candidate) for i, candidate in remaining if self._may_fit(candidate)]
+            self._remaining = [(i, candidate) for i, candidate in self._remaining if self._may_fit(candidate)]
         raise verdict(self.attempts)
 
-    async def _try_target(
-        self, index: int, target: Target, reason: str, *, has_next: bool
-    ) -> Answer | LiveStream | NextTarget | Stop:
+    async def _go_on(self, broken: Leg, error: UpstreamError) -> Leg:
+        """The rest of an answer that broke off, from the next target that gives it. Raises GatewayError."""
+        seam = broken.seam
+        if seam is None or not self._may_go_on(broken, error):
+            raise verdict([broken.attempt]) from error
+        self._seam, self._stream_began = seam, broken.began
+        self._patience = Deadline(self._clock, self._deadline_seconds)
+        reason = f"stream broke after {len(seam.text)} characters; continued ({error})"
+        try:
+            leg = await self._walk(reason[:300], broken.attempt.target)
+        except UpstreamAnswer:
+            # What a provider says of our request for the rest is not about what the client asked.
+            raise verdict([broken.attempt]) from error
+        assert isinstance(leg, Leg)
+        return leg
+
+    def _may_go_on(self, broken: Leg, error: UpstreamError) -> bool:
+        wanted = self._recovery is StreamRecovery.CONTINUE and error.kind not in PASSED_ON
+        return wanted and bool(self._remaining) and broken.seconds_left > 0
+
+    async def _try_target(self, index: int, target: Target, reason: str) -> Answer | Leg | NextTarget | Stop:
         """All tries at one target: a reply, or what follows."""
         retries_done = 0
         while True:
-            self.deadline.check()
+            self._patience.check()
             attempt = self._begin_attempt(index, target, retries_done, reason)
             try:
                 return await self._attempt(attempt)
             except UpstreamError as error:
-                step = self._after(error, attempt, has_next=has_next)
+                if error.refuses_prefill and self._prefills(target):
+                    self._refused_prefill, reason = target, "asked again without prefill"
+                    continue
+                step = self._after(error, attempt)
             if not isinstance(step, RetryAfter):
                 return step
             await self._clock.sleep(step.wait_seconds)
             retries_done, reason = retries_done + 1, step.reason
 
-    async def _attempt(self, attempt: Attempt) -> Answer | LiveStream:
+    async def _attempt(self, attempt: Attempt) -> Answer | Leg:
         """One try. Raises UpstreamError when it gave no answer."""
         provider = attempt.target.provider
         permit = await self._admit(attempt)
         attempt.probe = permit.probe
         self._engine.meter(provider).count_request(self._clock.monotonic())
-        flight = Flight(self._engine.tower(provider), self.ask, attempt, permit, self.deadline)
-        if self.ask.stream:
-            return LiveStream(flight, *await flight.stream())
-        return await flight.answer()
+        ask = self._ask_of(attempt.target)
+        flight = Flight(self._engine.tower(provider), ask, attempt, permit, self._patience)
+        if not ask.stream:
+            return await flight.answer()
+        stream, first = await flight.stream()
+        began = self._stream_began if self._stream_began is not None else self._clock.monotonic()
+        leg = Leg(flight, stream, first, began)
+        if self._recovery is StreamRecovery.BUFFER:
+            await leg.hold_back()
+        return leg
+
+    def _ask_of(self, target: Target) -> Ask:
+        """What the client asked; once a stream has broken, for the rest of it."""
+        if self._seam is None:
+            return self.ask
+        return replace(self.ask, continuation=Continuation(self._seam, self._prefills(target)))
+
+    def _prefills(self, target: Target) -> bool:
+        """Whether a continuation is asked with prefill, which a target may refuse whatever is known of it."""
+        return self._seam is not None and target.traits.takes_prefill and target is not self._refused_prefill
 
     async def _admit(self, attempt: Attempt) -> Permit:
         admission = await self._engine.breakers.admit(attempt.target.provider, self._longest_seconds(attempt.target))
@@ -130,17 +187,19 @@ class Completion:
         limit_seconds = timeouts.first_token_seconds if self.ask.stream else timeouts.attempt_seconds
         return target.provider.queue_timeout_seconds + limit_seconds
 
-    def _after(self, error: UpstreamError, attempt: Attempt, *, has_next: bool) -> RetryAfter | NextTarget | Stop:
+    def _after(self, error: UpstreamError, attempt: Attempt) -> RetryAfter | NextTarget | Stop:
         provider = attempt.target.provider
         step = after_failure(
             error,
             policy=attempt.target.retry,
             retries_done=attempt.retry,
-            seconds_left=self.deadline.seconds_left,
-            has_next_target=has_next,
+            seconds_left=self._patience.seconds_left,
+            has_next_target=bool(self._remaining),
             may_retry=lambda: self._engine.meter(provider).spend(provider.retry_budget, self._clock.monotonic()),
             random=self._engine.random,
         )
+        if self._seam is not None and error.kind is FailureKind.INVALID_REQUEST:
+            return NextTarget(f"{error.kind.value}: {error.message}"[:300])  # it refused our request, not the client's
         if isinstance(step, RetryAfter) and not self._engine.breakers.is_closed(provider):
             return NextTarget(f"{error.kind.value}, and the breaker of {provider.name} has opened")
         return step

@@ -122,7 +122,8 @@ class UpstreamError(Exception):
     """One attempt's failure, read from the provider's reply by its error table.
 
     `status` is None where no reply came. `may_be_billed` says that the provider may charge for the attempt although it
-    failed (time-out, cut stream, reset after sending). `body` is the provider's own error reply, at most 64 KiB of it.
+    failed (time-out, cut stream, reset after sending), `refuses_prefill` that the model continues no assistant
+    message. `body` is the provider's own error reply, at most 64 KiB of it.
     """
 
     kind: FailureKind
@@ -137,6 +138,7 @@ class UpstreamError(Exception):
     counts_against_breaker: bool = False
     may_be_billed: bool = False
     retry_after_seconds: float | None = None
+    refuses_prefill: bool = False
     body: bytes = field(default=b"", repr=False)
 
     def __str__(self) -> str:

@@ -12,12 +12,39 @@ from gateway.engine.words import FinishReason, Wire
 
 
 @dataclass(frozen=True, slots=True)
+class Seam:
+    """What a client has got of an answer that broke off, as far as a continuation must know it.
+
+    `text` is all of the answer's text. `id`, `model` and `created_at` (Unix seconds) are what the surface's events
+    repeat; `open_block` is the index of the text block that is open, `next_block` that of the next one (only
+    Anthropic's surface has blocks). `usage` is what the providers have told so far.
+    """
+
+    text: str
+    id: str
+    model: str
+    created_at: int = 0
+    open_block: int | None = None
+    next_block: int = 0
+    usage: Usage | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Continuation:
+    """Going on with an answer that broke off. `prefill` asks with the text so far as the last assistant message."""
+
+    seam: Seam
+    prefill: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Ask:
     """What the client asked, parsed once. `payload` is never changed; translations make copies.
 
     `forwarded_headers` are the few client headers that may go to a provider, lower-case names.
     `default_output_tokens` is the route's bound where the client sets none; it is sent where the target's wire demands
     one, and with `bound_output` always (a blocking budget must know the most it can cost).
+    `continuation` makes a streamed request one for the rest of an answer.
     """
 
     request_id: str
@@ -28,6 +55,7 @@ class Ask:
     forwarded_headers: Mapping[str, str] = field(default_factory=dict)
     default_output_tokens: int = 4096
     bound_output: bool = False
+    continuation: Continuation | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +96,11 @@ class AnswerStream(Protocol):
 
     @property
     def upstream_id(self) -> str | None: ...
+
+    @property
+    def seam(self) -> Seam | None:
+        """Where the answer could be continued; None where it can't (nothing sent, more than text sent, finished)."""
+        ...
 
     @property
     def bytes_received(self) -> int: ...

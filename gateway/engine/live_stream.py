@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from gateway.engine.attempt import Attempt
-from gateway.engine.errors import UpstreamError
-from gateway.engine.exchange import AnswerStream, StreamBatch
+from gateway.engine.errors import AllTargetsFailed, UpstreamError
+from gateway.engine.exchange import AnswerStream, Seam, StreamBatch
 from gateway.engine.flight import Flight, timed_out
-from gateway.engine.verdict import verdict
-from gateway.engine.words import FinishReason
+from gateway.engine.words import FailureKind, FinishReason
+
+# The most that is held back of one answer before any of it is sent.
+BUFFER_LIMIT_BYTES = 8 * 1024 * 1024
 
 
-class LiveStream:
-    """Read it until None, settle, then send `terminator`; or `abandon` it when the client has left."""
+class Leg:
+    """One attempt's part of the answer. `began` is the (monotonic) time that its longest time counts from."""
 
-    def __init__(self, flight: Flight, stream: AnswerStream, first: list[bytes]) -> None:
+    def __init__(self, flight: Flight, stream: AnswerStream, first: list[bytes], began: float) -> None:
+        self.began = began
         self._flight = flight
         self._stream = stream
-        self._first: bytes | None = b"".join(first)
-        self._began = flight.clock.monotonic()
+        self._first = b"".join(first)
+        self._ended = False
 
     @property
     def attempt(self) -> Attempt:
@@ -25,48 +30,64 @@ class LiveStream:
 
     @property
     def terminator(self) -> bytes:
-        """What closes the stream on the surface's wire; complete once `read` has returned None."""
         return self._stream.terminator
 
     @property
     def finish_reason(self) -> FinishReason | None:
         return self._stream.finish_reason
 
+    @property
+    def seam(self) -> Seam | None:
+        return self._stream.seam
+
+    @property
+    def seconds_left(self) -> float:
+        return self.began + self.attempt.target.timeouts.stream_max_seconds - self._flight.clock.monotonic()
+
     async def read(self) -> bytes | None:
-        """The next events in the surface's wire, None when the answer is complete.
-
-        Raises the GatewayError that the client is told in-band when the provider breaks the stream.
-        """
-        if self._first is not None:
-            first, self._first = self._first, None
+        """The next events in the surface's wire, None when the answer is complete. Raises UpstreamError when the
+        provider breaks it; `abandon` it then."""
+        if self._first:
+            first, self._first = self._first, b""
             return first
-        try:
-            return await self._next()
-        except UpstreamError as error:
-            await self.abandon(error)
-            raise verdict([self.attempt]) from error
-
-    async def _next(self) -> bytes | None:
-        while True:
+        while not self._ended:
             batch = await self._read_in_time()
             if batch is None:
                 await self._complete()
-                return None
-            if batch.data:
+            elif batch.data:
                 return batch.data
+        return None
+
+    async def hold_back(self) -> None:
+        """Read all of it before any is given out. Raises UpstreamError when it breaks, AllTargetsFailed when it is
+        larger than may be held back."""
+        pieces: list[bytes] = []
+        size = 0
+        try:
+            while (data := await self.read()) is not None:
+                pieces.append(data)
+                size += len(data)
+                if size > BUFFER_LIMIT_BYTES:
+                    raise _too_large()
+        except BaseException as error:
+            await self.abandon(error)
+            if isinstance(error, UpstreamError) and size > BUFFER_LIMIT_BYTES:
+                raise AllTargetsFailed(f"{error.message}. Use another stream_recovery for such answers.") from error
+            raise
+        self._first = b"".join(pieces)
 
     async def _complete(self) -> None:
+        self._ended = True
         self._flight.note(self._stream)
         await self._stream.aclose()
         await self._flight.succeed()
 
     async def _read_in_time(self) -> StreamBatch | None:
-        timeouts = self.attempt.target.timeouts
-        left_seconds = self._began + timeouts.stream_max_seconds - self._flight.clock.monotonic()
+        left_seconds = self.seconds_left
         if left_seconds <= 0:  # a time-out alone would never come while data is always there already
             raise self._silent(left_seconds)
         try:
-            async with self._flight.clock.timeout(min(timeouts.stall_seconds, left_seconds)):
+            async with self._flight.clock.timeout(min(self.attempt.target.timeouts.stall_seconds, left_seconds)):
                 return await self._stream.read()
         except TimeoutError:
             raise self._silent(left_seconds) from None
@@ -78,9 +99,63 @@ class LiveStream:
         return timed_out(self.attempt.target, f"the stream stood still for {timeouts.stall_seconds:g} s")
 
     async def abandon(self, error: BaseException) -> None:
-        """End it before its time: the provider broke it (an UpstreamError) or the client left (anything else)."""
+        """End it before its time, once: the provider broke it (an UpstreamError) or the client left (anything else)."""
+        if self._ended:
+            return
+        self._ended = True
         self._flight.note(self._stream)
         try:
             await self._stream.aclose()
         finally:
             await (self._flight.fail(error) if isinstance(error, UpstreamError) else self._flight.leave())
+
+
+def _too_large() -> UpstreamError:
+    limit_mib = BUFFER_LIMIT_BYTES // 1024 // 1024
+    message = f"The answer is larger than {limit_mib} MiB, the most that the stream_recovery 'buffer' holds back"
+    return UpstreamError(FailureKind.UNREADABLE, message, may_be_billed=True)
+
+
+GoOn = Callable[[Leg, UpstreamError], Awaitable[Leg]]
+
+
+class LiveStream:
+    """One answer on its way to the client, of one leg or, where one broke and another went on, of several.
+
+    Read it until None, settle, then send `terminator`; or `abandon` it when the client has left. `go_on` gives the leg
+    that follows a broken one, or raises the GatewayError that the client is told.
+    """
+
+    def __init__(self, leg: Leg, go_on: GoOn) -> None:
+        self._leg = leg
+        self._go_on = go_on
+
+    @property
+    def attempt(self) -> Attempt:
+        """The attempt that is being read."""
+        return self._leg.attempt
+
+    @property
+    def terminator(self) -> bytes:
+        """What closes the stream on the surface's wire; complete once `read` has returned None."""
+        return self._leg.terminator
+
+    @property
+    def finish_reason(self) -> FinishReason | None:
+        return self._leg.finish_reason
+
+    async def read(self) -> bytes | None:
+        """The next events in the surface's wire, None when the answer is complete.
+
+        Raises the GatewayError that the client is told in-band when the stream is broken for good.
+        """
+        while True:
+            try:
+                return await self._leg.read()
+            except UpstreamError as error:
+                await self._leg.abandon(error)
+                self._leg = await self._go_on(self._leg, error)
+
+    async def abandon(self, error: BaseException) -> None:
+        """The client has left (any error but an UpstreamError)."""
+        await self._leg.abandon(error)

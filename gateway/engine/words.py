@@ -26,6 +26,14 @@ class FinishReason(StrEnum):
     OTHER = "other"
 
 
+class StreamRecovery(StrEnum):
+    """What follows when a stream breaks after its first content."""
+
+    CONTINUE = "continue"  # the next target goes on from the text already sent
+    ERROR = "error"  # the stream ends with an error
+    BUFFER = "buffer"  # nothing was sent yet: the answer is held back until it is whole
+
+
 class CompletionStatus(StrEnum):
     PENDING = "pending"  # intent written, not settled yet
     ANSWERED = "answered"

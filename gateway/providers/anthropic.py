@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from anthropic import AsyncAnthropic
 
@@ -28,12 +29,19 @@ BY_SENTENCE: tuple[tuple[str, Meaning], ...] = (
     ("credit balance is too low", Meaning(FailureKind.QUOTA_EXHAUSTED)),
     ("content filtering policy", Meaning(FailureKind.CONTENT_POLICY)),
 )
+# A 400 of models that don't continue a last assistant message (Anthropic, "Prefill Claude's response").
+NO_PREFILL = ("prefill", "must end with a user message")
 
 
 def classify(status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
     """What Anthropic's refusal means."""
     reply = read_error(body)
-    return upstream_error(_meaning(status, reply), status, headers, body, reply)
+    error = upstream_error(_meaning(status, reply), status, headers, body, reply)
+    return replace(error, refuses_prefill=status == 400 and _about_prefill(reply.message.lower()))
+
+
+def _about_prefill(said: str) -> bool:
+    return any(sentence in said for sentence in NO_PREFILL)
 
 
 def _meaning(status: int, reply: ErrorReply) -> Meaning:

@@ -15,11 +15,19 @@ import httpx2
 
 from gateway.engine.configuration import Provider, Target
 from gateway.engine.errors import UpstreamError
-from gateway.engine.exchange import Answer, Ask, StreamBatch
+from gateway.engine.exchange import Answer, Ask, Seam, StreamBatch
 from gateway.engine.usage import Usage
 from gateway.engine.words import FailureKind, FinishReason
 from gateway.providers.transport import AiohttpTransport
-from gateway.wires import StreamTranslator, Translated, stream_translator, translate_answer, translate_request
+from gateway.wires import (
+    StreamTranslator,
+    Translated,
+    continuation_ask,
+    continuation_stream,
+    stream_translator,
+    translate_answer,
+    translate_request,
+)
 
 ANSWER_LIMIT_BYTES = 64 * 1024 * 1024
 ERROR_LIMIT_BYTES = 64 * 1024
@@ -81,9 +89,12 @@ class HttpCaller(ABC):
         return replace(answer, dropped_params=translated.dropped) if translated.dropped else answer
 
     async def stream(self, ask: Ask, target: Target) -> SseStream:
+        ask = continuation_ask(ask)
         translated = self._translate(ask, target)
         response = await self._send(ask, target, translated)
-        translator = stream_translator(ask.surface, self.provider.kind, translated.context)
+        translator: StreamTranslator = stream_translator(ask.surface, self.provider.kind, translated.context)
+        if ask.continuation is not None:
+            translator = continuation_stream(ask.surface, translator, ask.continuation)
         return SseStream(self.provider.name, response, translator, translated.dropped, self._read_out)
 
     async def idle(self) -> None:
@@ -198,6 +209,10 @@ class SseStream:
     @property
     def upstream_id(self) -> str | None:
         return self._translator.upstream_id
+
+    @property
+    def seam(self) -> Seam | None:
+        return self._translator.seam
 
     @property
     def terminator(self) -> bytes:

@@ -6,6 +6,7 @@ settlement is durable before a plain answer leaves and before a stream's termina
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
 from collections.abc import Mapping
@@ -20,7 +21,7 @@ from gateway.engine.errors import GatewayError
 from gateway.engine.exchange import Answer, Ask
 from gateway.engine.live_stream import LiveStream
 from gateway.engine.routing import Plan, plan_completion
-from gateway.engine.words import Wire
+from gateway.engine.words import StreamRecovery, Wire
 from gateway.ledger.budgets import CompletionFacts, claims_for
 from gateway.ledger.money import usd_text
 from gateway.ledger.records import Intent
@@ -31,7 +32,14 @@ from gateway.services.pricing import priced_targets
 from gateway.services.runtime import Runtime
 from gateway.services.settling import Ending, Receipt, settle
 from gateway.services.snapshot import ApiKey, Snapshot
-from gateway.wires import ParsedRequest, cost_comment, input_token_bound, parse_request, render_stream_error
+from gateway.wires import (
+    ParsedRequest,
+    continuable,
+    cost_comment,
+    input_token_bound,
+    parse_request,
+    render_stream_error,
+)
 
 FORWARDED_HEADERS = ("anthropic-version", "anthropic-beta", "openai-beta", "traceparent")
 # Providers add a prompt of their own to requests with tools: up to 530 tokens at Anthropic, by model and choice
@@ -39,6 +47,11 @@ FORWARDED_HEADERS = ("anthropic-version", "anthropic-beta", "openai-beta", "trac
 TOOL_PROMPT_TOKENS = 1_060
 # How much longer than everything it may wait for a completion can take before its intent counts as orphaned.
 LEASE_MARGIN_SECONDS = 60
+# How long a stream's status line waits for its first content, since an error after it can only be told in-band
+# (docs/decisions/0006-keep-alive.md). The strictest common proxies give up after 30 s without a byte.
+HEADERS_AFTER_SECONDS = 25.0
+COMMENT = b": keep-alive\n\n"
+PING = b'event: ping\ndata: {"type": "ping"}\n\n'
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +81,39 @@ async def completion_obtain(runtime: Runtime, call: Call) -> PlainReply | Stream
     """A settled plain answer, or a stream that settles itself before its terminator. Raises GatewayError."""
     parsed = parse_request(call.surface, call.body)
     work = await _open(runtime, call, parsed)
+    obtaining = asyncio.ensure_future(work.completion.obtain()) if parsed.stream else None
     try:
-        reply = await work.completion.obtain()
+        if obtaining is not None:
+            await _wait_for_content(work, obtaining)
+            return StreamReply(work, obtaining)
+        answer = await work.completion.obtain()
     except BaseException as error:
+        if obtaining is not None:
+            await _give_up(obtaining)
         await work.settle_failure(error)
         if isinstance(error, GatewayError):
             error.headers = work.headers()
         raise
+    assert isinstance(answer, Answer)
+    return await work.settle_answer(answer)
+
+
+async def _wait_for_content(work: Work, obtaining: asyncio.Future[Answer | LiveStream]) -> None:
+    """Until the stream has content, or until its headers must not wait any longer. Raises what `obtaining` raises."""
+    try:
+        async with work.runtime.clock.timeout(HEADERS_AFTER_SECONDS):
+            await asyncio.shield(obtaining)
+    except TimeoutError:
+        if obtaining.done():
+            obtaining.result()
+
+
+async def _give_up(obtaining: asyncio.Future[Answer | LiveStream]) -> None:
+    """The client has left before its stream began."""
+    obtaining.cancel()
+    (reply,) = await asyncio.gather(obtaining, return_exceptions=True)
     if isinstance(reply, LiveStream):
-        return StreamReply(work, reply)
-    return await work.settle_answer(reply)
+        await reply.abandon(asyncio.CancelledError())
 
 
 async def _open(runtime: Runtime, call: Call, parsed: ParsedRequest) -> Work:
@@ -92,8 +128,17 @@ async def _open(runtime: Runtime, call: Call, parsed: ParsedRequest) -> Work:
     intent = _intent(snapshot, call, parsed, route, plan, conversation, reserved_usd, now)
     opened = await runtime.ledger.open(intent)
     ask = _ask(call, parsed, route, must_bound=any(claim.blocking for claim in intent.claims))
-    completion = Completion(runtime.engine, ask, plan, deadline_seconds=route.deadline_seconds)
+    recovery = _recovery(route, call.surface, parsed)
+    completion = Completion(runtime.engine, ask, plan, deadline_seconds=route.deadline_seconds, recovery=recovery)
     return Work(runtime, call, intent, completion, bounds, snapshot, opened.budget_remaining_usd)
+
+
+def _recovery(route: Route, surface: Wire, parsed: ParsedRequest) -> StreamRecovery:
+    """What the route says, where the request allows for it."""
+    recovery = StreamRecovery(route.stream_recovery)
+    if recovery is StreamRecovery.CONTINUE and not continuable(surface, parsed.payload):
+        return StreamRecovery.ERROR
+    return recovery
 
 
 def _bounds(parsed: ParsedRequest, body: bytes, route: Route) -> Bounds:
@@ -161,7 +206,9 @@ def _intent(
 
 
 def _longest_seconds(route: Route, plan: Plan) -> float:
-    return route.deadline_seconds + max(target.timeouts.stream_max_seconds for target in plan.targets)
+    """A stream may break at every target; each waits for its first content anew, all together have one longest time."""
+    waits_seconds = route.deadline_seconds * len(plan.targets)
+    return waits_seconds + max(target.timeouts.stream_max_seconds for target in plan.targets)
 
 
 @dataclass(slots=True)
@@ -218,11 +265,16 @@ class Work:
 
 
 class StreamReply:
-    """A stream on its way to the client. Read it until None; `leave` when the client has left before."""
+    """A stream on its way to the client. Read it until None; `leave` when the client has left before.
 
-    def __init__(self, work: Work, live: LiveStream) -> None:
+    `keep_alive` is what may be sent while `read` waits.
+    """
+
+    def __init__(self, work: Work, obtaining: asyncio.Future[Answer | LiveStream]) -> None:
+        self.clock = work.runtime.clock
+        self.keep_alive = COMMENT
         self._work = work
-        self._live = live
+        self._obtaining = obtaining
         self._ended = False
         self.headers = work.headers()
         if work.budget_remaining_usd is not None:
@@ -233,25 +285,30 @@ class StreamReply:
         if self._ended:
             return None
         try:
-            data = await self._live.read()
+            live = await self._obtaining
+            assert isinstance(live, LiveStream)
+            data = await live.read()
         except GatewayError as error:
             return await self._break_off(error)
-        return data if data is not None else await self._finish()
+        if data is None:
+            return await self._finish(live)
+        if self._work.call.surface is Wire.ANTHROPIC:
+            self.keep_alive = PING  # the first piece brought message_start
+        return data
 
-    async def _finish(self) -> bytes:
+    async def _finish(self, live: LiveStream) -> bytes:
         self._ended = True
-        attempt = self._live.attempt
-        ending = Ending(200, finish_reason=self._live.finish_reason, model=attempt.target.model)
+        ending = Ending(200, finish_reason=live.finish_reason, model=live.attempt.target.model)
         receipt = await self._work.settle(ending)
-        return cost_comment(self._costs(receipt)) + self._live.terminator
+        return cost_comment(self._costs(live, receipt)) + live.terminator
 
     async def _break_off(self, error: GatewayError) -> bytes:
         self._ended = True
         await self._work.settle(Ending(error.status, error=error))
         return render_stream_error(self._work.call.surface, error, self._work.call.request_id)
 
-    def _costs(self, receipt: Receipt) -> dict[str, Any]:
-        target = self._live.attempt.target
+    def _costs(self, live: LiveStream, receipt: Receipt) -> dict[str, Any]:
+        target = live.attempt.target
         total_usd = receipt.conversation_cost_usd
         return {
             "cost_usd": usd_text(receipt.cost_usd),
@@ -266,5 +323,5 @@ class StreamReply:
         if self._ended:
             return
         self._ended = True
-        await self._live.abandon(error)
+        await _give_up(self._obtaining)
         await self._work.settle_failure(error)

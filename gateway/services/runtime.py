@@ -33,6 +33,7 @@ class Runtime:
 
     def __init__(self, holder: SnapshotHolder, ledger: LedgerWriter, clock: Clock = SYSTEM_CLOCK) -> None:
         self.holder = holder
+        self.clock = clock
         self.ledger = ledger
         self.callers = Callers()
         self.breakers = MemoryBreakers(clock, self._breaker_changed)

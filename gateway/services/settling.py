@@ -92,7 +92,7 @@ def settlement_of(
         error_message=ending.error.message[:1000] if ending.error else "",
         finish_reason=ending.finish_reason.value if ending.finish_reason else "",
         latency_ms=completion.deadline.elapsed_ms,
-        first_content_ms=_first_content_ms(last, intent),
+        first_content_ms=_first_content_ms(completion.began or last, intent),
         usage=sum((charge.usage for charge in charges), NO_USAGE),
         cost_usd=sum((charge.cost_usd for charge in charges), ZERO_USD),
         billing=total_billing(charges),
@@ -103,12 +103,12 @@ def settlement_of(
     )
 
 
-def _first_content_ms(last: Attempt | None, intent: Intent) -> int | None:
+def _first_content_ms(first: Attempt | None, intent: Intent) -> int | None:
     """From the request's arrival to the first content, failed attempts included."""
-    if last is None or last.first_content_ms is None:
+    if first is None or first.first_content_ms is None:
         return None
-    waited_ms = int((last.started_at - intent.created_at.timestamp()) * 1000)
-    return max(0, waited_ms) + last.first_content_ms
+    waited_ms = int((first.started_at - intent.created_at.timestamp()) * 1000)
+    return max(0, waited_ms) + first.first_content_ms
 
 
 def _log_fallback(intent: Intent, fallback: FallbackRecord) -> None:

@@ -18,6 +18,8 @@ from gateway.engine.words import Wire
 from gateway.wires.answers import translate_answer
 from gateway.wires.anthropic_to_openai_request import to_openai
 from gateway.wires.anthropic_to_openai_stream import AnthropicToOpenAIStream
+from gateway.wires.continuation import continuable, continuation_ask
+from gateway.wires.continuation_stream import continuation_stream
 from gateway.wires.counting import count_tokens_estimate, input_token_bound
 from gateway.wires.errors import render_error, render_stream_error
 from gateway.wires.openai_to_anthropic_request import to_anthropic
@@ -33,6 +35,9 @@ __all__ = [
     "StreamTranslator",
     "Translated",
     "Untranslatable",
+    "continuable",
+    "continuation_ask",
+    "continuation_stream",
     "cost_comment",
     "count_tokens_estimate",
     "input_token_bound",

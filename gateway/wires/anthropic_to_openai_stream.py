@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from gateway.engine.exchange import Seam
 from gateway.engine.usage import Usage
 from gateway.wires.answers import DECLINED
 from gateway.wires.passthrough_stream import merge_usage
@@ -19,6 +20,7 @@ from gateway.wires.vocabulary import OPENAI_FINISH, finish_from_openai, usage_fr
 from gateway.wires.words import Context
 
 _dumps = orjson.dumps
+UNKNOWN_ID = "chatcmpl-unknown"
 
 
 class AnthropicToOpenAIStream(StreamBase):
@@ -38,6 +40,12 @@ class AnthropicToOpenAIStream(StreamBase):
         self._stop: str | None = None
         self._stop_details: Any = None
         self._usage_fields: dict[str, Any] = {}
+
+    def _seam(self) -> Seam | None:
+        if self._calls >= 0 or self._structured or self._finished or not self._texts:
+            return None
+        message_id = self.upstream_id or UNKNOWN_ID
+        return Seam(self.text, message_id, self.model, self._context.created_at, usage=self.usage)
 
     def _on_event(self, event: Any, out: list[bytes]) -> bool:
         kind = event["type"]
@@ -67,7 +75,7 @@ class AnthropicToOpenAIStream(StreamBase):
     def _begin(self, out: list[bytes]) -> None:
         """The bytes that stand before and after each delta, and the role."""
         about = {
-            "id": self.upstream_id or "chatcmpl-unknown",
+            "id": self.upstream_id or UNKNOWN_ID,
             "object": "chat.completion.chunk",
             "created": self._context.created_at,
             "model": self.model,

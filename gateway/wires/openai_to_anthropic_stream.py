@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 
+from gateway.engine.exchange import Seam
 from gateway.engine.usage import Usage
 from gateway.wires.passthrough import UNSIGNED
 from gateway.wires.stream_base import MESSAGE_STOP, StreamBase, in_band_error
@@ -22,6 +23,7 @@ from gateway.wires.vocabulary import (
 from gateway.wires.words import Context
 
 _dumps = orjson.dumps
+UNKNOWN_ID = "msg_unknown"
 
 
 class _Call:
@@ -76,6 +78,13 @@ class OpenAIToAnthropicStream(StreamBase):
         self._real_calls = 0
         self._stop: str | None = None
 
+    def _seam(self) -> Seam | None:
+        if self._calls or self._refused or self._stop is not None or not self._texts or self._open == "thinking":
+            return None
+        block = self._index if self._open == "text" else None
+        message_id = self.upstream_id or UNKNOWN_ID
+        return Seam(self.text, message_id, self.model, open_block=block, next_block=self._index + 1, usage=self.usage)
+
     def _on_event(self, event: Any, out: list[bytes]) -> bool:
         choices = event.get("choices")
         if not choices and event.get("error"):
@@ -95,7 +104,7 @@ class OpenAIToAnthropicStream(StreamBase):
         self.upstream_id = event.get("id") or None
         self.model = event.get("model") or self.model
         message: dict[str, Any] = {
-            "id": self.upstream_id or "msg_unknown",
+            "id": self.upstream_id or UNKNOWN_ID,
             "type": "message",
             "role": "assistant",
             "model": self.model,

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from gateway.engine.errors import UpstreamError
-from gateway.engine.exchange import StreamBatch
+from gateway.engine.exchange import Seam, StreamBatch
 from gateway.wires import sse
 from gateway.wires.jsons import dumps
 from gateway.wires.stream_base import MESSAGE_STOP, StreamBase, in_band_error
@@ -70,11 +70,13 @@ class PassthroughStream(StreamBase):
 
 
 class OpenAIPassthrough(PassthroughStream):
-    __slots__ = ("_finished",)
+    __slots__ = ("_created_at", "_finished", "_more_than_text")
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
         self._finished: set[int] = set()
+        self._created_at = context.created_at
+        self._more_than_text = False
 
     def _read(self, data: bytes, event: bytes) -> tuple[Any, bool]:
         if data == b"[DONE]":
@@ -101,6 +103,13 @@ class OpenAIPassthrough(PassthroughStream):
         if isinstance(found, str) and found:
             self.upstream_id = found
             self.model = chunk.get("model") or self.model
+            created = chunk.get("created")
+            self._created_at = created if isinstance(created, int) else self._created_at
+
+    def _seam(self) -> Seam | None:
+        if self._more_than_text or self._finished or not self._texts or self._context.choices > 1:
+            return None
+        return Seam(self.text, self.upstream_id or "", self.model, self._created_at, usage=self.usage)
 
     def _read_choice(self, choice: dict[str, Any]) -> bool:
         delta = choice.get("delta") or {}
@@ -111,7 +120,12 @@ class OpenAIPassthrough(PassthroughStream):
         if reason is not None:
             self._finished.add(choice.get("index") or 0)
             self.finish_reason = finish_from_openai(reason)
-        return bool(text) or any(delta.get(name) for name in _CONTENT_FIELDS)
+        if text and len(delta) == 1:
+            return True
+        if any(delta.get(name) for name in _BEYOND_TEXT):
+            self._more_than_text = True
+            return True
+        return bool(text) or any(delta.get(name) for name in _THOUGHTS)
 
     def _whole(self) -> bool:
         if self.complete:
@@ -125,17 +139,19 @@ class OpenAIPassthrough(PassthroughStream):
         return b"data: " + dumps({**chunk, "usage": None})
 
 
-_CONTENT_FIELDS = (
-    "tool_calls", "function_call", "refusal", "reasoning_content", "reasoning", "audio",
-)  # fmt: skip
+_BEYOND_TEXT = ("tool_calls", "function_call", "refusal", "audio")
+_THOUGHTS = ("reasoning_content", "reasoning")
 
 
 class AnthropicPassthrough(PassthroughStream):
-    __slots__ = ("_usage_fields", "terminator")
+    __slots__ = ("_more_than_text", "_next_block", "_open_block", "_usage_fields", "terminator")
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
         self._usage_fields: dict[str, Any] = {}
+        self._open_block: int | None = None
+        self._next_block = 0
+        self._more_than_text = False
         self.terminator = MESSAGE_STOP
 
     def _read(self, data: bytes, event: bytes) -> tuple[Any, bool]:
@@ -144,7 +160,9 @@ class AnthropicPassthrough(PassthroughStream):
         if kind == "content_block_delta":
             return KEEP, self._read_delta(parsed["delta"])
         if kind == "content_block_start":
-            return KEEP, parsed["content_block"]["type"] != "text"
+            return KEEP, self._read_block(parsed["index"], parsed["content_block"])
+        if kind == "content_block_stop":
+            self._open_block = None
         if kind == "message_start":
             self._read_start(parsed["message"])
         elif kind == "message_delta":
@@ -156,6 +174,29 @@ class AnthropicPassthrough(PassthroughStream):
         elif kind == "error":
             raise in_band_error(parsed.get("error"), data)
         return KEEP, False
+
+    def _seam(self) -> Seam | None:
+        if self._more_than_text or not self._texts or self.finish_reason is not None:
+            return None
+        return Seam(
+            self.text,
+            self.upstream_id or "",
+            self.model,
+            open_block=self._open_block,
+            next_block=self._next_block,
+            usage=self.usage,
+        )
+
+    def _read_block(self, index: int, block: dict[str, Any]) -> bool:
+        self._open_block, self._next_block = index, index + 1
+        kind = block["type"]
+        if kind != "text":
+            # After text, thinking that breaks off leaves a block that can be neither finished nor sent back.
+            self._more_than_text = self._more_than_text or kind not in _THINKING or bool(self._texts)
+            return True
+        if block.get("text"):
+            self._texts.append(block["text"])
+        return bool(block.get("text"))
 
     def _read_delta(self, delta: dict[str, Any]) -> bool:
         if delta["type"] == "text_delta":
@@ -175,6 +216,9 @@ class AnthropicPassthrough(PassthroughStream):
     def _add_usage(self, usage: Any) -> None:
         merge_usage(self._usage_fields, usage)
         self.usage = usage_from_anthropic(self._usage_fields) or self.usage
+
+
+_THINKING = ("thinking", "redacted_thinking")
 
 
 def merge_usage(fields: dict[str, Any], usage: Any) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from gateway.engine.errors import UpstreamError
-from gateway.engine.exchange import StreamBatch
+from gateway.engine.exchange import Seam, StreamBatch
 from gateway.engine.usage import Usage
 from gateway.engine.words import FailureKind, FinishReason
 from gateway.wires import sse
@@ -77,8 +77,8 @@ class StreamBase:
     terminator = DONE
 
     __slots__ = (
-        "_content_seen", "_context", "_error", "_splitter", "_texts", "complete", "finish_reason", "model",
-        "skipped_events", "upstream_id", "usage",
+        "_content_seen", "_context", "_error", "_last_seam", "_splitter", "_texts", "complete", "finish_reason",
+        "model", "skipped_events", "upstream_id", "usage",
     )  # fmt: skip
 
     def __init__(self, context: Context) -> None:
@@ -87,6 +87,7 @@ class StreamBase:
         self._texts: list[str] = []
         self._error: UpstreamError | None = None
         self._content_seen = False
+        self._last_seam: tuple[Seam | None] | None = None
         self.usage: Usage | None = None
         self.finish_reason: FinishReason | None = None
         self.model = context.model
@@ -98,6 +99,14 @@ class StreamBase:
     def text(self) -> str:
         return "".join(self._texts)
 
+    @property
+    def seam(self) -> Seam | None:
+        return self._last_seam[0] if self._last_seam is not None else self._seam()
+
+    def _seam(self) -> Seam | None:
+        """Where the answer given out so far could be continued, if it can."""
+        return None
+
     def feed(self, data: bytes) -> StreamBatch:
         if self._error is not None:
             raise self._error
@@ -108,6 +117,7 @@ class StreamBase:
         if self._error is not None:
             raise self._error
         rest = self._splitter.rest()
+        self._last_seam = (self._seam(),)  # what `rest` brings is not given out if the answer isn't whole
         batch = self._translate(rest) if rest else NOTHING
         if self._error is not None:
             raise self._error

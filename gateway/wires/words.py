@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from gateway.engine.errors import UpstreamError
-from gateway.engine.exchange import StreamBatch
+from gateway.engine.exchange import Seam, StreamBatch
 from gateway.engine.usage import Usage
 from gateway.engine.words import FailureKind, FinishReason, Wire
 
@@ -69,20 +69,37 @@ class Untranslatable(UpstreamError):
 class StreamTranslator(Protocol):
     """One attempt's stream on its way from the provider's wire to the surface's.
 
-    `text` is the answer's text so far (the first choice's), for later recovery; `complete` says that the upstream's own
+    `text` is the answer's text so far (the first choice's), `seam` where what was given out could be continued;
+    `complete` says that the upstream's own
     terminator was seen; `terminator` closes the surface's stream and is never part of a batch.
     """
 
-    usage: Usage | None
-    finish_reason: FinishReason | None
-    model: str
-    upstream_id: str | None
-    skipped_events: int
-    complete: bool
-    terminator: bytes
+    @property
+    def usage(self) -> Usage | None: ...
+
+    @property
+    def finish_reason(self) -> FinishReason | None: ...
+
+    @property
+    def model(self) -> str: ...
+
+    @property
+    def upstream_id(self) -> str | None: ...
+
+    @property
+    def skipped_events(self) -> int: ...
+
+    @property
+    def complete(self) -> bool: ...
+
+    @property
+    def terminator(self) -> bytes: ...
 
     @property
     def text(self) -> str: ...
+
+    @property
+    def seam(self) -> Seam | None: ...
 
     def feed(self, data: bytes) -> StreamBatch:
         """Raw bytes of the upstream, split anywhere. Raises UpstreamError on an in-band error or an oversized event.

@@ -12,7 +12,7 @@ from gateway.engine.catalogue import ModelTraits
 from gateway.engine.completion import Completion, Engine
 from gateway.engine.configuration import Provider, RetryPolicy, Target
 from gateway.engine.errors import UpstreamError
-from gateway.engine.exchange import Answer, Ask, StreamBatch
+from gateway.engine.exchange import Answer, Ask, Seam, StreamBatch
 from gateway.engine.routing import Plan
 from gateway.engine.usage import Usage
 from gateway.engine.words import BreakerState, FailureKind, FinishReason, Wire
@@ -72,6 +72,7 @@ class ScriptedStream:
         self.bytes_received = 0
         self.dropped_params: tuple[str, ...] = ()
         self.closed = False
+        self.seam: Seam | None = None
 
     async def read(self) -> StreamBatch | None:
         while self._steps:
