@@ -19,6 +19,7 @@ from tests.gateway_process import (
     AGENT_KEY,
     CLAUDE,
     GPT_4_TURBO,
+    OPERATOR_KEY,
     GatewayProcess,
     configuration,
     gateway_process,
@@ -27,11 +28,11 @@ from tests.gateway_process import (
 
 NEW_CLAUDE = {"provider": "anthropic", "model": "claude-sonnet-5-5"}
 ROUTES = {
-    "gpt then claude": [GPT_4_TURBO, CLAUDE],
-    "gpt then new claude": [GPT_4_TURBO, NEW_CLAUDE],
-    "claude then gpt": [CLAUDE, GPT_4_TURBO],
-    "claude then claude": [CLAUDE, {"provider": "spare", "model": "claude-3-5-sonnet-20241022"}],
-    "gpt then gpt": [GPT_4_TURBO, {"provider": "second", "model": "gpt-4-turbo"}],
+    "gpt-claude": [GPT_4_TURBO, CLAUDE],
+    "gpt-newclaude": [GPT_4_TURBO, NEW_CLAUDE],
+    "claude-gpt": [CLAUDE, GPT_4_TURBO],
+    "claude-claude": [CLAUDE, {"provider": "spare", "model": "claude-3-5-sonnet-20241022"}],
+    "gpt-gpt": [GPT_4_TURBO, {"provider": "second", "model": "gpt-4-turbo"}],
     "three": [GPT_4_TURBO, CLAUDE, {"provider": "second", "model": "gpt-4-turbo"}],
 }
 TEXT = text_of_length(60)
@@ -64,13 +65,16 @@ def _recovering(_simulator: Simulator, tmp_path_factory: pytest.TempPathFactory)
             {"name": "waits", "targets": [GPT_4_TURBO, CLAUDE], "stream_recovery": "buffer"},
         ],
     )
-    document["api_keys"] = [{**key, "routes": []} for key in document["api_keys"]]
+    document["api_keys"] = [key for key in document["api_keys"] if "routes" not in key]
     with gateway_process(Path(tmp_path_factory.mktemp("recovering")), document) as gateway:
         yield gateway
 
 
 @pytest.fixture
 def gateway(_recovering: GatewayProcess, simulator: Simulator) -> GatewayProcess:
+    """The gateway, with every breaker closed."""
+    for name in ("openai", "anthropic", "second", "spare"):
+        _recovering.post(f"/api/breakers/{name}", {"action": "reset", "reason": "a new test"}, OPERATOR_KEY)
     return _recovering
 
 
@@ -126,7 +130,7 @@ def calls(simulator: Simulator) -> int:
 
 
 @pytest.mark.parametrize("fault", BREAKS, ids=lambda fault: fault.kind.value)
-@pytest.mark.parametrize("route", ["gpt then claude", "gpt then new claude", "claude then gpt"])
+@pytest.mark.parametrize("route", ["gpt-claude", "gpt-newclaude", "claude-gpt"])
 def test_a_stream_that_breaks_is_continued_without_a_seam(
     read: Callable[..., str], simulator: Simulator, route: str, fault: Fault
 ) -> None:
@@ -135,7 +139,7 @@ def test_a_stream_that_breaks_is_continued_without_a_seam(
     assert calls(simulator) == 2
 
 
-@pytest.mark.parametrize("route", ["claude then claude", "gpt then gpt"])
+@pytest.mark.parametrize("route", ["claude-claude", "gpt-gpt"])
 def test_providers_of_the_same_wire_continue_each_other(
     read: Callable[..., str], simulator: Simulator, route: str
 ) -> None:
@@ -147,7 +151,7 @@ def test_providers_of_the_same_wire_continue_each_other(
 def test_it_does_not_matter_where_it_breaks(read: Callable[..., str], simulator: Simulator, after_tokens: int) -> None:
     text = "One  two,\n\n  three: 3.14  3.14 — ÄÖÜ 🌍🌍!\n- a\n- a\n\n- b  "
     broken_by(simulator, BREAKS[0], after_tokens=after_tokens)
-    assert read("gpt then claude", [{"role": "user", "content": f"[[say: {text}]]"}]) == text
+    assert read("gpt-claude", [{"role": "user", "content": f"[[say: {text}]]"}]) == text
 
 
 def test_several_breaks_in_a_row_are_continued(read: Callable[..., str], simulator: Simulator) -> None:
@@ -162,7 +166,7 @@ def test_a_target_that_refuses_prefill_is_asked_once_more_with_an_instruction(
     broken_by(simulator, BREAKS[0])
     sentence = "This model does not support assistant message prefill. The conversation must end with a user message."
     simulator.faults.add(Fault(kind=FaultKind.STATUS, provider="anthropic", status=400, message=sentence, times=1))
-    assert read("gpt then claude") == TEXT
+    assert read("gpt-claude") == TEXT
     assert calls(simulator) == 3
 
 
@@ -178,13 +182,13 @@ def test_what_needs_no_continuation_gets_none(
     read: Callable[..., str], simulator: Simulator, fault: Fault, rescued: bool
 ) -> None:
     simulator.faults.add(fault)
-    assert read("gpt then claude") == TEXT
+    assert read("gpt-claude") == TEXT
     assert calls(simulator) == 1 + rescued
 
 
 def test_a_malformed_chunk_is_skipped(read: Callable[..., str], simulator: Simulator) -> None:
     simulator.faults.add(Fault(kind=FaultKind.MALFORMED_CHUNK, after_tokens=40))
-    assert read("gpt then claude") == TEXT
+    assert read("gpt-claude") == TEXT
     assert calls(simulator) == 1
 
 
@@ -213,7 +217,7 @@ def test_a_tool_call_that_breaks_is_an_error_that_openais_sdk_raises(
 ) -> None:
     broken_by(simulator, BREAKS[0], after_tokens=4)
     tools: Any = [{"type": "function", "function": {"name": "get_weather", "parameters": WEATHER}}]
-    stream = by_openai.chat.completions.create(model="gpt then claude", messages=ASK_FOR_TOOL, tools=tools, stream=True)
+    stream = by_openai.chat.completions.create(model="gpt-claude", messages=ASK_FOR_TOOL, tools=tools, stream=True)
     with pytest.raises(openai.APIError):
         list(stream)
     assert calls(simulator) == 1
@@ -225,7 +229,7 @@ def test_a_tool_call_that_breaks_is_an_error_that_anthropics_sdk_raises(
     broken_by(simulator, BREAKS[0], after_tokens=4)
     tools: Any = [{"name": "get_weather", "input_schema": WEATHER}]
     stream = by_anthropic.messages.create(
-        model="claude then gpt", messages=ASK_FOR_TOOL, tools=tools, stream=True, max_tokens=100
+        model="claude-gpt", messages=ASK_FOR_TOOL, tools=tools, stream=True, max_tokens=100
     )
     with pytest.raises(anthropic.APIStatusError):
         list(stream)
@@ -235,7 +239,7 @@ def test_a_tool_call_that_breaks_is_an_error_that_anthropics_sdk_raises(
 def test_structured_output_that_breaks_is_an_error(by_openai: openai.OpenAI, simulator: Simulator) -> None:
     broken_by(simulator, BREAKS[0], after_tokens=4)
     stream = by_openai.chat.completions.create(
-        model="gpt then claude",
+        model="gpt-claude",
         messages=[{"role": "user", "content": "Answer in JSON."}],
         response_format={"type": "json_object"},
         stream=True,
@@ -250,7 +254,7 @@ def test_the_explanation_and_the_books_tell_of_the_continuation(gateway: Gateway
     with httpx2.stream(
         "POST",
         f"{gateway.url}/v1/chat/completions",
-        json={"model": "gpt then claude", "messages": ASK, "stream": True},
+        json={"model": "gpt-claude", "messages": ASK, "stream": True},
         headers={"authorization": f"Bearer {AGENT_KEY}"},
     ) as reply:
         body = reply.read().decode()
