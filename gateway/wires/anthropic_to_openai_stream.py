@@ -42,7 +42,7 @@ class AnthropicToOpenAIStream(StreamBase):
         self._usage_fields: dict[str, Any] = {}
 
     def _seam(self) -> Seam | None:
-        if self._calls >= 0 or self._structured or self._finished or not self._texts:
+        if self._calls >= 0 or self._structured or self._stop is not None or not self._texts:
             return None
         message_id = self.upstream_id or UNKNOWN_ID
         return Seam(self.text, message_id, self.model, self._context.created_at, usage=self.usage)

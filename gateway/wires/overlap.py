@@ -74,14 +74,12 @@ def overlap(sent: str, rest: str) -> int:
 
 
 def _counts(sent: str, length: int) -> bool:
-    """Whether an overlap so long is a repetition: all there is, or some letters from a word's beginning, or long."""
-    if length == len(sent):
-        return True
+    """Whether an overlap so long is a repetition: some letters from a word's beginning on, or more from anywhere."""
     said = sent[-length:]
     if sum(map(str.isalpha, said)) < FEWEST_LETTERS:
         return False
-    begins_word = not said[0].isspace() and sent[-length - 1].isspace()
-    return begins_word or said[0].isspace() or length >= LONG_CHARACTERS
+    begins_word = length == len(sent) or said[0].isspace() or sent[-length - 1].isspace()
+    return begins_word or length >= LONG_CHARACTERS
 
 
 def _overlaps(sent: str, rest: str) -> list[int]:

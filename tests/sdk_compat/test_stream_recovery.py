@@ -19,7 +19,6 @@ from tests.gateway_process import (
     AGENT_KEY,
     CLAUDE,
     GPT_4_TURBO,
-    OPERATOR_KEY,
     GatewayProcess,
     configuration,
     gateway_process,
@@ -48,16 +47,16 @@ BREAKS = [
 
 @pytest.fixture(scope="module")
 def _recovering(_simulator: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
-    """A gateway whose streams may stand still for a moment only."""
+    """A gateway whose streams may stand still for a moment only, and whose breakers stay closed."""
     openai_url, anthropic_url = f"{_simulator.url}/openai/v1", f"{_simulator.url}/anthropic"
-    patience = {"stall_timeout_seconds": 0.5}
+    patience = {"stall_timeout_seconds": 0.5, "breaker": {"failure_threshold": 1000}}
     document = configuration(
         _simulator.url,
         providers=[
             provider("openai", openai_url, **patience),
             provider("anthropic", anthropic_url, **patience),
-            provider("second", openai_url, kind="openai"),
-            provider("spare", anthropic_url, kind="anthropic"),
+            provider("second", openai_url, kind="openai", **patience),
+            provider("spare", anthropic_url, kind="anthropic", **patience),
         ],
         routes=[
             *({"name": name, "targets": targets} for name, targets in ROUTES.items()),
@@ -72,9 +71,6 @@ def _recovering(_simulator: Simulator, tmp_path_factory: pytest.TempPathFactory)
 
 @pytest.fixture
 def gateway(_recovering: GatewayProcess, simulator: Simulator) -> GatewayProcess:
-    """The gateway, with every breaker closed."""
-    for name in ("openai", "anthropic", "second", "spare"):
-        _recovering.post(f"/api/breakers/{name}", {"action": "reset", "reason": "a new test"}, OPERATOR_KEY)
     return _recovering
 
 
