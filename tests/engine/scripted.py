@@ -15,7 +15,7 @@ from gateway.engine.errors import UpstreamError
 from gateway.engine.exchange import Answer, Ask, Seam, StreamBatch
 from gateway.engine.routing import Plan
 from gateway.engine.usage import Usage
-from gateway.engine.words import BreakerState, FailureKind, FinishReason, Wire
+from gateway.engine.words import BreakerState, FailureKind, FinishReason, StreamRecovery, Wire
 from gateway.stores.memory import MemoryBreakers
 from tests.virtual_time import VirtualClock
 
@@ -59,12 +59,13 @@ def frame(data: bytes) -> StreamBatch:
 
 
 class ScriptedStream:
-    """An `AnswerStream` made of batches, waits and an end."""
+    """An `AnswerStream` made of batches, waits and an end. Its text is what content it gave, after `said`."""
 
     terminator = b"[end]"
 
-    def __init__(self, steps: tuple[Any, ...]) -> None:
+    def __init__(self, steps: tuple[Any, ...], said: str = "") -> None:
         self._steps = list(steps)
+        self._said = said
         self.usage: Usage | None = None
         self.finish_reason: FinishReason | None = None
         self.model = "model"
@@ -72,13 +73,18 @@ class ScriptedStream:
         self.bytes_received = 0
         self.dropped_params: tuple[str, ...] = ()
         self.closed = False
-        self.seam: Seam | None = None
+        self.continuable = True
+
+    @property
+    def seam(self) -> Seam | None:
+        return Seam(self._said, "id", "model") if self._said and self.continuable else None
 
     async def read(self) -> StreamBatch | None:
         while self._steps:
             step = self._steps.pop(0)
             if isinstance(step, StreamBatch):
                 self.bytes_received += len(step.data)
+                self._said += step.data.decode() if step.has_content else ""
                 return step
             await perform(step)
         self.usage, self.finish_reason = USAGE, FinishReason.STOP
@@ -118,6 +124,7 @@ class ScriptedCaller:
         self.called_at: list[float] = []
         self.called_models: list[str] = []
         self.streams: list[ScriptedStream] = []
+        self.asks: list[Ask] = []
         self.under_way = 0
         self.most_under_way = 0
 
@@ -127,16 +134,17 @@ class ScriptedCaller:
 
     async def answer(self, ask: Ask, target: Target) -> Any:
         assert not ask.stream
-        return await self._next(target)
+        return await self._next(ask, target)
 
     async def stream(self, ask: Ask, target: Target) -> Any:
         assert ask.stream
-        return await self._next(target)
+        return await self._next(ask, target)
 
     async def aclose(self) -> None:
         return None
 
-    async def _next(self, target: Target) -> Any:
+    async def _next(self, ask: Ask, target: Target) -> Any:
+        self.asks.append(ask)
         self.called_at.append(asyncio.get_running_loop().time())
         self.called_models.append(target.model)
         self.under_way += 1
@@ -154,7 +162,8 @@ class ScriptedCaller:
         if isinstance(step, Answer):
             return step
         if isinstance(step, Stream):
-            self.streams.append(ScriptedStream(step.steps))
+            continuation = self.asks[-1].continuation
+            self.streams.append(ScriptedStream(step.steps, continuation.seam.text if continuation else ""))
             return self.streams[-1]
         if callable(step):
             return step()
@@ -212,10 +221,16 @@ class World:
         return caller
 
     def completion(
-        self, *targets: Target, stream: bool = False, deadline_seconds: float = 90, request_id: str = "req-1"
+        self,
+        *targets: Target,
+        stream: bool = False,
+        deadline_seconds: float = 90,
+        request_id: str = "req-1",
+        recovery: StreamRecovery = StreamRecovery.ERROR,
     ) -> Completion:
         ask = Ask(request_id, Wire.OPENAI, {}, b"{}", stream)
-        return Completion(self.engine, ask, Plan(targets or ROUTE, {}), deadline_seconds=deadline_seconds)
+        plan = Plan(targets or ROUTE, {})
+        return Completion(self.engine, ask, plan, deadline_seconds=deadline_seconds, recovery=recovery)
 
     def time(self) -> float:
         return self.virtual.monotonic()
