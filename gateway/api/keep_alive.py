@@ -21,7 +21,8 @@ class Waiting(Protocol):
 
 
 class KeepAlive:
-    """The client's end of a stream: after every `KEEP_ALIVE_SECONDS` without data it gets the stream's `keep_alive`.
+    """The client's end of a stream: after every `KEEP_ALIVE_SECONDS` without data it gets the stream's `keep_alive`,
+    the first time at once.
 
     A task of its own, because cutting a wait short and resuming it would cost every piece of every stream more than
     this costs the stream.
@@ -31,7 +32,7 @@ class KeepAlive:
         self._stream = stream
         self._send = send
         self._sending = False
-        self._last = stream.clock.monotonic()
+        self._last = stream.clock.monotonic() - KEEP_ALIVE_SECONDS
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
