@@ -36,8 +36,6 @@ class ErrorShape(Protocol):
 
     def error(self, error: WireError) -> tuple[bytes, bytes]: ...
 
-    def error_event(self, error: WireError) -> bytes: ...
-
 
 @dataclass(frozen=True, slots=True)
 class Books:
@@ -173,7 +171,7 @@ class Delivery:
         for sent, event in enumerate(reply.events(FaultKind.NO_USAGE not in faults), start=1):
             if (
                 troubles
-                and event.part is not Part.START
+                and event.part not in (Part.START, Part.FRAME)
                 and await self._trouble(troubles, event, reply, faults)
             ):
                 return
@@ -202,7 +200,7 @@ class Delivery:
             return True
         elif due is FaultKind.ERROR_EVENT:
             self._finish(reply, BROKEN)
-            self._connection.chunk(self._wire.error_event(event_error(self._wire.name, faults[due])))
+            self._connection.chunk(reply.failure(event_error(self._wire.name, faults[due])))
             self._connection.end()
             return True
         return False
@@ -255,9 +253,7 @@ class _Troubles:
     def drops(self, event: Event) -> bool:
         if self._unended is None:
             return False
-        return event.part is Part.END or (
-            self._unended.drop_finish and event.part in (Part.FINISH, Part.USAGE)
-        )
+        return event.part is Part.END or (self._unended.drop_finish and event.part in (Part.FINISH, Part.USAGE))
 
 
 async def _forever() -> None:

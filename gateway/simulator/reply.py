@@ -6,6 +6,7 @@ from enum import Enum, auto
 from typing import NamedTuple
 
 from gateway.simulator.bill import Usage
+from gateway.simulator.errors import WireError
 
 
 class Part(Enum):
@@ -13,6 +14,7 @@ class Part(Enum):
 
     START = auto()
     TOKEN = auto()
+    FRAME = auto()  # opens or closes an item between tokens; no fault strikes here
     FINISH = auto()  # carries the finish reason
     USAGE = auto()  # carries token counts and nothing else
     END = auto()  # the terminator
@@ -28,7 +30,10 @@ class Event(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An accepted request's answer. ``plain`` and ``events`` are told whether usage is to be given."""
+    """An accepted request's answer. ``plain`` and ``events`` are told whether usage is to be given.
+
+    ``failure`` gives the event, or events, with which this stream tells of an error.
+    """
 
     model: str
     stream: bool
@@ -37,3 +42,4 @@ class Reply:
     plain: Callable[[bool], bytes]
     events: Callable[[bool], Iterator[Event]]
     malformed_event: bytes
+    failure: Callable[[WireError], bytes]
