@@ -171,7 +171,7 @@ class Delivery:
         for sent, event in enumerate(reply.events(FaultKind.NO_USAGE not in faults), start=1):
             if (
                 troubles
-                and event.part not in (Part.START, Part.FRAME)
+                and event.part is not Part.START
                 and await self._trouble(troubles, event, reply, faults)
             ):
                 return
