@@ -212,6 +212,8 @@ class Simulator:
 def _document(method: str, operation: str, wire: Wire) -> bytes | None:
     """What is there to be shown or deleted without being billed; nothing where there is no such place."""
     kind, _, name = operation.partition("/")
+    if "/" in name:
+        return None
     if kind == "responses" and name and isinstance(wire, ResponsesWire):
         return wire.delete(name) if method == "DELETE" else wire.retrieve(name)
     if method != "GET" or kind != "models":

@@ -179,7 +179,8 @@ def test_a_wrong_key_is_a_401(responses_raw: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "path"), [("GET", "responses"), ("DELETE", "models/gpt-4"), ("POST", "responses/a")]
+    ("method", "path"),
+    [("GET", "responses"), ("DELETE", "models/gpt-4"), ("POST", "responses/a"), ("GET", "responses/a/input_items")],
 )
 def test_an_unknown_url_is_not_found(responses_raw: Any, method: str, path: str) -> None:
     reply = responses_raw.http.request(method, f"/openai/v1/{path}", headers=responses_raw.headers)
