@@ -151,6 +151,9 @@ def _check_reasoning(item: dict[str, Any], where: str) -> None:
     if item.get("summary") is None:
         raise missing(f"{where}.summary")
     check_type(f"{where}.summary", item["summary"], list)
+    for index, part in enumerate(item["summary"]):
+        check_type(f"{where}.summary[{index}]", part, dict)
+        _check_string(part, "text", f"{where}.summary[{index}]")
 
 
 _ITEM_CHECKS: dict[str, Callable[[dict[str, Any], str], None]] = {
@@ -224,7 +227,7 @@ def _tokens(item: dict[str, Any]) -> int:
     if kind in _CALLS:
         return count(item["name"]) + count(item["arguments"] if kind == "function_call" else item["input"])
     if kind == "reasoning":
-        return sum(count(one["text"]) for one in item["summary"] if isinstance(one.get("text"), str))
+        return sum(count(part["text"]) for part in item["summary"])
     return count(orjson.dumps(item).decode())
 
 

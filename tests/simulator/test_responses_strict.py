@@ -63,6 +63,8 @@ REFUSED: list[tuple[dict[str, Any], str | None, str | None, str]] = [
     ({"input": [USER, CALL]}, "input", None, "No tool output found for function call c1."),
     ({"input": [USER, OUTPUT]}, "input", None, "No tool call found for function call output with call_id c1."),
     ({"input": [{"type": "reasoning", "id": "rs_1"}]}, "input[0].summary", MISSING, "summary"),
+    ({"input": [{"type": "reasoning", "summary": [1]}]}, "input[0].summary[0]", "invalid_type", "an object"),
+    ({"input": [{"type": "reasoning", "summary": [{}]}]}, "input[0].summary[0].text", MISSING, "text"),
     (
         {"input": [USER, {"type": "reasoning", "id": "rs_1", "summary": []}]},
         "input",
