@@ -72,6 +72,7 @@ class AiohttpTransport(httpx2.AsyncBaseTransport):
                 headers=request.headers.multi_items(),
                 data=_data(request.content),
                 allow_redirects=False,
+                proxy=self._proxy(request.url),
             )
         return httpx2.Response(
             response.status,

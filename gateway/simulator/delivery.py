@@ -169,11 +169,7 @@ class Delivery:
         self._connection.begin(reply.headers)
         troubles = _Troubles(faults)
         for sent, event in enumerate(reply.events(FaultKind.NO_USAGE not in faults), start=1):
-            if (
-                troubles
-                and event.part not in (Part.START, Part.FRAME)
-                and await self._trouble(troubles, event, reply, faults)
-            ):
+            if troubles and event.part is not Part.START and await self._trouble(troubles, event, reply, faults):
                 return
             if event.part is Part.END:
                 self._finish(reply, FINISHED)

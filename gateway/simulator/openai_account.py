@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from gateway.simulator.catalogue import OPENAI_MODELS, openai_model
+from gateway.simulator.catalogue import EMBEDDING_MODELS, OPENAI_MODELS, Model, openai_model
 from gateway.simulator.errors import InvalidRequest, WireError
 from gateway.simulator.prefixes import PrefixCache, boundaries
 
@@ -15,6 +15,7 @@ REFUSED_KEY = "sk-invalid"
 CACHEABLE_TOKENS = 1024
 _CACHE_STEP_TOKENS = 128
 _CACHE_SECONDS = 600.0
+_EFFORT_TOKENS = {"minimal": 16, "low": 64, "medium": 128, "high": 256, "xhigh": 512, "max": 1024}
 
 
 class OpenAIAccount:
@@ -77,10 +78,12 @@ class OpenAIAccount:
         return headers, orjson.dumps({"error": error_fields(error)})
 
     def models(self) -> bytes:
-        return orjson.dumps({"object": "list", "data": [_model_entry(name) for name in OPENAI_MODELS]})
+        return orjson.dumps(
+            {"object": "list", "data": [_model_entry(name) for name in (*OPENAI_MODELS, *EMBEDDING_MODELS)]}
+        )
 
     def model(self, name: str) -> bytes:
-        if openai_model(name) is None:
+        if openai_model(name) is None and name not in EMBEDDING_MODELS:
             raise no_such_model(name)
         return orjson.dumps(_model_entry(name))
 
@@ -141,3 +144,10 @@ def no_such_model(name: str) -> WireError:
 
 def _model_entry(name: str) -> dict[str, Any]:
     return {"id": name, "object": "model", "created": 1_712_361_441, "owned_by": "system"}
+
+
+def thinking_tokens(model: Model, effort: str | None) -> int:
+    """Hidden reasoning: always with the o series, elsewhere where an effort is asked for."""
+    if not model.reasoning:
+        return 0
+    return _EFFORT_TOKENS.get(effort or ("medium" if model.id.startswith("o") else "none"), 0)

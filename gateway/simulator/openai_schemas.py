@@ -59,7 +59,7 @@ def check_name(name: Any, param: str) -> None:
 
 def _bad_schema(what: str, name: str, problem: str, where: str) -> InvalidRequest:
     key = "parameters" if what == "function" else "schema"
-    param = f"{where}.{key}" if what == "function" else "response_format"
+    param = "response_format" if where.startswith("response_format") else f"{where}.{key}"
     return InvalidRequest(
         f"Invalid schema for {what} '{name}': {problem}",
         param=param,

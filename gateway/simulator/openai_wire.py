@@ -19,6 +19,7 @@ from gateway.simulator.openai_account import (
     event_stream_headers,
     no_such_model,
     response_headers,
+    thinking_tokens,
 )
 from gateway.simulator.openai_checks import check
 from gateway.simulator.openai_messages import check_messages, texts, token_counts, turns
@@ -34,7 +35,6 @@ _FINISH = {
     Finish.TOOL_CALLS: "tool_calls",
 }
 _SYSTEM_FINGERPRINT = "fp_5d1m0a7e11"
-_EFFORT_TOKENS = {"minimal": 16, "low": 64, "medium": 128, "high": 256, "xhigh": 512, "max": 1024}
 
 
 class OpenAIWire(OpenAIAccount):
@@ -122,7 +122,7 @@ def _ask(body: Mapping[str, Any], model: Model, seed: int) -> Ask:
     form = body.get("response_format") or {}
     stop = body.get("stop") or ()
     limit = body.get("max_tokens") or body.get("max_completion_tokens") or model.max_output_tokens
-    thinking = _thinking_tokens(body, model)
+    thinking = thinking_tokens(model, body.get("reasoning_effort"))
     return Ask(
         seed=seed,
         turns=turns(body["messages"]),
@@ -156,14 +156,6 @@ def _choice(body: Mapping[str, Any]) -> ToolChoice:
         names = tuple(tool["function"]["name"] for tool in allowed["tools"] if tool.get("type") == "function")
         return ToolChoice(allowed.get("mode", "auto"), names, parallel)
     return ToolChoice("named", (choice[choice["type"]]["name"],), parallel)
-
-
-def _thinking_tokens(body: Mapping[str, Any], model: Model) -> int:
-    """Hidden reasoning: always with the o series, elsewhere where an effort is asked for."""
-    if not model.reasoning:
-        return 0
-    effort = body.get("reasoning_effort") or ("medium" if model.id.startswith("o") else "none")
-    return _EFFORT_TOKENS.get(effort, 0)
 
 
 class _Rendering:

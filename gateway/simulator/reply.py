@@ -12,9 +12,8 @@ from gateway.simulator.errors import WireError
 class Part(Enum):
     """Which part of a stream an event is."""
 
-    START = auto()
+    START = auto()  # of the stream or of an item in it, or an earlier item's end: no fault strikes before it
     TOKEN = auto()
-    FRAME = auto()  # opens or closes an item between tokens; no fault strikes here
     FINISH = auto()  # carries the finish reason
     USAGE = auto()  # carries token counts and nothing else
     END = auto()  # the terminator

@@ -7,13 +7,14 @@ import asyncio
 import pytest
 
 from gateway.engine.errors import UpstreamError
-from gateway.engine.words import Wire
+from gateway.engine.words import FailureKind, Wire
 from gateway.providers import caller as caller_module
 from gateway.simulator import Simulator
 from tests.providers.conftest import PATHS, CallerFactory, an_ask, target_of
 from tests.providers.raw_server import CLOSE, HANG, STREAM_HEAD, WAIT_SECONDS, RawServer, chunked, reply
 from tests.providers.test_answers import ANSWER, OK
 from tests.providers.test_streams import DONE, FINISH, HEL, read_all
+from tests.servers import free_port
 
 
 async def test_answer_after_answer_uses_one_connection(raw: RawServer, caller_for: CallerFactory) -> None:
@@ -127,3 +128,48 @@ async def test_a_body_that_goes_on_after_its_last_event_is_given_up(raw: RawServ
     await stream.aclose()
     await asyncio.wait_for(caller.idle(), 0.9)
     await asyncio.wait_for(raw.client_gone.wait(), WAIT_SECONDS)
+
+
+PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
+
+
+@pytest.fixture
+def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in PROXY_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+
+
+@pytest.mark.usefixtures("no_proxies")
+@pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
+async def test_the_environments_proxy_is_used(
+    raw: RawServer, caller_for: CallerFactory, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, raw.url)
+    raw.will(OK)
+    caller = caller_for(Wire.OPENAI, "http://provider.invalid/v1")
+    await caller.answer(an_ask(), target_of(caller))
+    assert raw.requests[0].line == "POST http://provider.invalid/v1/chat/completions HTTP/1.1"
+
+
+@pytest.mark.usefixtures("no_proxies")
+async def test_hosts_without_a_proxy_are_called_directly(
+    raw: RawServer, caller_for: CallerFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://proxy.invalid:1")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    raw.will(OK)
+    caller = caller_for(Wire.OPENAI, raw.url)
+    await caller.answer(an_ask(), target_of(caller))
+    assert raw.requests[0].line == "POST /chat/completions HTTP/1.1"
+
+
+@pytest.mark.usefixtures("no_proxies")
+async def test_a_proxy_that_is_away_means_that_nothing_was_sent(
+    raw: RawServer, caller_for: CallerFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{free_port()}")
+    caller = caller_for(Wire.OPENAI, "http://provider.invalid/v1")
+    with pytest.raises(UpstreamError) as caught:
+        await caller.answer(an_ask(), target_of(caller))
+    assert (caught.value.kind, caught.value.may_be_billed) == (FailureKind.CONNECTION, False)
