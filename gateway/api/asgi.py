@@ -19,7 +19,7 @@ from django.http import HttpRequest
 from django.http.response import Http404, HttpResponseBase
 from django.urls import get_resolver
 
-from gateway.api.keep_alive import KeepAlive, Send
+from gateway.api.keep_alive import KeepAlive
 from gateway.api.public import unknown_path
 from gateway.api.replies import EventStream, error_response, request_id_of
 from gateway.engine.errors import GatewayError, InvalidRequest, RequestTooLarge
@@ -28,6 +28,7 @@ logger = logging.getLogger("gateway.api")
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 BODY_TIMEOUT_SECONDS = 60.0
 

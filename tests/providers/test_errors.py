@@ -50,6 +50,23 @@ STATUSES = [
 ]
 
 
+@pytest.mark.parametrize(
+    ("status", "message", "refuses"),
+    [
+        (
+            400,
+            "This model does not support assistant message prefill. The conversation must end with a user message.",
+            True,
+        ),
+        (400, "`thinking` can't be used: Prefill is not supported", True),
+        (400, "max_tokens: must be greater than 0", False),
+        (529, "prefill workers are overloaded", False),
+    ],
+)
+def test_a_model_that_refuses_prefill_is_told_from_any_other_refusal(status: int, message: str, refuses: bool) -> None:
+    assert anthropic.classify(status, {}, body(message=message)).refuses_prefill is refuses
+
+
 @pytest.mark.parametrize("vendor", [openai, anthropic], ids=["openai", "anthropic"])
 @pytest.mark.parametrize("sent", [body(), b"", b"<html>Bad gateway</html>"], ids=["json", "empty", "html"])
 @pytest.mark.parametrize(("status", "kind", "flags"), STATUSES)
