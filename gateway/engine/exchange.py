@@ -41,10 +41,10 @@ class Continuation:
 class Ask:
     """What the client asked, parsed once. `payload` is never changed; translations make copies.
 
-    `forwarded_headers` are the few client headers that may go to a provider, lower-case names.
+    `forwarded_headers` are the few client headers that may go to a provider, lower-case names. `continuation` makes a
+    streamed request one for the rest of an answer.
     `default_output_tokens` is the route's bound where the client sets none; it is sent where the target's wire demands
     one, and with `bound_output` always (a blocking budget must know the most it can cost).
-    `continuation` makes a streamed request one for the rest of an answer.
     """
 
     request_id: str
@@ -53,9 +53,9 @@ class Ask:
     body: bytes
     stream: bool
     forwarded_headers: Mapping[str, str] = field(default_factory=dict)
+    continuation: Continuation | None = None
     default_output_tokens: int = 4096
     bound_output: bool = False
-    continuation: Continuation | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from anthropic import AsyncAnthropic
 
@@ -37,7 +36,8 @@ def classify(status: int, headers: Mapping[str, str], body: bytes) -> UpstreamEr
     """What Anthropic's refusal means."""
     reply = read_error(body)
     error = upstream_error(_meaning(status, reply), status, headers, body, reply)
-    return replace(error, refuses_prefill=status == 400 and _about_prefill(reply.message.lower()))
+    error.refuses_prefill = status == 400 and _about_prefill(reply.message.lower())
+    return error
 
 
 def _about_prefill(said: str) -> bool:

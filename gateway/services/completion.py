@@ -34,12 +34,12 @@ from gateway.services.settling import Ending, Receipt, settle
 from gateway.services.snapshot import ApiKey, Snapshot
 from gateway.wires import (
     ParsedRequest,
-    continuable,
     cost_comment,
     input_token_bound,
     parse_request,
     render_stream_error,
 )
+from gateway.wires.continuation import continuable
 
 FORWARDED_HEADERS = ("anthropic-version", "anthropic-beta", "openai-beta", "traceparent")
 # Providers add a prompt of their own to requests with tools: up to 530 tokens at Anthropic, by model and choice
@@ -128,17 +128,14 @@ async def _open(runtime: Runtime, call: Call, parsed: ParsedRequest) -> Work:
     intent = _intent(snapshot, call, parsed, route, plan, conversation, reserved_usd, now)
     opened = await runtime.ledger.open(intent)
     ask = _ask(call, parsed, route, must_bound=any(claim.blocking for claim in intent.claims))
-    recovery = _recovery(route, call.surface, parsed)
-    completion = Completion(runtime.engine, ask, plan, deadline_seconds=route.deadline_seconds, recovery=recovery)
+    completion = Completion(
+        runtime.engine,
+        ask,
+        plan,
+        deadline_seconds=route.deadline_seconds,
+        recovery=_recovery(route, call.surface, parsed),
+    )
     return Work(runtime, call, intent, completion, bounds, snapshot, opened.budget_remaining_usd)
-
-
-def _recovery(route: Route, surface: Wire, parsed: ParsedRequest) -> StreamRecovery:
-    """What the route says, where the request allows for it."""
-    recovery = StreamRecovery(route.stream_recovery)
-    if recovery is StreamRecovery.CONTINUE and not continuable(surface, parsed.payload):
-        return StreamRecovery.ERROR
-    return recovery
 
 
 def _bounds(parsed: ParsedRequest, body: bytes, route: Route) -> Bounds:
@@ -203,6 +200,14 @@ def _intent(
             snapshot.zone,
         ),
     )
+
+
+def _recovery(route: Route, surface: Wire, parsed: ParsedRequest) -> StreamRecovery:
+    """What the route says, where the request allows for it."""
+    recovery = StreamRecovery(route.stream_recovery)
+    if recovery is StreamRecovery.CONTINUE and not continuable(surface, parsed.payload):
+        return StreamRecovery.ERROR
+    return recovery
 
 
 def _longest_seconds(route: Route, plan: Plan) -> float:

@@ -18,7 +18,7 @@ from gateway.engine.words import Wire
 from gateway.wires.answers import translate_answer
 from gateway.wires.anthropic_to_openai_request import to_openai
 from gateway.wires.anthropic_to_openai_stream import AnthropicToOpenAIStream
-from gateway.wires.continuation import continuable, continuation_ask
+from gateway.wires.continuation import continuation_ask
 from gateway.wires.continuation_stream import continuation_stream
 from gateway.wires.counting import count_tokens_estimate, input_token_bound
 from gateway.wires.errors import render_error, render_stream_error
@@ -35,7 +35,6 @@ __all__ = [
     "StreamTranslator",
     "Translated",
     "Untranslatable",
-    "continuable",
     "continuation_ask",
     "continuation_stream",
     "cost_comment",

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from gateway.engine.errors import UpstreamError
 from gateway.engine.exchange import Ask, Continuation, Seam
 from gateway.engine.usage import Usage
-from gateway.wires import StreamTranslator, continuable, continuation_ask, continuation_stream, stream_translator
-from gateway.wires.continuation import GO_ON, continuation_payload, rest_of_limit
+from gateway.wires import StreamTranslator, continuation_ask, continuation_stream, stream_translator
+from gateway.wires.continuation import GO_ON, continuable, continuation_payload, rest_of_limit
 
 from .helpers import (
     ANTHROPIC,
