@@ -15,7 +15,8 @@ class Attempt:
     """One call to one target, or the reason why it was not made.
 
     `number` counts from 1, `retry` from 0 (the first try at this target); `started_at` is wall time; `usage` None means
-    that the provider didn't tell; `bytes_received` is what came of a stream, for estimating.
+    that the provider didn't tell. For estimating: `bytes_received` is what came of a stream, `bytes_added` the most that a
+    request for the rest of an answer holds beyond the client's.
     """
 
     number: int
@@ -32,6 +33,7 @@ class Attempt:
     first_content_ms: int | None = None
     usage: Usage | None = None
     bytes_received: int = 0
+    bytes_added: int = 0
     upstream_id: str | None = None
     dropped_params: tuple[str, ...] = ()
 

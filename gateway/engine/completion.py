@@ -153,6 +153,7 @@ class Completion:
         attempt.probe = permit.probe
         self._engine.meter(provider).count_request(self._clock.monotonic())
         ask = self._ask_of(attempt.target)
+        attempt.bytes_added = ask.continuation.bytes_added if ask.continuation is not None else 0
         flight = Flight(self._engine.tower(provider), ask, attempt, permit, self._patience)
         if not ask.stream:
             return await flight.answer()

@@ -29,12 +29,21 @@ class Seam:
     usage: Usage | None = None
 
 
+# More than the instruction to go on, and the frames of two messages, can be.
+INSTRUCTION_BYTES_MAX = 1024
+
+
 @dataclass(frozen=True, slots=True)
 class Continuation:
     """Going on with an answer that broke off. `prefill` asks with the text so far as the last assistant message."""
 
     seam: Seam
     prefill: bool
+
+    @property
+    def bytes_added(self) -> int:
+        """The most that it adds to the client's request."""
+        return len(self.seam.text.encode()) + INSTRUCTION_BYTES_MAX
 
 
 @dataclass(frozen=True, slots=True)

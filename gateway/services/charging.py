@@ -56,7 +56,7 @@ def price_of(prices: PriceBook, target: Target, at: datetime) -> Price | None:
 def charge_attempt(attempt: Attempt, price: Price | None, bounds: Bounds) -> Charge:
     """Reported usage at its price; an upper bound where the provider may bill without having told; else nothing.
 
-    The bound of a cut stream: the request's bytes in, the bytes received out, at most the output limit. A token is
+    The bound of a cut stream: the request's bytes in (with what a continuation adds to them), the bytes received out, at most the output limit. A token is
     never shorter than a byte, and the frame around each one leaves the margin.
     """
     if price is None or not attempt.sent:
@@ -68,8 +68,9 @@ def charge_attempt(attempt: Attempt, price: Price | None, bounds: Bounds) -> Cha
     output_tokens = bounds.output_tokens
     if attempt.bytes_received:
         output_tokens = min(attempt.bytes_received, output_tokens)
-    bound_usd = upper_bound_usd(price, input_tokens_bound=bounds.input_tokens, output_tokens_bound=output_tokens)
-    usage = Usage(input_tokens=bounds.input_tokens, output_tokens=output_tokens)
+    input_tokens = bounds.input_tokens + attempt.bytes_added
+    bound_usd = upper_bound_usd(price, input_tokens_bound=input_tokens, output_tokens_bound=output_tokens)
+    usage = Usage(input_tokens=input_tokens, output_tokens=output_tokens)
     return Charge(bound_usd, Billing.ESTIMATED, usage, price.id)
 
 

@@ -117,6 +117,14 @@ def test_prefill_needs_a_text_and_no_thinking(payload: dict[str, Any], said: str
     assert (asked.payload["messages"][-1]["role"] == "assistant") is prefill
 
 
+@pytest.mark.parametrize("payload", [chat(), messages()])
+def test_the_request_for_the_rest_grows_by_no_more_than_is_charged_for(payload: dict[str, Any]) -> None:
+    surface = ANTHROPIC if "max_tokens" in payload else OPENAI
+    continuation = Continuation(Seam("Grüß Gott", "i", "m"), prefill=False)
+    asked = continuation_ask(Ask("req-1", surface, payload, b"", True, continuation=continuation))
+    assert len(asked.body) - len(orjson.dumps(payload)) <= continuation.bytes_added
+
+
 def test_an_ordinary_request_is_left_alone() -> None:
     ask = Ask("req-1", OPENAI, chat(), b"{}", True)
     assert continuation_ask(ask) is ask

@@ -11,6 +11,7 @@ import pytest
 from gateway.api.keep_alive import KeepAlive
 from gateway.engine.configuration import Timeouts
 from gateway.engine.errors import DeadlineExceeded
+from gateway.engine.exchange import INSTRUCTION_BYTES_MAX
 from gateway.engine.words import AttemptOutcome, CompletionStatus, FailureKind, Wire
 from gateway.services.completion import COMMENT, PING
 from tests.engine.scripted import FALLBACK, HANG, PRIMARY, Stream, Wait, World, failure, frame, text, unavailable
@@ -132,6 +133,18 @@ async def test_the_first_content_that_the_books_know_is_the_clients(gateway: Gat
     arrived_at = gateway.ledger.intents[0].created_at.timestamp()
     assert arrived_at + settlement.first_content_ms / 1000 == pytest.approx(EPOCH_SECONDS + 2, abs=0.01)
     assert settlement.fallbacks[0].reason.startswith("stream broke after 3 characters; continued")
+
+
+async def test_a_continuation_that_breaks_too_is_charged_for_the_text_it_was_given(
+    gateway: Gateway, world: World
+) -> None:
+    world.script("primary", Stream.of(text(b"hel"), broken()))
+    world.script("fallback", Stream.of(text(b"l"), broken()))
+    await gateway.ask()
+    (settlement,) = gateway.ledger.settlements
+    first, second = (attempt.usage.input_tokens for attempt in settlement.attempts)
+    assert second - first == len("hel") + INSTRUCTION_BYTES_MAX
+    assert settlement.cost_usd == sum(attempt.cost_usd for attempt in settlement.attempts)
 
 
 async def test_nothing_is_sent_while_a_slow_client_holds_up_the_last_piece(virtual: VirtualClock) -> None:
