@@ -15,8 +15,8 @@ class Attempt:
     """One call to one target, or the reason why it was not made.
 
     `number` counts from 1, `retry` from 0 (the first try at this target); `started_at` is wall time; `usage` None means
-    that the provider didn't tell. For estimating: `bytes_received` is what came of a stream, `bytes_added` the most that a
-    request for the rest of an answer holds beyond the client's.
+    that the provider didn't tell. For estimating: `bytes_received` is what came of a stream, `bytes_added` the most
+    that a request for the rest of an answer holds beyond the client's.
     """
 
     number: int
