@@ -124,6 +124,10 @@ class AnswerStream(Protocol):
         """
         ...
 
+    def end(self) -> StreamBatch:
+        """What closes an answer whose stream brings nothing more. Raises UpstreamError if it is not complete."""
+        ...
+
     @property
     def terminator(self) -> bytes:
         """The closing events of the surface's wire, sent after settlement (`data: [DONE]`, `event: message_stop`)."""

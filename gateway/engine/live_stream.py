@@ -51,12 +51,24 @@ class Leg:
             first, self._first = self._first, b""
             return first
         while not self._ended:
-            batch = await self._read_in_time()
+            try:
+                batch = await self._read_in_time()
+            except UpstreamError as error:
+                batch = self._whole_after(error)
             if batch is None:
                 await self._complete()
             elif batch.data:
                 return batch.data
         return None
+
+    def _whole_after(self, error: UpstreamError) -> StreamBatch:
+        """The end of an answer that was complete before its stream failed. Raises the failure if it wasn't."""
+        if self.finish_reason is None:
+            raise error
+        try:
+            return self._stream.end()
+        except UpstreamError:
+            raise error from None
 
     async def hold_back(self) -> None:
         """Read all of it before any is given out. Raises UpstreamError when it breaks, AllTargetsFailed when it is

@@ -226,7 +226,7 @@ class SseStream:
         except httpx2.HTTPError as error:
             return self._cut(error)
         if data is None:
-            return self._end()
+            return self.end()
         self.bytes_received += len(data)
         batch = self._translator.feed(data)
         if self._translator.complete:
@@ -234,7 +234,7 @@ class SseStream:
             return _joined(batch, self._translator.close())
         return batch
 
-    def _end(self) -> StreamBatch:
+    def end(self) -> StreamBatch:
         self._reads = None
         return self._translator.close()
 

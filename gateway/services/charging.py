@@ -56,8 +56,8 @@ def price_of(prices: PriceBook, target: Target, at: datetime) -> Price | None:
 def charge_attempt(attempt: Attempt, price: Price | None, bounds: Bounds) -> Charge:
     """Reported usage at its price; an upper bound where the provider may bill without having told; else nothing.
 
-    The bound of a cut stream: the request's bytes in (with what a continuation adds to them), the bytes received out, at
-    most the output limit. A token is never shorter than a byte, and the frame around each one leaves the margin.
+    The bound of a cut stream: the request's bytes in (with what a continuation adds to them), the bytes received out,
+    at most the output limit. A token is never shorter than a byte, and the frame around each one leaves the margin.
     """
     if price is None or not attempt.sent:
         return FREE_OF_CHARGE

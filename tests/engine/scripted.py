@@ -82,6 +82,9 @@ class ScriptedStream:
     async def read(self) -> StreamBatch | None:
         while self._steps:
             step = self._steps.pop(0)
+            if isinstance(step, FinishReason):
+                self.finish_reason = step
+                return frame(b"")
             if isinstance(step, StreamBatch):
                 self.bytes_received += len(step.data)
                 self._said += step.data.decode() if step.has_content else ""
@@ -89,6 +92,10 @@ class ScriptedStream:
             await perform(step)
         self.usage, self.finish_reason = USAGE, FinishReason.STOP
         return None
+
+    def end(self) -> StreamBatch:
+        self._steps.clear()
+        return StreamBatch(b" end", has_content=False)
 
     async def aclose(self) -> None:
         self.closed = True

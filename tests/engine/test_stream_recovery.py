@@ -13,7 +13,7 @@ from gateway.engine.configuration import RetryPolicy, Timeouts
 from gateway.engine.errors import AllTargetsFailed, DeadlineExceeded, GatewayError
 from gateway.engine.exchange import Continuation
 from gateway.engine.live_stream import BUFFER_LIMIT_BYTES, LiveStream
-from gateway.engine.words import AttemptOutcome, BreakerState, FailureKind, StreamRecovery
+from gateway.engine.words import AttemptOutcome, BreakerState, FailureKind, FinishReason, StreamRecovery
 from tests.engine.scripted import (
     FALLBACK,
     HANG,
@@ -278,6 +278,14 @@ async def test_a_continuation_may_be_a_probe(world: World) -> None:
     completion = continuing(world)
     assert await read_all(completion) == b"hello"
     assert (completion.attempts[1].probe, world.state(FALLBACK)) == (True, BreakerState.CLOSED)
+
+
+@pytest.mark.parametrize("end", [HANG, broken()], ids=["stall", "cut"])
+async def test_an_answer_that_was_complete_before_its_stream_failed_is_complete(world: World, end: Any) -> None:
+    world.script("primary", Stream.of(text(b"hello"), FinishReason.STOP, end))
+    completion = continuing(world)
+    assert await read_all(completion) == b"hello end"
+    assert (completion.attempts[0].outcome, world.fallback.calls) == (AttemptOutcome.SUCCEEDED, 0)
 
 
 # Buffer ---------------------------------------------------------------------------------------------------------------
