@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from gateway.engine.configuration import Target
 from gateway.engine.usage import Usage
-from gateway.engine.words import FinishReason, Wire
+from gateway.engine.words import FinishReason, Operation, Wire
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +17,8 @@ class Ask:
 
     `forwarded_headers` are the few client headers that may go to a provider, lower-case names.
     `default_output_tokens` is the route's bound where the client sets none; it is sent where the target's wire demands
-    one, and with `bound_output` always (a blocking budget must know the most it can cost).
+    one, and with `bound_output` always (a blocking budget must know the most it can cost). `operation` picks the
+    provider's path.
     """
 
     request_id: str
@@ -28,6 +29,7 @@ class Ask:
     forwarded_headers: Mapping[str, str] = field(default_factory=dict)
     default_output_tokens: int = 4096
     bound_output: bool = False
+    operation: Operation = Operation.CHAT
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
+from typing import ClassVar
 
 import httpx2
 
@@ -16,7 +17,7 @@ from gateway.engine.configuration import Provider, Target
 from gateway.engine.errors import UpstreamError
 from gateway.engine.exchange import Answer, Ask, StreamBatch
 from gateway.engine.usage import Usage
-from gateway.engine.words import FailureKind, FinishReason
+from gateway.engine.words import FailureKind, FinishReason, Operation
 from gateway.providers.transport import AiohttpTransport
 from gateway.wires import StreamTranslator, Translated, stream_translator, translate_answer, translate_request
 
@@ -39,14 +40,14 @@ def http_client(provider: Provider) -> httpx2.AsyncClient:
 class HttpCaller(ABC):
     """One provider through its SDK's HTTP client. A `Caller` of the engine."""
 
-    path: str  # below the base URL, without a leading slash
+    paths: ClassVar[Mapping[Operation, str]]  # below the base URL, without a leading slash
 
     def __init__(
         self, provider: Provider, http: httpx2.AsyncClient, base_url: str, sdk_headers: Mapping[str, object]
     ) -> None:
         self.provider = provider
         self._http = http
-        self._url = httpx2.URL(f"{base_url.rstrip('/')}/{self.path}")
+        self._urls = {operation: httpx2.URL(f"{base_url.rstrip('/')}/{path}") for operation, path in self.paths.items()}
         # Some of the SDK's defaults are markers for "not sent"; bodies are forwarded as they are, so uncompressed.
         sent = {name.lower(): value for name, value in sdk_headers.items() if isinstance(value, str)}
         self.own_headers = {**sent, "accept-encoding": "identity"}
@@ -90,11 +91,13 @@ class HttpCaller(ABC):
             anthropic_version=ask.forwarded_headers.get("anthropic-version"),
             bound_output=ask.bound_output,
             body=ask.body,
+            operation=ask.operation,
         )
 
     async def _send(self, ask: Ask, target: Target, translated: Translated) -> httpx2.Response:
         """A 2xx whose body is still to be read. Raises UpstreamError for anything else."""
-        request = httpx2.Request("POST", self._url, headers=self.headers(ask, target), content=translated.body)
+        url = self._urls[ask.operation]
+        request = httpx2.Request("POST", url, headers=self.headers(ask, target), content=translated.body)
         try:
             response = await self._http.send(request, stream=True, auth=None, follow_redirects=False)
         except httpx2.HTTPError as error:
@@ -132,9 +135,7 @@ class HttpCaller(ABC):
         if isinstance(error, httpx2.ConnectTimeout):
             seconds = self.provider.timeouts.connect_seconds
             message = f"no connection within {seconds:g} s"
-            return UpstreamError(
-                FailureKind.TIMEOUT, message, provider=self.provider.name, counts_against_breaker=True
-            )
+            return UpstreamError(FailureKind.TIMEOUT, message, provider=self.provider.name, counts_against_breaker=True)
         never_sent = isinstance(error, httpx2.ConnectError | httpx2.UnsupportedProtocol | httpx2.ProxyError)
         words = "no connection" if never_sent else "the connection broke before an answer"
         failure = self._broken(f"{words}: {_words(error)}", FailureKind.CONNECTION)

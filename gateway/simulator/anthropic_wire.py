@@ -222,11 +222,7 @@ class _Rendering:
 
     def reply(self) -> Reply:
         common = _common_headers(_request_id())
-        kind = (
-            b"text/event-stream; charset=utf-8\r\ncache-control: no-cache"
-            if self._stream
-            else b"application/json"
-        )
+        kind = b"text/event-stream; charset=utf-8\r\ncache-control: no-cache" if self._stream else b"application/json"
         return Reply(
             model=self._model,
             stream=self._stream,
@@ -307,9 +303,7 @@ class _Rendering:
         for call in answer.calls:
             start = {"type": "tool_use", "id": _tool_id(), "name": call.name, "input": {}}
             fragments = [] if call.pieces == ["{}"] else call.pieces
-            yield _Block(
-                start, b'{"type":"input_json_delta","partial_json":', fragments, call.tokens - len(fragments)
-            )
+            yield _Block(start, b'{"type":"input_json_delta","partial_json":', fragments, call.tokens - len(fragments))
 
     def _thinking_block(self) -> "_Block":
         thinking = self._answer.thinking
@@ -324,9 +318,7 @@ class _Rendering:
         yield Event(start, Part.TOKEN if block.start_tokens else Part.START, block.start_tokens)
         if index == 0:
             yield Event(_event("ping", {}), Part.START)
-        opening = (
-            b'event: content_block_delta\ndata: {"type":"content_block_delta","index":%d,"delta":' % index
-        )
+        opening = b'event: content_block_delta\ndata: {"type":"content_block_delta","index":%d,"delta":' % index
         for piece in block.pieces:
             yield Event(b"%b%b%b}}\n\n" % (opening, block.delta, orjson.dumps(piece)), Part.TOKEN, 1)
         if block.closing:

@@ -60,9 +60,7 @@ def openai_model(name: str) -> Model | None:
         return known
     base = max((m for m in OPENAI_MODELS if name.startswith(m + "-")), key=len, default=None)
     limits = OPENAI_MODELS[base] if base else OPENAI_MODELS["gpt-4o"]
-    return _openai(
-        name, limits.context_tokens, limits.max_output_tokens, reasoning=name.startswith(_OPENAI_REASONING)
-    )
+    return _openai(name, limits.context_tokens, limits.max_output_tokens, reasoning=name.startswith(_OPENAI_REASONING))
 
 
 @lru_cache(maxsize=1024)

@@ -171,11 +171,7 @@ class Delivery:
         self._connection.begin(reply.headers)
         troubles = _Troubles(faults)
         for sent, event in enumerate(reply.events(FaultKind.NO_USAGE not in faults), start=1):
-            if (
-                troubles
-                and event.part is not Part.START
-                and await self._trouble(troubles, event, reply, faults)
-            ):
+            if troubles and event.part is not Part.START and await self._trouble(troubles, event, reply, faults):
                 return
             if event.part is Part.END:
                 self._finish(reply, FINISHED)
@@ -255,9 +251,7 @@ class _Troubles:
     def drops(self, event: Event) -> bool:
         if self._unended is None:
             return False
-        return event.part is Part.END or (
-            self._unended.drop_finish and event.part in (Part.FINISH, Part.USAGE)
-        )
+        return event.part is Part.END or (self._unended.drop_finish and event.part in (Part.FINISH, Part.USAGE))
 
 
 async def _forever() -> None:

@@ -119,9 +119,7 @@ def wrong_type(param: str, expected: str, value: Any) -> InvalidRequest:
 
 
 def missing(param: str) -> InvalidRequest:
-    return InvalidRequest(
-        f"Missing required parameter: '{param}'.", param=param, code="missing_required_parameter"
-    )
+    return InvalidRequest(f"Missing required parameter: '{param}'.", param=param, code="missing_required_parameter")
 
 
 def not_among(param: str, value: Any, supported: tuple[str, ...]) -> InvalidRequest:
@@ -274,8 +272,7 @@ def _check_stream_options(body: Mapping[str, Any]) -> None:
 def _check_tools(tools: list[Any]) -> None:
     if not tools:
         raise InvalidRequest(
-            "Invalid 'tools': empty array. Expected an array with minimum length 1, but got an empty array "
-            "instead.",
+            "Invalid 'tools': empty array. Expected an array with minimum length 1, but got an empty array instead.",
             param="tools",
             code="empty_array",
         )
@@ -447,8 +444,7 @@ def _check_functions(body: Mapping[str, Any]) -> None:
     """The deprecated pair, which OpenAI's newer models no longer take."""
     name = "functions" if body.get("functions") is not None else "function_call"
     raise InvalidRequest(
-        f"Unsupported parameter: '{name}' is not supported with this model. Use 'tools' and 'tool_choice' "
-        f"instead.",
+        f"Unsupported parameter: '{name}' is not supported with this model. Use 'tools' and 'tool_choice' instead.",
         param=name,
         code="unsupported_parameter",
     )

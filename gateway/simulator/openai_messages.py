@@ -23,8 +23,7 @@ def check_messages(messages: Any) -> None:
         raise wrong_type("messages", "an array of objects", messages)
     if not messages:
         raise InvalidRequest(
-            "Invalid 'messages': empty array. Expected an array with minimum length 1, but got an empty "
-            "array instead.",
+            "Invalid 'messages': empty array. Expected an array with minimum length 1, but got an empty array instead.",
             param="messages",
             code="empty_array",
         )
@@ -48,9 +47,7 @@ def _check_message(message: Any, where: str) -> None:
     elif "content" not in message:
         raise missing(f"{where}.content")
     elif content is None:
-        raise InvalidRequest(
-            "Invalid value for 'content': expected a string, got null.", param=f"{where}.content"
-        )
+        raise InvalidRequest("Invalid value for 'content': expected a string, got null.", param=f"{where}.content")
     if role == "tool" and not isinstance(message.get("tool_call_id"), str):
         raise missing(f"{where}.tool_call_id")
     if content is not None and not isinstance(content, str):
@@ -61,9 +58,7 @@ def _check_assistant(message: dict[str, Any], where: str) -> None:
     calls = message.get("tool_calls")
     if calls is None:
         if message.get("content") is None and not message.get("function_call") and not message.get("refusal"):
-            raise InvalidRequest(
-                "Invalid value for 'content': expected a string, got null.", param=f"{where}.content"
-            )
+            raise InvalidRequest("Invalid value for 'content': expected a string, got null.", param=f"{where}.content")
         return
     if not isinstance(calls, list):
         raise wrong_type(f"{where}.tool_calls", "an array of objects", calls)
@@ -103,8 +98,7 @@ def _check_parts(parts: Any, where: str, role: str) -> None:
         raise wrong_type(where, "one of a string or array of objects", parts)
     if not parts:
         raise InvalidRequest(
-            f"Invalid '{where}': empty array. Expected an array with minimum length 1, but got an empty "
-            f"array instead.",
+            f"Invalid '{where}': empty array. Expected an array with minimum length 1, but got an empty array instead.",
             param=where,
             code="empty_array",
         )
@@ -135,9 +129,7 @@ def _check_part(part: dict[str, Any], where: str) -> None:
         return
     inner = part.get(kind)
     if not isinstance(inner, dict):
-        raise (
-            missing(f"{where}.{kind}") if inner is None else wrong_type(f"{where}.{kind}", "an object", inner)
-        )
+        raise (missing(f"{where}.{kind}") if inner is None else wrong_type(f"{where}.{kind}", "an object", inner))
     for field in _PART_FIELDS.get(kind, ()):
         if not isinstance(inner.get(field), str):
             raise missing(f"{where}.{kind}.{field}")
@@ -170,8 +162,7 @@ def _close_call(call_id: str, open_ids: list[str], index: int, messages: list[di
         )
     if call_id not in open_ids:
         raise InvalidRequest(
-            f"Invalid parameter: 'tool_call_id' of '{call_id}' not found in 'tool_calls' of previous "
-            f"message.",
+            f"Invalid parameter: 'tool_call_id' of '{call_id}' not found in 'tool_calls' of previous message.",
             param=f"messages.[{index}].tool_call_id",
         )
     open_ids.remove(call_id)
@@ -195,11 +186,7 @@ def texts(content: Any) -> str:
 
 
 def turns(messages: list[dict[str, Any]]) -> list[Turn]:
-    return [
-        Turn(m["role"], texts(m.get("content")))
-        for m in messages
-        if m["role"] in ("user", "assistant", "tool")
-    ]
+    return [Turn(m["role"], texts(m.get("content"))) for m in messages if m["role"] in ("user", "assistant", "tool")]
 
 
 def token_counts(messages: list[dict[str, Any]]) -> Iterator[int]:

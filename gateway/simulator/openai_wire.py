@@ -92,9 +92,7 @@ class OpenAIWire:
         """How much of a long prompt was seen before, in OpenAI's steps; remembers it for next time."""
         if prompt_tokens < _CACHEABLE_TOKENS:
             return 0
-        blocks = [
-            (orjson.dumps(message), size) for message, size in zip(body["messages"], counts, strict=True)
-        ]
+        blocks = [(orjson.dumps(message), size) for message, size in zip(body["messages"], counts, strict=True)]
         blocks.insert(0, (orjson.dumps(body.get("tools")), _definition_tokens(body)))
         places = boundaries(body["model"], blocks)
         found = self._cache.longest(places)
@@ -189,8 +187,7 @@ def _check_json_word(body: Mapping[str, Any]) -> None:
         return
     if not any("json" in texts(message.get("content")).lower() for message in body["messages"]):
         raise InvalidRequest(
-            "'messages' must contain the word 'json' in some form, to use 'response_format' of type "
-            "'json_object'.",
+            "'messages' must contain the word 'json' in some form, to use 'response_format' of type 'json_object'.",
             param="messages",
         )
 
@@ -331,9 +328,7 @@ class _Rendering:
         return {
             "index": index,
             "message": message,
-            "logprobs": {"content": [_logprob(p) for p in answer.text], "refusal": None}
-            if self._logprobs
-            else None,
+            "logprobs": {"content": [_logprob(p) for p in answer.text], "refusal": None} if self._logprobs else None,
             "finish_reason": _FINISH[answer.finish],
         }
 
@@ -397,9 +392,7 @@ def _call_events(position: int, call: Call, opening: bytes, closing: bytes) -> I
         "type": "function",
         "function": {"name": call.name, "arguments": ""},
     }
-    yield Event(
-        b'%b{"tool_calls":[%b]}%b' % (opening, orjson.dumps(first), closing), Part.TOKEN, call.name_tokens
-    )
+    yield Event(b'%b{"tool_calls":[%b]}%b' % (opening, orjson.dumps(first), closing), Part.TOKEN, call.name_tokens)
     for piece in call.pieces:
         fragment = orjson.dumps({"index": position, "function": {"arguments": piece}})
         yield Event(b'%b{"tool_calls":[%b]}%b' % (opening, fragment, closing), Part.TOKEN, 1)
@@ -413,9 +406,7 @@ def _logprob(piece: str) -> dict[str, Any]:
 
 
 def _event_stream_headers() -> bytes:
-    return (
-        b"content-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\n" + _common_headers()
-    )
+    return b"content-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\n" + _common_headers()
 
 
 def call_id() -> str:

@@ -126,9 +126,7 @@ def _add_action(actions: Any, name: str, text: str) -> argparse.ArgumentParser:
 
 def _add_fault_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("provider", choices=("openai", "anthropic", "all"))
-    parser.add_argument(
-        "kind", help="an error status such as 503, or hang, reset, cut, stall, slow_first_token, …"
-    )
+    parser.add_argument("kind", help="an error status such as 503, or hang, reset, cut, stall, slow_first_token, …")
     parser.add_argument("--model")
     parser.add_argument("--for", dest="for_seconds", type=float, help="seconds")
     parser.add_argument("--times", type=int, help="only the first so many requests")
