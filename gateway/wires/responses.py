@@ -31,7 +31,7 @@ _STORED = ("previous_response_id", "conversation", "prompt")
 _CLIENT_TOOLS = frozenset({"function", "custom", "local_shell", "apply_patch"})
 _UNBOUNDED_PARTS = frozenset({"input_image", "input_file", "input_audio", "item_reference"})
 _MEDIA = (b'"input_image"', b'"input_file"', b'"input_audio"', b'"item_reference"')
-_CALLS = frozenset({"function_call", "custom_tool_call", "local_shell_call", "apply_patch_call"})
+CALLS = frozenset({"function_call", "custom_tool_call", "local_shell_call", "apply_patch_call"})
 _INCOMPLETE = {"max_output_tokens": FinishReason.LENGTH, "content_filter": FinishReason.REFUSAL}
 
 
@@ -133,7 +133,7 @@ def finish_of(response: Mapping[str, Any]) -> FinishReason:
         return _INCOMPLETE.get(reason, FinishReason.OTHER) if isinstance(reason, str) else FinishReason.OTHER
     output = response.get("output")
     items = [item for item in (output if isinstance(output, list) else ()) if isinstance(item, dict)]
-    if any(item.get("type") in _CALLS for item in items):
+    if any(item.get("type") in CALLS for item in items):
         return FinishReason.TOOL_CALLS
     refused = any(part.get("type") == "refusal" for part in _parts(items))
     return FinishReason.REFUSAL if refused else FinishReason.STOP

@@ -13,10 +13,10 @@ from typing import Any
 import orjson
 
 from gateway.engine.errors import GatewayError
-from gateway.engine.words import Wire
+from gateway.engine.words import FinishReason, Wire
 from gateway.wires.errors import error_object
 from gateway.wires.passthrough_stream import KEEP, PassthroughStream
-from gateway.wires.responses import finish_of
+from gateway.wires.responses import CALLS, finish_of
 from gateway.wires.stream_base import in_band_error
 from gateway.wires.vocabulary import usage_from_responses
 from gateway.wires.words import Context
@@ -29,11 +29,12 @@ _NUMBER = re.compile(rb'(?<!\\)"sequence_number"\s*:\s*(\d{1,15})')
 
 
 class ResponsesPassthrough(PassthroughStream):
-    __slots__ = ("terminator",)
+    __slots__ = ("_called", "terminator")
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
         self.terminator = b""
+        self._called = False
 
     def _read(self, data: bytes, event: bytes) -> tuple[Any, bool]:
         if data == b"[DONE]":
@@ -43,7 +44,9 @@ class ResponsesPassthrough(PassthroughStream):
         if kind.endswith(".delta"):
             return KEEP, self._read_delta(kind, parsed.get("delta"))
         if kind == "response.output_item.added":
-            return KEEP, _kind_of(parsed.get("item")) not in _EMPTY_ITEMS
+            item = _kind_of(parsed.get("item"))
+            self._called = self._called or item in CALLS
+            return KEEP, item not in _EMPTY_ITEMS
         if kind in _TERMINAL:
             self._read_end(parsed["response"], event)
             return b"", False
@@ -68,7 +71,8 @@ class ResponsesPassthrough(PassthroughStream):
     def _read_end(self, response: Mapping[str, Any], event: bytes) -> None:
         self._identify(response)
         self.usage = usage_from_responses(response.get("usage"))
-        self.finish_reason = finish_of(response)
+        finish = finish_of(response)  # its output may have been left out: the client has had it
+        self.finish_reason = FinishReason.TOOL_CALLS if self._called and finish is FinishReason.STOP else finish
         self.terminator = event + b"\n\n"
         self.complete = True
 
