@@ -27,6 +27,7 @@ from gateway.ledger.records import Intent
 from gateway.services.access import route_for
 from gateway.services.charging import Bounds, worst_case_usd
 from gateway.services.conversation import conversation_id
+from gateway.services.header_names import names_in_header
 from gateway.services.pricing import priced_targets
 from gateway.services.runtime import Runtime
 from gateway.services.settling import Ending, Receipt, settle
@@ -236,7 +237,7 @@ class Work:
             headers["x-llmops-provider"] = served.target.provider.name
             headers["x-llmops-model"] = served.target.model
             if served.dropped_params:
-                headers["x-llmops-dropped-params"] = ", ".join(served.dropped_params)
+                headers["x-llmops-dropped-params"] = names_in_header(served.dropped_params)
         return headers
 
 

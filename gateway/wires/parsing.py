@@ -19,6 +19,8 @@ from gateway.wires.words import ParsedRequest
 # A conversation of real life stays under a dozen; orjson itself writes no more than 254 levels.
 MAX_NESTING = 128
 MAX_MODEL_CHARACTERS = 256
+# More than any model's window holds; each list or object of a hostile body would cost twenty times its bytes.
+MAX_SEPARATORS = 2_000_000
 MAX_CHOICES = 128
 
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
@@ -51,6 +53,9 @@ def parse_request(surface: Wire, body: bytes, *, counting: bool = False) -> Pars
 
 def parse_object(body: bytes, guarded: Sequence[bytes] = GUARDED) -> dict[str, Any]:
     """A body that is a JSON object, of sane nesting, without NUL or broken text, no `guarded` key given twice."""
+    brackets = body.count(b"[") + body.count(b"{")
+    if len(body) > MAX_SEPARATORS and brackets + body.count(b",") > MAX_SEPARATORS:
+        raise InvalidRequest(f"The request body has more than {MAX_SEPARATORS} lists, objects and values.")
     try:
         payload = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -59,7 +64,7 @@ def parse_object(body: bytes, guarded: Sequence[bytes] = GUARDED) -> dict[str, A
         raise InvalidRequest('The request body must be a JSON object, such as {"model": …, "messages": […]}.')
     if b"\\u0000" in body and _NUL.search(body):
         raise InvalidRequest("The request body contains a NUL character (\\u0000), which no provider takes. Remove it.")
-    if body.count(b"[") + body.count(b"{") > MAX_NESTING and _too_deep(payload):
+    if brackets > MAX_NESTING and _too_deep(payload):
         raise InvalidRequest(f"The request body is nested deeper than {MAX_NESTING} levels.")
     repeated = repeated_keys(body, guarded)
     if repeated:
