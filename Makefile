@@ -1,6 +1,6 @@
 # `make help` lists the verbs. Needs a Python ≥ 3.11 and make; everything else goes into .venv/ by hash-pinned lock files.
 .DEFAULT_GOAL := install
-.PHONY: install run test check bench matrix lock help clean
+.PHONY: install run test check bench screenshots matrix lock help clean
 .DELETE_ON_ERROR:
 
 VENV ?= .venv
@@ -39,17 +39,23 @@ check: $(VENV)/.installed-test ## lint, formatting, types, migrations, Django's 
 bench: install ## CPU per request, beside a bare pass-through [BENCH="--check"]
 	$(BIN)/python -m bench $(BENCH)
 
-# openai 3.x and anthropic 2.x are in the ordinary suite.
-MATRIX := openai-1 openai-2 anthropic-0 anthropic-1
-matrix: $(VENV)/.installed-test $(MATRIX:%=.venv-matrix/%/.installed) ## the SDK tests once more, with older SDK versions
-	$(BIN)/python -m pytest -m matrix tests/sdk_compat
+screenshots: $(VENV)/.installed-test ## pictures of every page, light and dark, wide and phone, in var/screenshots
+	@$(BIN)/python -m tests.browser_setup
+	LLMOPS_SCREENSHOTS=var/screenshots $(BIN)/python -m pytest -q tests/browser/test_screenshots.py
 
-.venv-matrix/%/.installed:
-	$(call require_python)
-	rm -rf .venv-matrix/$*
-	$(PYTHON) -m venv .venv-matrix/$*
-	name=$*; major=$${name##*-}; .venv-matrix/$*/bin/python -m pip install --quiet --disable-pip-version-check --no-input \
-		"$${name%-*}>=$$major,<$$((major + 1))"
+# openai 3.x and anthropic 2.x are in the ordinary suite. The older ones go before them on the tests' path, not the gateway's.
+MATRIX := openai-1 openai-2 anthropic-0 anthropic-1
+matrix: $(MATRIX:%=matrix-%) ## the SDK tests once more, with older versions of the SDKs
+matrix-%: $(VENV)/.installed-test .venv-matrix/%/.installed
+	@PYTHONPATH=.venv-matrix/$* $(BIN)/python -c \
+		"import $(firstword $(subst -, ,$*)) as sdk; print('With', sdk.__name__, sdk.__version__)"
+	PYTHONPATH=.venv-matrix/$* $(BIN)/python -m pytest tests/sdk_compat/test_$(firstword $(subst -, ,$*)).py
+
+.PRECIOUS: .venv-matrix/%/.installed
+.venv-matrix/%/.installed: $(VENV)/.installed
+	@echo "Installing the newest $* …"
+	@rm -rf .venv-matrix/$*
+	@sdk=$*; major=$${sdk##*-}; $(PIP_INSTALL) --target .venv-matrix/$* "$${sdk%-*}>=$$major,<$$((major + 1))"
 	@touch $@
 
 lock: ## resolve pyproject.toml anew into both lock files (for every Python and platform at once)

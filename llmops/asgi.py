@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import Any, cast
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "llmops.settings")
 
@@ -29,7 +29,7 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     elif scope["type"] == "http" and scope["path"].startswith(API_PATHS):
         await _api(scope, receive, send)
     else:
-        await _back_office(scope, receive, send)
+        await _back_office(cast("Any", scope), receive, cast("Any", send))
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:

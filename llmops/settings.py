@@ -21,7 +21,6 @@ SECRET_KEY = installation_secret("DJANGO_SECRET_KEY", "django-secret-key", DATA_
 LLMOPS_ENCRYPTION_KEYS = encryption_keys(
     installation_secret("LLMOPS_ENCRYPTION_KEYS", "encryption-keys", DATA_DIR, production=PRODUCTION)
 )
-LLMOPS_METRICS_TOKEN = env_text("LLMOPS_METRICS_TOKEN")
 LLMOPS_MAX_BODY_BYTES = env_integer("LLMOPS_MAX_BODY_BYTES", 32 * 1024 * 1024, minimum=1024, maximum=1024**3)
 REDIS_URL = env_url("REDIS_URL", ("redis", "rediss", "unix"))
 CELERY_BROKER_URL = env_url("CELERY_BROKER_URL", ("redis", "rediss", "amqp", "amqps", "filesystem"))
@@ -113,6 +112,7 @@ UNFOLD: dict[str, Any] = {
     "SITE_SYMBOL": "hub",
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
+    "SIDEBAR": {"navigation": "gateway.dashboard.navigation.sidebar"},
 }
 
 LOGGING: dict[str, Any] = {

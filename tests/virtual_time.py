@@ -1,7 +1,7 @@
 """An event loop whose time is ours: whatever sleeps or times out does so at once, in the right order.
 
-`asyncio.sleep`, `asyncio.timeout` and `loop.time()` all follow it. When nothing is left that could ever happen, the loop
-raises instead of hanging.
+`asyncio.sleep`, `asyncio.timeout` and `loop.time()` all follow it. When nothing is left that could ever happen, the
+loop raises instead of hanging.
 """
 
 from __future__ import annotations

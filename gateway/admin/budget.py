@@ -7,17 +7,19 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 
-from gateway.admin.base import ConfigurationAdmin, ConfigurationForm
+from gateway.admin.base import NOT_IN_FORCE, ConfigurationAdmin, ConfigurationForm
 from gateway.admin.fields import PercentsField
 from gateway.ledger.money import usd_text
 from gateway.models import Budget
-from gateway.models.budget import SUBJECT_COLUMNS
+from gateway.models.budget import SUBJECT_COLUMNS, default_alert_percents
 from gateway.models.words import BudgetScope
 
 
 class BudgetForm(ConfigurationForm):
     alert_at_percent = PercentsField(
-        label="Tell at (percent)", help_text="Tell when so many percent are spent, such as 50, 80, 100."
+        label="Tell at (percent)",
+        initial=default_alert_percents,
+        help_text="Tell when so many percent are spent, such as 50, 80, 100.",
     )
 
     class Meta:
@@ -42,7 +44,10 @@ class BudgetAdmin(ConfigurationAdmin):
     conditional_fields = {column: f"scope == '{scope}'" for scope, column in SUBJECT_COLUMNS.items()}
     fieldsets = (
         (None, {"fields": ("name", "scope", *SUBJECT_COLUMNS.values(), "window", "limit_usd", "enforcement")}),
-        ("On the way there", {"fields": ("alert_at_percent", "step_down_at_percent", "shrink_output")}),
+        (
+            "On the way there",
+            {"fields": ("alert_at_percent", "step_down_at_percent", "shrink_output"), "description": NOT_IN_FORCE},
+        ),
     )
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:

@@ -12,10 +12,8 @@ from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 class LinesField(forms.Field):
     """A list of text, one item a line."""
 
-    widget = UnfoldAdminTextareaWidget
-
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**{"required": False} | kwargs)
+        super().__init__(**{"required": False, "widget": UnfoldAdminTextareaWidget(attrs={"rows": 4})} | kwargs)
 
     def prepare_value(self, value: Any) -> Any:
         return "\n".join(map(str, value)) if isinstance(value, list) else value
@@ -27,10 +25,8 @@ class LinesField(forms.Field):
 class HeadersField(forms.Field):
     """A mapping, one `Name: value` a line."""
 
-    widget = UnfoldAdminTextareaWidget
-
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**{"required": False} | kwargs)
+        super().__init__(**{"required": False, "widget": UnfoldAdminTextareaWidget(attrs={"rows": 4})} | kwargs)
 
     def prepare_value(self, value: Any) -> Any:
         return "\n".join(f"{name}: {text}" for name, text in value.items()) if isinstance(value, dict) else value

@@ -11,7 +11,7 @@ from django.db.models import Prefetch, QuerySet
 from django.http import HttpRequest
 from unfold.admin import StackedInline  # type: ignore[import-untyped]
 
-from gateway.admin.base import ConfigurationAdmin, ConfigurationForm
+from gateway.admin.base import NOT_IN_FORCE, ConfigurationAdmin, ConfigurationForm
 from gateway.admin.fields import LinesField
 from gateway.engine.catalogue import model_traits
 from gateway.engine.words import Wire
@@ -37,6 +37,13 @@ class TargetFormSet(forms.BaseInlineFormSet):  # type: ignore[type-arg]
                 raise ValidationError(
                     f"No price is known for {target['model']}; add one under Prices (or mark it as free) first."
                 )
+
+    def save(self, commit: bool = True) -> Any:
+        """The target that is no longer the simple one steps back first: there may be only one at any moment."""
+        leaving = [form.instance.pk for form in self.initial_forms if not form.cleaned_data["simple"]]
+        leaving += [form.instance.pk for form in self.deleted_forms]
+        Target.objects.filter(pk__in=leaving, simple=True).update(simple=False)
+        return super().save(commit)
 
 
 class TargetInline(StackedInline):  # type: ignore[misc]
@@ -74,9 +81,15 @@ class RouteAdmin(ConfigurationAdmin):
     inlines = (TargetInline,)
     list_display = ("name", "also_called", "in_order", "retirements", "deadline_seconds", "stream_recovery")
     fieldsets = (
-        (None, {"fields": ("name", "aliases", "simple_mode")}),
+        (None, {"fields": ("name", "aliases")}),
         ("Limits", {"fields": ("deadline_seconds", "max_output_tokens", "stream_recovery")}),
-        ("Cache and content", {"fields": ("cache_enabled", "cache_ttl_seconds", "cache_scope", "store_content")}),
+        (
+            "Cheap model, cache and content",
+            {
+                "fields": ("simple_mode", "cache_enabled", "cache_ttl_seconds", "cache_scope", "store_content"),
+                "description": NOT_IN_FORCE,
+            },
+        ),
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:

@@ -8,7 +8,7 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from gateway.admin.base import ConfigurationAdmin
+from gateway.admin.base import NOT_IN_FORCE, ConfigurationAdmin
 from gateway.models import ApiKey, Route, Team
 from gateway.services.keys import key_generate, key_hash, key_prefix, key_rotate
 
@@ -29,7 +29,10 @@ class ApiKeyAdmin(ConfigurationAdmin):
     fieldsets = (
         (None, {"fields": ("name", "team", "role", "disabled", "expires_at")}),
         ("Routes", {"fields": ("all_routes", "routes")}),
-        ("Limits", {"fields": ("requests_per_minute", "tokens_per_minute", "max_parallel")}),
+        (
+            "Limits",
+            {"fields": ("requests_per_minute", "tokens_per_minute", "max_parallel"), "description": NOT_IN_FORCE},
+        ),
         ("Key", {"fields": ("prefix", "created_at", "last_used_at")}),
     )
 

@@ -56,7 +56,7 @@ _OR_MISSING: dict[Any, Any] = {**_CALLER_FAULTS, 404: schemas.ErrorReply}
 
 
 @api.get("/breakers", response={200: list[schemas.Breaker], **_CALLER_FAULTS}, summary="Every provider's breaker")
-def breakers(request: HttpRequest) -> tuple[BreakerView, ...]:
+def breakers(request: HttpRequest) -> list[BreakerView]:
     only_parameters(request)
     return _breakers(live_state())
 
@@ -128,9 +128,9 @@ def completion(request: HttpRequest, request_id: str) -> CompletionExplained:
 
 
 @api.get("/budgets", response={200: list[schemas.Budget], **_CALLER_FAULTS}, summary="Every budget's current window")
-def budgets(request: HttpRequest) -> tuple[BudgetStanding, ...]:
+def budgets(request: HttpRequest) -> list[BudgetStanding]:
     only_parameters(request)
-    return budget_standings(now=timezone.now(), subjects_per_budget=SUBJECTS_PER_BUDGET)
+    return list(budget_standings(now=timezone.now(), subjects_per_budget=SUBJECTS_PER_BUDGET))
 
 
 @api.get("/status", response={200: Status, **_CALLER_FAULTS}, summary="Service levels, providers, queues")
@@ -145,9 +145,10 @@ def nothing_here(request: HttpRequest, rest: str) -> HttpResponse:
     raise unknown_path(request)
 
 
-def _breakers(live: LiveState | None) -> tuple[BreakerView, ...]:
+def _breakers(live: LiveState | None) -> list[BreakerView]:
+    """A list, since ninja takes a tuple of two for a status and a body."""
     readings = {name: one.reading for name, one in live.providers.items()} if live else {}
-    return breaker_states(readings=readings)
+    return list(breaker_states(readings=readings))
 
 
 def _breaker(provider: str) -> BreakerView:

@@ -22,6 +22,7 @@ MISSING_KEY = (
     "No API key. Send an operator's key as `Authorization: Bearer sk-llmops-…` or `x-api-key: sk-llmops-…`, "
     "or log in to the back office."
 )
+NO_OBJECT = "The body must be a JSON object; its fields are described at /api/docs."
 _MOST_FAULTS_TOLD = 3
 
 
@@ -67,19 +68,21 @@ def _invalid(faults: list[dict[str, Any]]) -> InvalidRequest:
 
 
 def _field(location: tuple[Any, ...]) -> str:
-    """The field's own name: what comes before it is where ninja looked for it ("query", "body", the argument)."""
-    names = [part for part in location if isinstance(part, str)]
-    return names[-1] if len(names) > 1 else ""
+    """The field's own name, "" for a whole body; what comes before it is where ninja looked for it."""
+    before = 2 if location[0] == "body" else 1  # "body" and the argument's name, or "query" or "path"
+    return str(location[-1]) if len(location) > before else ""
 
 
 def _sentence(fault: dict[str, Any]) -> str:
+    if not _field(fault["loc"]):
+        return NO_OBJECT
     message = str(fault["msg"]).removeprefix("Value error, ")
     return message[:1].lower() + message[1:]
 
 
 def _http_error(error: HttpError) -> GatewayError:
     if error.status_code == 400:
-        return InvalidRequest("The body must be a JSON object.")
+        return InvalidRequest(NO_OBJECT)
     told = GatewayError(error.message)
     told.status = error.status_code
     return told

@@ -132,10 +132,14 @@ class CompletionExplained(Charged):
 
 
 # What the answer takes over from the story and its line under the same name.
-_LINE = ("created_at", "status", "http_status", "route", "requested_model", "api_key", "team", "provider", "model")
-_LINE += ("fell_back", "stream", "cache", "cost_usd", "billing", "latency_ms")
-_STORY = ("finished_at", "finish_reason", "surface", "operation", "first_content_ms", "reserved_usd")
-_STORY += tuple(Tokens.model_fields)
+_LINE: tuple[str, ...] = (
+    *("created_at", "status", "http_status", "route", "requested_model", "api_key", "team", "provider", "model"),
+    *("fell_back", "stream", "cache", "cost_usd", "billing", "latency_ms"),
+)
+_STORY: tuple[str, ...] = (
+    *("finished_at", "finish_reason", "surface", "operation", "first_content_ms", "reserved_usd"),
+    *Tokens.model_fields,
+)
 
 
 def explained(explanation: Explanation) -> CompletionExplained:

@@ -1,7 +1,8 @@
-"""A routing decision, kept as JSON, put into sentences.
+"""A routing decision, kept as JSON, put into words.
 
-Known keys: `reason` (text) and `candidates` (a list of objects with `target`, `verdict`, `reason`). Whatever else a
-decision holds is shown as it is: a page that explains must not hide what it doesn't understand.
+Known keys (`gateway.engine.routing`, `gateway.services.pricing`): `reason`, `targets` (names in the order of trying)
+and `left_out_without_price` (names of them). Whatever else a decision holds is shown as it is: a page that explains
+must not hide what it doesn't understand.
 """
 
 from __future__ import annotations
@@ -10,14 +11,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-_KNOWN = frozenset({"reason", "candidates"})
+_KNOWN = frozenset({"route", "reason", "targets", "left_out_without_price"})
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
+    """A target of the route; `left_out` says why it could not be used, "" if it could."""
+
     target: str
-    verdict: str
-    reason: str
+    left_out: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,16 +30,19 @@ class DecisionWords:
 
 
 def decision_words(decision: Mapping[str, Any]) -> DecisionWords:
-    candidates = decision.get("candidates", ())
+    unpriced = _names(decision.get("left_out_without_price"))
     return DecisionWords(
         reason=str(decision.get("reason", "")),
-        candidates=tuple(_candidate(one) for one in candidates if isinstance(one, Mapping)),
+        candidates=tuple(
+            Candidate(name, "no price is known for it" if name in unpriced else "")
+            for name in _names(decision.get("targets"))
+        ),
         others=tuple((_title(key), _plain(value)) for key, value in decision.items() if key not in _KNOWN),
     )
 
 
-def _candidate(one: Mapping[str, Any]) -> Candidate:
-    return Candidate(str(one.get("target", "")), str(one.get("verdict", "")), str(one.get("reason", "")))
+def _names(value: object) -> tuple[str, ...]:
+    return tuple(str(name) for name in value) if isinstance(value, list | tuple) else ()
 
 
 def _title(key: str) -> str:

@@ -19,6 +19,7 @@ class Gate:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._waiting: deque[asyncio.Future[None]] = deque()
+        self._bound = 0  # the newest configuration's
         self.in_flight = 0
 
     @property
@@ -27,19 +28,25 @@ class Gate:
 
     async def enter(self, provider: Provider, seconds_left: float) -> None:
         """Take a place for one attempt; `leave` gives it back. Raises GateFull when there is none in time."""
-        if self.in_flight < provider.max_in_flight and not self._waiting:
+        self._bound = provider.max_in_flight
+        self._call_in()
+        if self.in_flight < self._bound:
             self.in_flight += 1
         else:
             await self._queue(provider, seconds_left)
 
     def leave(self) -> None:
-        """Hand the place to the first that waits, else give it back."""
-        while self._waiting:
+        """Give the place back; the first that waits gets it."""
+        self.in_flight -= 1
+        self._call_in()
+
+    def _call_in(self) -> None:
+        """Hand free places to those that wait, in their order."""
+        while self._waiting and self.in_flight < self._bound:
             turn = self._waiting.popleft()
             if not turn.done():
+                self.in_flight += 1
                 turn.set_result(None)
-                return
-        self.in_flight -= 1
 
     async def _queue(self, provider: Provider, seconds_left: float) -> None:
         """Wait for a place; on return it is held."""

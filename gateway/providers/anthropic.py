@@ -63,20 +63,24 @@ class AnthropicCaller(HttpCaller):
             max_retries=0,
             timeout=None,
             http_client=http,
-            default_headers=dict(provider.extra_headers),
         )
-        sent = {**self.sdk.auth_headers, **self.sdk.default_headers}
-        super().__init__(provider, http, str(self.sdk.base_url), sent)
+        super().__init__(
+            provider,
+            http,
+            str(self.sdk.base_url),
+            sdk_headers=self.sdk.default_headers,
+            auth_headers=self.sdk.auth_headers,
+        )
 
     def headers(self, ask: Ask, target: Target) -> dict[str, str]:
-        """The client's version and beta flags where it speaks this wire itself; a translated call names the version
-        whose parameters it uses (DESIGN, HTTP contract)."""
+        """The client's version and beta flags where it speaks this wire itself and names one; any other call names the
+        version whose parameters its model takes (DESIGN, HTTP contract)."""
         headers = dict(self.own_headers)
+        if target.traits.takes_sampling:
+            headers["anthropic-version"] = VERSION_WITH_SAMPLING
         passed_on: tuple[str, ...] = ("traceparent",)
         if ask.surface is Wire.ANTHROPIC:
             passed_on = ("anthropic-version", "anthropic-beta", "traceparent")
-        elif target.traits.takes_sampling:
-            headers["anthropic-version"] = VERSION_WITH_SAMPLING
         headers.update((name, value) for name, value in ask.forwarded_headers.items() if name in passed_on)
         if headers["anthropic-version"] == VERSION_WITH_SAMPLING:
             headers["x-api-key"] = self.provider.api_key or NO_KEY  # as the SDKs of that version send it

@@ -6,8 +6,9 @@ bytes, since its typed objects cost ten times the call itself (docs/performance.
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
 from typing import ClassVar
 
@@ -23,7 +24,10 @@ from gateway.wires import StreamTranslator, Translated, stream_translator, trans
 
 ANSWER_LIMIT_BYTES = 64 * 1024 * 1024
 ERROR_LIMIT_BYTES = 64 * 1024
-
+# What may come, and how late, between a stream's last event and the end of its body.
+END_OF_BODY_SECONDS = 1.0
+END_OF_BODY_BYTES = 64 * 1024
+_SDK_HEADERS = frozenset({"accept", "content-type", "user-agent", "anthropic-version"})
 
 # Without a key the provider's own 401 says best what is wrong.
 NO_KEY = "no-key-configured"
@@ -43,14 +47,21 @@ class HttpCaller(ABC):
     paths: ClassVar[Mapping[Operation, str]]  # below the base URL, without a leading slash
 
     def __init__(
-        self, provider: Provider, http: httpx2.AsyncClient, base_url: str, sdk_headers: Mapping[str, object]
+        self,
+        provider: Provider,
+        http: httpx2.AsyncClient,
+        base_url: str,
+        *,
+        sdk_headers: Mapping[str, object],
+        auth_headers: Mapping[str, object],
     ) -> None:
         self.provider = provider
         self._http = http
+        self._ending: set[asyncio.Task[None]] = set()
         self._urls = {operation: httpx2.URL(f"{base_url.rstrip('/')}/{path}") for operation, path in self.paths.items()}
-        # Some of the SDK's defaults are markers for "not sent"; bodies are forwarded as they are, so uncompressed.
-        sent = {name.lower(): value for name, value in sdk_headers.items() if isinstance(value, str)}
-        self.own_headers = {**sent, "accept-encoding": "identity"}
+        # Bodies are forwarded as they are, so uncompressed.
+        own = {**_of_the_sdk(sdk_headers), "accept-encoding": "identity"}
+        self.own_headers = {**own, **_lowered(auth_headers), **_lowered(provider.extra_headers)}
 
     @abstractmethod
     def headers(self, ask: Ask, target: Target) -> dict[str, str]:
@@ -74,10 +85,23 @@ class HttpCaller(ABC):
         translated = self._translate(ask, target)
         response = await self._send(ask, target, translated)
         translator = stream_translator(ask.surface, self.provider.kind, translated.context)
-        return SseStream(self.provider.name, response, translator, translated.dropped)
+        return SseStream(self.provider.name, response, translator, translated.dropped, self._read_out)
+
+    async def idle(self) -> None:
+        """Wait until every connection whose stream has ended is either free again or closed."""
+        await asyncio.gather(*self._ending, return_exceptions=True)
 
     async def aclose(self) -> None:
+        for task in self._ending:
+            task.cancel()
+        await self.idle()
         await self._http.aclose()
+
+    def _read_out(self, response: httpx2.Response, reads: AsyncIterator[bytes]) -> None:
+        """Let the body come to its end, so that its connection can be used again; nobody waits for that."""
+        task = asyncio.get_running_loop().create_task(_read_out(response, reads))
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
 
     def _translate(self, ask: Ask, target: Target) -> Translated:
         return translate_request(
@@ -150,14 +174,21 @@ class SseStream:
     """A provider's event stream on its way through a translator. An `AnswerStream` of the engine."""
 
     def __init__(
-        self, provider: str, response: httpx2.Response, translator: StreamTranslator, dropped_params: tuple[str, ...]
+        self,
+        provider: str,
+        response: httpx2.Response,
+        translator: StreamTranslator,
+        dropped_params: tuple[str, ...],
+        read_out: Callable[[httpx2.Response, AsyncIterator[bytes]], None],
     ) -> None:
         self.bytes_received = 0
         self.dropped_params = dropped_params
         self._provider = provider
         self._response = response
         self._translator = translator
+        self._read_out = read_out
         self._reads: AsyncIterator[bytes] | None = response.aiter_bytes()
+        self._unended: AsyncIterator[bytes] | None = None
 
     @property
     def usage(self) -> Usage | None:
@@ -187,7 +218,7 @@ class SseStream:
         self.bytes_received += len(data)
         batch = self._translator.feed(data)
         if self._translator.complete:
-            self._reads = None  # whatever a provider sends after its terminator is not waited for
+            self._unended, self._reads = self._reads, None  # nothing is waited for after a provider's terminator
             return _joined(batch, self._translator.close())
         return batch
 
@@ -206,8 +237,36 @@ class SseStream:
             raise
 
     async def aclose(self) -> None:
-        self._reads = None
-        await self._response.aclose()
+        unended, self._reads, self._unended = self._unended, None, None
+        if unended is None or self._response.extensions["at_end"]():
+            await self._response.aclose()
+        else:
+            self._read_out(self._response, unended)
+
+
+async def _read_out(response: httpx2.Response, reads: AsyncIterator[bytes]) -> None:
+    size = 0
+    try:
+        async with asyncio.timeout(END_OF_BODY_SECONDS):
+            async for data in reads:
+                size += len(data)
+                if size > END_OF_BODY_BYTES:
+                    break
+    except (TimeoutError, httpx2.HTTPError):
+        pass  # then the connection is closed
+    finally:
+        await response.aclose()
+
+
+def _of_the_sdk(headers: Mapping[str, object]) -> dict[str, str]:
+    """What the SDK says about itself and its API, without what it picked up from environment variables."""
+    lowered = _lowered(headers)
+    return {name: value for name, value in lowered.items() if name in _SDK_HEADERS or name.startswith("x-stainless-")}
+
+
+def _lowered(headers: Mapping[str, object]) -> dict[str, str]:
+    """Names in lower case; some of the SDKs' values are markers for "not sent"."""
+    return {name.lower(): value for name, value in headers.items() if isinstance(value, str)}
 
 
 def broken(provider: str, kind: FailureKind, message: str) -> UpstreamError:

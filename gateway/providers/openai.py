@@ -55,10 +55,14 @@ class OpenAICaller(HttpCaller):
             max_retries=0,
             timeout=None,
             http_client=http,
-            default_headers=dict(provider.extra_headers),
         )
-        sent = {**self.sdk.auth_headers, **self.sdk.default_headers}
-        super().__init__(provider, http, str(self.sdk.base_url), sent)
+        super().__init__(
+            provider,
+            http,
+            str(self.sdk.base_url),
+            sdk_headers=self.sdk.default_headers,
+            auth_headers=self.sdk.auth_headers,
+        )
 
     def headers(self, ask: Ask, target: Target) -> dict[str, str]:
         headers = dict(self.own_headers)

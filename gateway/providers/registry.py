@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from importlib import import_module
 from typing import Any
 
 from gateway.engine.configuration import Provider
@@ -29,6 +30,12 @@ def _anthropic(provider: Provider) -> Caller:
 
 
 _FACTORIES: dict[Wire, Callable[[Provider], Caller]] = {Wire.OPENAI: _openai, Wire.ANTHROPIC: _anthropic}
+
+
+def import_sdks(kinds: Iterable[Wire]) -> None:
+    """Import the SDKs of these vendors now, so that no request waits for it. Slow: not for the event loop."""
+    for kind in kinds:
+        import_module(f"gateway.providers.{kind.value}")
 
 
 class Callers:

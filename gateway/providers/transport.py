@@ -9,6 +9,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from functools import cache
 from io import BytesIO
 from urllib.request import getproxies, proxy_bypass
 
@@ -71,9 +72,14 @@ class AiohttpTransport(httpx2.AsyncBaseTransport):
                 headers=request.headers.multi_items(),
                 data=_data(request.content),
                 allow_redirects=False,
+                proxy=self._proxy(request.url),
             )
         return httpx2.Response(
-            response.status, headers=list(response.raw_headers), stream=_Body(response, request), request=request
+            response.status,
+            headers=list(response.raw_headers),
+            stream=_Body(response, request),
+            request=request,
+            extensions={"at_end": response.content.at_eof},
         )
 
     def _open(self) -> aiohttp.ClientSession:
@@ -117,6 +123,10 @@ def environment_proxy(scheme: str, host: str) -> str | None:
     return proxies.get(scheme) or proxies.get("all")
 
 
+@cache
 def _tls_context() -> ssl.SSLContext:
-    """The SDKs' own choice of certificate authorities; SSL_CERT_FILE and SSL_CERT_DIR are honoured."""
+    """The SDKs' own choice of certificate authorities; SSL_CERT_FILE and SSL_CERT_DIR are honoured.
+
+    Reading them takes tens of milliseconds, so once per process.
+    """
     return httpx2.create_ssl_context()

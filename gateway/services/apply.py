@@ -85,11 +85,12 @@ def _apply_section(section: Section, file: ConfigurationFile) -> list[Change]:
     opened = [_opened(section, position, entry) for position, entry in enumerate(wanted)]
     kept = {section.key(entry) for entry in opened}
     changes = [_archive(section, row, entry) for key, (row, entry) in current.items() if key not in kept]
-    for entry in opened:
-        row, before = current.get(section.key(entry), (None, None))
-        if before != entry:
-            changes.append(_write(section, row, before, entry))
-    return changes
+    found = [(entry, *current.get(section.key(entry), (None, None))) for entry in opened]
+    differing = [(entry, row, before) for entry, row, before in found if before != entry]
+    for _, row, _ in differing:
+        if row is not None:
+            section.release(row)
+    return changes + [_write(section, row, before, entry) for entry, row, before in differing]
 
 
 def _opened(section: Section, position: int, entry: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
-from gateway.models import Price
+from gateway.models import ApiKey, Budget, Price, Route
 from gateway.services.configuration import ARCHIVED, CREATED, change_record, configuration_changed
 from gateway.services.configuration_diff import differences
 from gateway.services.configuration_rows import Section, section_of
@@ -30,8 +30,9 @@ def configuration_archive(*, row: Any, actor: str) -> None:
 
 @transaction.atomic
 def configuration_restore(*, row: Any, actor: str) -> None:
-    """Back into use. Raises ValidationError when something else has taken its name meanwhile."""
+    """Back into use. Raises ValidationError when its name was taken meanwhile or something it needs is archived."""
     section = section_of(type(row))
+    _require_parts(row)
     row.archived_at = None
     row.full_clean()
     row.save(update_fields=["archived_at"])
@@ -40,6 +41,19 @@ def configuration_restore(*, row: Any, actor: str) -> None:
         actor=actor, action=CREATED, section=section.name, name=section.title(entry), after=differences(None, entry)[1]
     )
     configuration_changed()
+
+
+def _require_parts(row: Any) -> None:
+    parts: list[Any] = []
+    if isinstance(row, Route):
+        parts = [target.provider for target in row.targets.select_related("provider")]
+    elif isinstance(row, ApiKey):
+        parts = [row.team]
+    elif isinstance(row, Budget):
+        parts = [row.subject]
+    gone = sorted({str(part) for part in parts if part is not None and part.archived})
+    if gone:
+        raise ValidationError(f"It needs {', '.join(gone)}, which is archived: restore that first.")
 
 
 def _require_unused(section: Section, name: str) -> None:

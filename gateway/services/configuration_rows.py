@@ -18,7 +18,10 @@ from gateway.services.keys import key_hash, key_prefix
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """How the rows of one section are read, written and told apart. `rows` are those in use, few queries in all."""
+    """How the rows of one section are read, written and told apart. `rows` are those in use, few queries in all.
+
+    `release` lets a row that is about to change let go of what another row may be given.
+    """
 
     name: str
     model: type[Any]
@@ -27,6 +30,7 @@ class Section:
     write: Callable[[Any, Any], None]
     key: Callable[[Any], Any] = lambda entry: entry.name
     title: Callable[[Any], str] = lambda entry: str(entry.name)
+    release: Callable[[Any], None] = lambda row: None
 
 
 _SAME_IN_PROVIDER = (
@@ -202,6 +206,12 @@ def api_key_entry(row: ApiKey) -> entries.ApiKeyEntry:
     )
 
 
+def api_key_release(row: ApiKey) -> None:
+    """Two keys may swap their texts, and no two ever share one."""
+    row.hash = f"released by {row.pk}"
+    row.save(update_fields=["hash"])
+
+
 def api_key_write(row: ApiKey, entry: entries.ApiKeyEntry) -> None:
     _assign(row, _copied(entry, _SAME_IN_KEY))
     row.hash, row.prefix = entry.key_hash or "", entry.key_prefix
@@ -291,7 +301,7 @@ SECTIONS: tuple[Section, ...] = (
     Section("providers", Provider, Provider.objects.alive, provider_entry, provider_write),
     Section("teams", Team, Team.objects.alive, team_entry, team_write),
     Section("routes", Route, route_rows, route_entry, route_write),
-    Section("api_keys", ApiKey, api_key_rows, api_key_entry, api_key_write),
+    Section("api_keys", ApiKey, api_key_rows, api_key_entry, api_key_write, release=api_key_release),
     Section(
         "prices",
         Price,

@@ -15,7 +15,7 @@ from gateway.engine.completion import Engine
 from gateway.ledger.connections import ledger_connections, ledger_lock_path
 from gateway.ledger.records import BreakerEvent
 from gateway.ledger.writer import LedgerWriter
-from gateway.providers.registry import Callers
+from gateway.providers.registry import Callers, import_sdks
 from gateway.services.snapshot import Snapshot
 from gateway.services.snapshot_holder import SnapshotHolder
 from gateway.stores.memory import MemoryBreakers
@@ -129,7 +129,9 @@ async def runtime_start() -> Runtime:
     global _running
     runtime = Runtime(SnapshotHolder(), LedgerWriter(ledger_connections(), lock_path=ledger_lock_path()))
     runtime.start()
-    await asyncio.to_thread(runtime.holder.wait, FIRST_CONFIGURATION_SECONDS)
+    if await asyncio.to_thread(runtime.holder.wait, FIRST_CONFIGURATION_SECONDS):
+        kinds = {provider.kind for provider in runtime.snapshot.providers.values()}
+        await asyncio.to_thread(import_sdks, kinds)
     _running = runtime
     return runtime
 

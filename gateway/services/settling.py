@@ -99,6 +99,7 @@ def settlement_of(
         dropped_params=last.dropped_params if last else (),
         attempts=tuple(attempt_record(attempt, charge) for attempt, charge in zip(attempts, charges, strict=True)),
         fallbacks=fallback_records(completion.fallbacks, attempts, charges, prices, at),
+        claims=intent.claims,
     )
 
 

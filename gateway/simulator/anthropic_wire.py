@@ -107,9 +107,6 @@ class AnthropicWire:
         }
         return response_headers(error.retry_after, request_id), orjson.dumps(body)
 
-    def error_event(self, error: WireError) -> bytes:
-        return _event("error", {"error": {"type": error.kind, "message": error.message}})
-
     def models(self) -> bytes:
         names = list(ANTHROPIC_MODELS)
         data = [_model_entry(model) for model in ANTHROPIC_MODELS.values()]
@@ -231,6 +228,7 @@ class _Rendering:
             plain=self._plain,
             events=self._events,
             malformed_event=_MALFORMED,
+            failure=_error_event,
         )
 
     def _message(self, content: list[dict[str, Any]], *, finished: bool) -> dict[str, Any]:
@@ -360,3 +358,7 @@ def _input(call: Call) -> Any:
         return orjson.loads("".join(call.pieces))
     except orjson.JSONDecodeError:
         return {}
+
+
+def _error_event(error: WireError) -> bytes:
+    return _event("error", {"error": {"type": error.kind, "message": error.message}})

@@ -18,6 +18,15 @@ class Model:
     display_name: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class EmbeddingModel:
+    """``dimensions`` is a whole vector's; ``shortens`` whether the request may ask for fewer."""
+
+    id: str
+    dimensions: int
+    shortens: bool = True
+
+
 def _openai(name: str, context: int, output: int, *, reasoning: bool = False) -> Model:
     return Model(name, context, output, reasoning=reasoning)
 
@@ -46,6 +55,14 @@ ANTHROPIC_MODELS = {
         Model("claude-3-5-sonnet-latest", 200_000, 8_192, prefill=True, display_name="Claude 3.5 Sonnet"),
         Model("claude-3-5-sonnet-20241022", 200_000, 8_192, prefill=True, display_name="Claude 3.5 Sonnet"),
         Model("claude-3-5-haiku-20241022", 200_000, 8_192, prefill=True, display_name="Claude 3.5 Haiku"),
+    )
+}
+EMBEDDING_MODELS = {
+    model.id: model
+    for model in (
+        EmbeddingModel("text-embedding-3-small", 1536),
+        EmbeddingModel("text-embedding-3-large", 3072),
+        EmbeddingModel("text-embedding-ada-002", 1536, shortens=False),
     )
 }
 _OPENAI_FAMILIES = ("gpt-", "o1", "o3", "o4")

@@ -36,8 +36,6 @@ class ErrorShape(Protocol):
 
     def error(self, error: WireError) -> tuple[bytes, bytes]: ...
 
-    def error_event(self, error: WireError) -> bytes: ...
-
 
 @dataclass(frozen=True, slots=True)
 class Books:
@@ -198,7 +196,7 @@ class Delivery:
             return True
         elif due is FaultKind.ERROR_EVENT:
             self._finish(reply, BROKEN)
-            self._connection.chunk(self._wire.error_event(event_error(self._wire.name, faults[due])))
+            self._connection.chunk(reply.failure(event_error(self._wire.name, faults[due])))
             self._connection.end()
             return True
         return False

@@ -2,13 +2,22 @@
 returns.
 """
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from gateway.simulator.catalogue import Model
 from gateway.simulator.errors import InvalidRequest
-from gateway.simulator.schema_checks import problem as schema_problem
+from gateway.simulator.openai_schemas import check_definition
+from gateway.simulator.openai_values import (
+    check_choice,
+    check_integer,
+    check_metadata,
+    check_number,
+    check_type,
+    missing,
+    not_among,
+    wrong_type,
+)
 
 _PARAMETERS = frozenset(
     [
@@ -51,21 +60,19 @@ _PARAMETERS = frozenset(
         "web_search_options",
     ]
 )
-_TYPE_NAMES = {
-    str: "a string",
-    bool: "a boolean",
-    int: "an integer",
-    float: "a decimal",
-    list: "an array",
-    dict: "an object",
-}
+
+
 _NUMBERS = {"temperature": (0, 2), "top_p": (0, 1), "frequency_penalty": (-2, 2), "presence_penalty": (-2, 2)}
+
+
 _INTEGERS: dict[str, tuple[int, int | None]] = {
     "n": (1, 128),
     "max_tokens": (1, None),
     "max_completion_tokens": (1, None),
     "top_logprobs": (0, 20),
 }
+
+
 _PLAIN_TYPES: dict[str, type] = {
     "stream": bool,
     "store": bool,
@@ -80,12 +87,15 @@ _PLAIN_TYPES: dict[str, type] = {
     "tools": list,
     "functions": list,
 }
+
+
 _CHOICES = {
     "reasoning_effort": ("none", "minimal", "low", "medium", "high", "xhigh", "max"),
     "service_tier": ("auto", "default", "flex", "scale", "priority", "fast"),
     "verbosity": ("low", "medium", "high"),
 }
-_TOOL_NAME = re.compile(r"^[a-zA-Z0-9_-]+$")
+
+
 MAX_TOOLS = 128
 
 
@@ -109,77 +119,19 @@ def check(body: Mapping[str, Any], model: Model) -> None:
         _check_functions(body)
 
 
-def wrong_type(param: str, expected: str, value: Any) -> InvalidRequest:
-    got = "null" if value is None else _TYPE_NAMES.get(type(value), "an unknown type")
-    return InvalidRequest(
-        f"Invalid type for '{param}': expected {expected}, but got {got} instead.",
-        param=param,
-        code="invalid_type",
-    )
-
-
-def missing(param: str) -> InvalidRequest:
-    return InvalidRequest(f"Missing required parameter: '{param}'.", param=param, code="missing_required_parameter")
-
-
-def not_among(param: str, value: Any, supported: tuple[str, ...]) -> InvalidRequest:
-    quoted = [f"'{one}'" for one in supported]
-    listed = quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])}, and {quoted[-1]}"
-    return InvalidRequest(
-        f"Invalid value: '{value}'. Supported values are: {listed}.", param=param, code="invalid_value"
-    )
-
-
 def _check_value(name: str, value: Any) -> None:
     if name in _NUMBERS:
-        _check_number(name, value, *_NUMBERS[name])
+        check_number(name, value, *_NUMBERS[name])
     elif name in _INTEGERS:
-        _check_integer(name, value, *_INTEGERS[name])
+        check_integer(name, value, *_INTEGERS[name])
     elif name in _CHOICES:
-        _check_choice(name, value, _CHOICES[name])
+        check_choice(name, value, _CHOICES[name])
     elif name == "stop":
         _check_stop(value)
     elif name in _PLAIN_TYPES:
-        _check_type(name, value, _PLAIN_TYPES[name])
+        check_type(name, value, _PLAIN_TYPES[name])
         if name == "metadata":
-            _check_metadata(value)
-
-
-def _check_type(name: str, value: Any, kind: type) -> None:
-    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise wrong_type(name, _TYPE_NAMES[kind], value)
-
-
-def _check_number(name: str, value: Any, low: float, high: float) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise wrong_type(name, "a decimal", value)
-    if value > high:
-        raise _out_of_bounds(name, value, "decimal above maximum", f"<= {high}", "decimal_above_max_value")
-    if value < low:
-        raise _out_of_bounds(name, value, "decimal below minimum", f">= {low}", "decimal_below_min_value")
-
-
-def _check_integer(name: str, value: Any, low: int, high: int | None) -> None:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise wrong_type(name, "an integer", value)
-    if value < low:
-        raise _out_of_bounds(name, value, "integer below minimum", f">= {low}", "integer_below_min_value")
-    if high is not None and value > high:
-        raise _out_of_bounds(name, value, "integer above maximum", f"<= {high}", "integer_above_max_value")
-
-
-def _out_of_bounds(name: str, value: Any, what: str, bound: str, code: str) -> InvalidRequest:
-    return InvalidRequest(
-        f"Invalid '{name}': {what} value. Expected a value {bound}, but got {value} instead.",
-        param=name,
-        code=code,
-    )
-
-
-def _check_choice(name: str, value: Any, supported: tuple[str, ...]) -> None:
-    _check_type(name, value, str)
-    if value not in supported:
-        raise not_among(name, value, supported)
+            check_metadata(value)
 
 
 def _check_stop(value: Any) -> None:
@@ -195,20 +147,6 @@ def _check_stop(value: Any) -> None:
             param="stop",
             code="array_above_max_length",
         )
-
-
-def _check_metadata(value: dict[str, Any]) -> None:
-    if len(value) > 16:
-        raise InvalidRequest(
-            f"Invalid 'metadata': too many properties. Expected an object with at most 16 properties, but "
-            f"got an object "
-            f"with {len(value)} properties instead.",
-            param="metadata",
-            code="object_above_max_properties",
-        )
-    for key, one in value.items():
-        if not isinstance(one, str):
-            raise wrong_type(f"metadata.{key}", "a string", one)
 
 
 def _check_model_limits(body: Mapping[str, Any], model: Model) -> None:
@@ -266,7 +204,7 @@ def _check_stream_options(body: Mapping[str, Any]) -> None:
                 param=f"stream_options.{name}",
                 code="unknown_parameter",
             )
-        _check_type(f"stream_options.{name}", value, bool)
+        check_type(f"stream_options.{name}", value, bool)
 
 
 def _check_tools(tools: list[Any]) -> None:
@@ -302,94 +240,7 @@ def _check_tool(tool: Any, where: str) -> None:
             if tool.get(kind) is None
             else wrong_type(f"{where}.{kind}", "an object", tool[kind])
         )
-    _check_definition(tool[kind], f"{where}.{kind}", "function")
-
-
-def _check_definition(definition: dict[str, Any], where: str, what: str) -> None:
-    """A function or a named schema: name, parameters, strictness."""
-    check_name(definition.get("name"), f"{where}.name")
-    key = "parameters" if what == "function" else "schema"
-    schema = definition.get(key)
-    if schema is None:
-        return
-    if not isinstance(schema, dict):
-        raise wrong_type(f"{where}.{key}", "an object", schema)
-    if what == "function" and schema and schema.get("type") != "object":
-        raise _bad_schema(
-            what,
-            definition["name"],
-            f"schema must be a JSON Schema of 'type: \"object\"', got 'type: \"{schema.get('type')}\"'.",
-            where,
-        )
-    invalid = schema_problem(schema)
-    if invalid:
-        raise _bad_schema(what, definition["name"], invalid, where)
-    if definition.get("strict"):
-        problem = _strictness_problem(schema, ())
-        if problem:
-            raise _bad_schema(what, definition["name"], problem, where)
-
-
-def check_name(name: Any, param: str) -> None:
-    if name is None:
-        raise missing(param)
-    if not isinstance(name, str):
-        raise wrong_type(param, "a string", name)
-    if not _TOOL_NAME.match(name):
-        raise InvalidRequest(
-            f"Invalid '{param}': string does not match pattern. Expected a string that matches the pattern "
-            f"'^[a-zA-Z0-9_-]+$'.",
-            param=param,
-            code="invalid_value",
-        )
-    if len(name) > 64:
-        raise InvalidRequest(
-            f"Invalid '{param}': string too long. Expected a string with maximum length 64, but got a string "
-            f"with length "
-            f"{len(name)} instead.",
-            param=param,
-            code="string_above_max_length",
-        )
-
-
-def _bad_schema(what: str, name: str, problem: str, where: str) -> InvalidRequest:
-    key = "parameters" if what == "function" else "schema"
-    param = f"{where}.{key}" if what == "function" else "response_format"
-    return InvalidRequest(
-        f"Invalid schema for {what} '{name}': {problem}",
-        param=param,
-        code="invalid_function_parameters" if what == "function" else "invalid_json_schema",
-    )
-
-
-def _strictness_problem(schema: Any, path: tuple[str, ...]) -> str | None:
-    """Strict mode wants every object closed and every property required."""
-    if not isinstance(schema, dict):
-        return None
-    if schema.get("type") == "object" or "properties" in schema:
-        properties = schema.get("properties") or {}
-        if schema.get("additionalProperties") is not False:
-            return f"In context={path!r}, 'additionalProperties' is required to be supplied and to be false."
-        lacking = [key for key in properties if key not in (schema.get("required") or ())]
-        if lacking:
-            return (
-                f"In context={path!r}, 'required' is required to be supplied and to be an array including "
-                f"every key in "
-                f"properties. Missing '{lacking[0]}'."
-            )
-    for keys, inner in _inner_schemas(schema):
-        problem = _strictness_problem(inner, path + keys)
-        if problem:
-            return problem
-    return None
-
-
-def _inner_schemas(schema: dict[str, Any]) -> list[tuple[tuple[str, ...], Any]]:
-    found: list[tuple[tuple[str, ...], Any]] = [(("items",), schema.get("items"))]
-    for key in ("properties", "$defs"):
-        found += [((key, name), inner) for name, inner in (schema.get(key) or {}).items()]
-    found += [(("anyOf", str(index)), inner) for index, inner in enumerate(schema.get("anyOf") or ())]
-    return found
+    check_definition(tool[kind], f"{where}.{kind}", "function")
 
 
 def _check_tool_choice(body: Mapping[str, Any]) -> None:
@@ -435,7 +286,7 @@ def _check_response_format(form: dict[str, Any]) -> None:
         return
     if not isinstance(form.get("json_schema"), dict):
         raise missing("response_format.json_schema")
-    _check_definition(form["json_schema"], "response_format.json_schema", "response_format")
+    check_definition(form["json_schema"], "response_format.json_schema", "response_format")
     if form["json_schema"].get("schema") is None:
         raise missing("response_format.json_schema.schema")
 

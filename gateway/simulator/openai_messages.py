@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from gateway.simulator.errors import InvalidRequest
-from gateway.simulator.openai_checks import check_name, missing, not_among, wrong_type
+from gateway.simulator.openai_schemas import check_name
+from gateway.simulator.openai_values import missing, not_among, wrong_type
 from gateway.simulator.text import Turn
 from gateway.simulator.tokens import count
 

@@ -3,27 +3,31 @@
 import random
 import time
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import orjson
 
 from gateway.simulator.answer import Answer, Ask, Call, Finish, Tool, ToolChoice, compose
 from gateway.simulator.bill import Usage
-from gateway.simulator.catalogue import OPENAI_MODELS, Model, openai_model
+from gateway.simulator.catalogue import Model, openai_model
 from gateway.simulator.errors import InvalidRequest, WireError
-from gateway.simulator.openai_checks import check, missing, wrong_type
+from gateway.simulator.openai_account import (
+    CACHEABLE_TOKENS,
+    OpenAIAccount,
+    error_fields,
+    event_stream_headers,
+    no_such_model,
+    response_headers,
+    thinking_tokens,
+)
+from gateway.simulator.openai_checks import check
 from gateway.simulator.openai_messages import check_messages, texts, token_counts, turns
-from gateway.simulator.prefixes import PrefixCache, boundaries
+from gateway.simulator.openai_values import missing, wrong_type
 from gateway.simulator.reply import Event, Part, Reply
 from gateway.simulator.tokens import count
 
-NAME = "openai"
-REFUSED_KEY = "sk-invalid"
 _PRIMING_TOKENS = 3  # the reply's opening, counted as input
-_CACHEABLE_TOKENS = 1024
-_CACHE_STEP_TOKENS = 128
-_CACHE_SECONDS = 600.0
 _FINISH = {
     Finish.STOP: "stop",
     Finish.STOP_SEQUENCE: "stop",
@@ -31,45 +35,10 @@ _FINISH = {
     Finish.TOOL_CALLS: "tool_calls",
 }
 _SYSTEM_FINGERPRINT = "fp_5d1m0a7e11"
-_EFFORT_TOKENS = {"minimal": 16, "low": 64, "medium": 128, "high": 256, "xhigh": 512, "max": 1024}
 
 
-class OpenAIWire:
-    """One account at OpenAI. Errors leave as `WireError`."""
-
-    name = NAME
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._cache = PrefixCache(clock)
-
-    def reset(self) -> None:
-        self._cache.clear()
-
-    def key(self, headers: Mapping[str, str]) -> str:
-        scheme, _, key = headers.get("authorization", "").partition(" ")
-        return key.strip() if scheme.lower() == "bearer" else ""
-
-    def authenticate(self, headers: Mapping[str, str]) -> None:
-        key = self.key(headers)
-        if not key:
-            raise WireError(401, "invalid_request_error", _NO_KEY)
-        if key == REFUSED_KEY:
-            raise WireError(401, "invalid_request_error", _WRONG_KEY, code="invalid_api_key")
-
-    def parse(self, raw: bytes) -> dict[str, Any]:
-        try:
-            body = orjson.loads(raw)
-        except orjson.JSONDecodeError:
-            raise InvalidRequest(_NOT_JSON) from None
-        if not isinstance(body, dict):
-            raise InvalidRequest(_NOT_JSON)
-        return body
-
-    def tag(self, body: Mapping[str, Any]) -> str | None:
-        """The fault tag a request carries in its metadata."""
-        metadata = body.get("metadata")
-        tag = metadata.get("x-simulator-fault") if isinstance(metadata, dict) else None
-        return tag if isinstance(tag, str) else None
+class OpenAIWire(OpenAIAccount):
+    """Chat Completions. Errors leave as `WireError`."""
 
     def prepare(self, body: dict[str, Any], raw: bytes, headers: Mapping[str, str]) -> Reply:
         model = _model(body)
@@ -89,71 +58,11 @@ class OpenAIWire:
         return _Rendering(body, answers, usage).reply()
 
     def _cached(self, body: Mapping[str, Any], counts: list[int], prompt_tokens: int) -> int:
-        """How much of a long prompt was seen before, in OpenAI's steps; remembers it for next time."""
-        if prompt_tokens < _CACHEABLE_TOKENS:
+        if prompt_tokens < CACHEABLE_TOKENS:
             return 0
         blocks = [(orjson.dumps(message), size) for message, size in zip(body["messages"], counts, strict=True)]
         blocks.insert(0, (orjson.dumps(body.get("tools")), _definition_tokens(body)))
-        places = boundaries(body["model"], blocks)
-        found = self._cache.longest(places)
-        for place in places:
-            self._cache.remember(place, _CACHE_SECONDS)
-        rounded = found // _CACHE_STEP_TOKENS * _CACHE_STEP_TOKENS
-        return rounded if rounded >= _CACHEABLE_TOKENS else 0
-
-    def count_tokens(self, body: dict[str, Any], headers: Mapping[str, str]) -> bytes:
-        raise WireError(404, "invalid_request_error", "Unknown request URL.", code="unknown_url")
-
-    def error(self, error: WireError) -> tuple[bytes, bytes]:
-        """An error's headers and body."""
-        headers = response_headers(error.retry_after)
-        fields = {"message": error.message, "type": error.kind, "param": error.param, "code": error.code}
-        return headers, orjson.dumps({"error": fields})
-
-    def error_event(self, error: WireError) -> bytes:
-        fields = {"message": error.message, "type": error.kind, "param": error.param, "code": error.code}
-        return b"data: %b\n\n" % orjson.dumps({"error": fields})
-
-    def models(self) -> bytes:
-        return orjson.dumps({"object": "list", "data": [_model_entry(name) for name in OPENAI_MODELS]})
-
-    def model(self, name: str) -> bytes:
-        if openai_model(name) is None:
-            raise _no_such_model(name)
-        return orjson.dumps(_model_entry(name))
-
-
-_NO_KEY = (
-    "You didn't provide an API key. You need to provide your API key in an Authorization header using "
-    "Bearer auth (i.e. "
-    "Authorization: Bearer YOUR_KEY), or as the password field (with blank username) if you're accessing "
-    "the API from your "
-    "browser and are prompted for a username and password. You can obtain an API key from "
-    "https://platform.openai.com/account/api-keys."
-)
-_WRONG_KEY = "Incorrect API key provided: sk-inv***lid. You can find your API key at https://platform.openai.com/account/api-keys."
-_NOT_JSON = (
-    "We could not parse the JSON body of your request. (HINT: This likely means you aren't using your HTTP "
-    "library "
-    "correctly. The OpenAI API expects a JSON payload, but what was sent was not valid JSON. If you have "
-    "trouble figuring "
-    "out how to fix this, please contact us through our help center at help.openai.com.)"
-)
-
-
-def response_headers(retry_after: str | None = None) -> bytes:
-    """The headers of every JSON reply."""
-    extra = f"retry-after: {retry_after}\r\n".encode() if retry_after else b""
-    return b"content-type: application/json\r\n%b%b" % (_common_headers(), extra)
-
-
-def _common_headers() -> bytes:
-    return (
-        b"x-request-id: req_%032x\r\nopenai-processing-ms: 12\r\nopenai-version: 2020-10-01\r\n"
-        b"x-ratelimit-limit-requests: 10000\r\nx-ratelimit-limit-tokens: 2000000\r\n"
-        b"x-ratelimit-remaining-requests: 9999\r\nx-ratelimit-remaining-tokens: 1999000\r\n"
-        b"x-ratelimit-reset-requests: 6ms\r\nx-ratelimit-reset-tokens: 30ms\r\n" % random.getrandbits(128)
-    )
+        return self.cached_tokens(body["model"], blocks, prompt_tokens)
 
 
 def _model(body: Mapping[str, Any]) -> Model:
@@ -164,21 +73,8 @@ def _model(body: Mapping[str, Any]) -> Model:
         raise wrong_type("model", "a string", name)
     model = openai_model(name)
     if model is None:
-        raise _no_such_model(name)
+        raise no_such_model(name)
     return model
-
-
-def _no_such_model(name: str) -> WireError:
-    return WireError(
-        404,
-        "invalid_request_error",
-        f"The model `{name}` does not exist or you do not have access to it.",
-        code="model_not_found",
-    )
-
-
-def _model_entry(name: str) -> dict[str, Any]:
-    return {"id": name, "object": "model", "created": 1_712_361_441, "owned_by": "system"}
 
 
 def _check_json_word(body: Mapping[str, Any]) -> None:
@@ -226,7 +122,7 @@ def _ask(body: Mapping[str, Any], model: Model, seed: int) -> Ask:
     form = body.get("response_format") or {}
     stop = body.get("stop") or ()
     limit = body.get("max_tokens") or body.get("max_completion_tokens") or model.max_output_tokens
-    thinking = _thinking_tokens(body, model)
+    thinking = thinking_tokens(model, body.get("reasoning_effort"))
     return Ask(
         seed=seed,
         turns=turns(body["messages"]),
@@ -262,14 +158,6 @@ def _choice(body: Mapping[str, Any]) -> ToolChoice:
     return ToolChoice("named", (choice[choice["type"]]["name"],), parallel)
 
 
-def _thinking_tokens(body: Mapping[str, Any], model: Model) -> int:
-    """Hidden reasoning: always with the o series, elsewhere where an effort is asked for."""
-    if not model.reasoning:
-        return 0
-    effort = body.get("reasoning_effort") or ("medium" if model.id.startswith("o") else "none")
-    return _EFFORT_TOKENS.get(effort, 0)
-
-
 class _Rendering:
     """One reply's bytes, plain or streamed."""
 
@@ -288,10 +176,11 @@ class _Rendering:
             model=self._model,
             stream=self._stream,
             usage=self._usage,
-            headers=_event_stream_headers() if self._stream else response_headers(),
+            headers=event_stream_headers() if self._stream else response_headers(),
             plain=self._plain,
             events=self._events,
             malformed_event=_MALFORMED,
+            failure=_error_event,
         )
 
     def _plain(self, with_usage: bool) -> bytes:
@@ -398,15 +287,15 @@ def _call_events(position: int, call: Call, opening: bytes, closing: bytes) -> I
         yield Event(b'%b{"tool_calls":[%b]}%b' % (opening, fragment, closing), Part.TOKEN, 1)
 
 
+def _error_event(error: WireError) -> bytes:
+    return b"data: %b\n\n" % orjson.dumps({"error": error_fields(error)})
+
+
 _MALFORMED = b'data: {"object":"chat.completion.chunk","choices":[{"index":0,"delta":{"con\n\n'
 
 
 def _logprob(piece: str) -> dict[str, Any]:
     return {"token": piece, "logprob": -0.1, "bytes": list(piece.encode()), "top_logprobs": []}
-
-
-def _event_stream_headers() -> bytes:
-    return b"content-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\n" + _common_headers()
 
 
 def call_id() -> str:

@@ -6,12 +6,13 @@ from enum import Enum, auto
 from typing import NamedTuple
 
 from gateway.simulator.bill import Usage
+from gateway.simulator.errors import WireError
 
 
 class Part(Enum):
     """Which part of a stream an event is."""
 
-    START = auto()
+    START = auto()  # of the stream or of an item in it, or an earlier item's end: no fault strikes before it
     TOKEN = auto()
     FINISH = auto()  # carries the finish reason
     USAGE = auto()  # carries token counts and nothing else
@@ -28,7 +29,10 @@ class Event(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An accepted request's answer. ``plain`` and ``events`` are told whether usage is to be given."""
+    """An accepted request's answer. ``plain`` and ``events`` are told whether usage is to be given.
+
+    ``failure`` gives the event, or events, with which this stream tells of an error.
+    """
 
     model: str
     stream: bool
@@ -37,3 +41,4 @@ class Reply:
     plain: Callable[[bool], bytes]
     events: Callable[[bool], Iterator[Event]]
     malformed_event: bytes
+    failure: Callable[[WireError], bytes]

@@ -14,6 +14,8 @@ from gateway.simulator.errors import WireError
 from gateway.simulator.faults import FaultBook, FaultKind
 from gateway.simulator.http import IDLE_SECONDS, Connection, Request
 from gateway.simulator.log import LogRow, RequestLog
+from gateway.simulator.openai_embeddings import EmbeddingsWire
+from gateway.simulator.openai_responses import ResponsesWire
 from gateway.simulator.openai_wire import OpenAIWire
 from gateway.simulator.reply import Reply
 
@@ -29,7 +31,9 @@ _LEAST_KEY_CHARACTERS = 12  # shorter keys show nothing, since a suffix would be
 
 
 class Wire(Protocol):
-    """A provider's wire: `OpenAIWire`, `AnthropicWire`."""
+    """One endpoint of a provider: `OpenAIWire`, `ResponsesWire`, `EmbeddingsWire`, `AnthropicWire`. ``name`` is the
+    provider's.
+    """
 
     name: str
 
@@ -41,7 +45,6 @@ class Wire(Protocol):
     def prepare(self, body: dict[str, Any], raw: bytes, headers: Any) -> Reply: ...
     def count_tokens(self, body: dict[str, Any], headers: Any) -> bytes: ...
     def error(self, error: WireError) -> tuple[bytes, bytes]: ...
-    def error_event(self, error: WireError) -> bytes: ...
     def models(self) -> bytes: ...
     def model(self, name: str) -> bytes: ...
 
@@ -72,7 +75,12 @@ class Simulator:
         self.faults = FaultBook(clock=clock, seed=seed)
         self._bill = Bill()
         self._books = Books(self.log, self._bill, clock, sleep)
-        self._wires: dict[str, Wire] = {"openai": OpenAIWire(clock), "anthropic": AnthropicWire(clock)}
+        self._wires: dict[str, Wire] = {
+            "openai": OpenAIWire(clock),
+            "responses": ResponsesWire(clock),
+            "embeddings": EmbeddingsWire(clock),
+            "anthropic": AnthropicWire(clock),
+        }
         self._control = Control(self)
         self._connections: set[Connection] = set()
         self._server: asyncio.Server | None = None
@@ -135,8 +143,8 @@ class Simulator:
             status, body = self._control.handle(request)
             connection.respond(status, body, _JSON)
             return None
-        provider, operation = _route(request)
-        wire = self._wires[provider]
+        endpoint, operation = _route(request)
+        wire = self._wires[endpoint]
         row = self._open_row(request, wire)
         delivery = Delivery(self._books, wire, row, connection)
         try:
@@ -163,8 +171,8 @@ class Simulator:
         wire.authenticate(request.headers)
         if request.too_large:
             raise _too_large(wire)
-        if request.method == "GET":
-            return self._serve_models(request, operation, wire, row, delivery)
+        if request.method in ("GET", "DELETE"):
+            return self._serve_document(request, operation, wire, row, delivery)
         if operation not in ("complete", "count_tokens") or request.method != "POST":
             raise _unknown(request, wire)
         body = wire.parse(request.body)
@@ -182,18 +190,16 @@ class Simulator:
         delivery.answer(reply)
         return None
 
-    def _serve_models(
+    def _serve_document(
         self, request: Request, operation: str, wire: Wire, row: LogRow, delivery: Delivery
     ) -> Coroutine[Any, Any, None] | None:
         faults = self._faults(request, wire, row, None)
         if any(kind in faults for kind in _WITHHELD):
             return delivery.withhold(faults, None)
-        if operation == "models":
-            delivery.document(wire.models(), _JSON)
-        elif operation.startswith("models/"):
-            delivery.document(wire.model(operation.removeprefix("models/")), _JSON)
-        else:
+        body = _document(request.method, operation, wire)
+        if body is None:
             raise _unknown(request, wire)
+        delivery.document(body, _JSON)
         return None
 
     def _faults(self, request: Request, wire: Wire, row: LogRow, tag: str | None) -> Faults:
@@ -203,6 +209,18 @@ class Simulator:
         return faults
 
 
+def _document(method: str, operation: str, wire: Wire) -> bytes | None:
+    """What is there to be shown or deleted without being billed; nothing where there is no such place."""
+    kind, _, name = operation.partition("/")
+    if "/" in name:
+        return None
+    if kind == "responses" and name and isinstance(wire, ResponsesWire):
+        return wire.delete(name) if method == "DELETE" else wire.retrieve(name)
+    if method != "GET" or kind != "models":
+        return None
+    return wire.model(name) if name else wire.models()
+
+
 def _reply_if_billed(faults: Faults, wire: Wire, body: dict[str, Any], request: Request) -> Reply | None:
     if any(fault.billed for fault in faults.values()):
         return wire.prepare(body, request.body, request.headers)
@@ -210,25 +228,33 @@ def _reply_if_billed(faults: Faults, wire: Wire, body: dict[str, Any], request: 
 
 
 _OPERATIONS = {
-    ("openai", "chat/completions"): "complete",
-    ("anthropic", "messages"): "complete",
-    ("anthropic", "messages/count_tokens"): "count_tokens",
+    ("openai", "chat/completions"): ("openai", "complete"),
+    ("openai", "responses"): ("responses", "complete"),
+    ("openai", "embeddings"): ("embeddings", "complete"),
+    ("anthropic", "messages"): ("anthropic", "complete"),
+    ("anthropic", "messages/count_tokens"): ("anthropic", "count_tokens"),
 }
+_OPENAI_ONLY = ("chat/completions", "responses", "embeddings")
 
 
 def _route(request: Request) -> tuple[str, str]:
-    """Provider and operation (``complete``, ``count_tokens``, ``models``, ``models/{id}``, else the path as
-    it is).
+    """Which wire, and the operation (``complete``, ``count_tokens``, ``models``, ``models/{id}``, ``responses/{id}``,
+    else the path as it is).
     """
     path = request.path
     for prefix, provider in _PREFIXES.items():
         if path.startswith(prefix):
-            rest = path[len(prefix) :]
-            return provider, _OPERATIONS.get((provider, rest), rest)
+            return _operation(provider, path[len(prefix) :])
     rest = path.removeprefix("/v1/")
     anthropic = rest.startswith("messages") or "anthropic-version" in request.headers
-    provider = "anthropic" if anthropic and rest != "chat/completions" else "openai"
-    return provider, _OPERATIONS.get((provider, rest), rest)
+    openai_only = rest in _OPENAI_ONLY or rest.startswith("responses/")
+    return _operation("anthropic" if anthropic and not openai_only else "openai", rest)
+
+
+def _operation(provider: str, rest: str) -> tuple[str, str]:
+    if provider == "openai" and rest.startswith("responses/"):
+        return "responses", rest
+    return _OPERATIONS.get((provider, rest), (provider, rest))
 
 
 def _unknown(request: Request, wire: Wire) -> WireError:

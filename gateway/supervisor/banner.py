@@ -18,7 +18,7 @@ def banner(url: str, route: str, credentials: Credentials | None) -> str:
         "",
         f"  Dashboard  {url}/",
         f"  Admin      {url}/admin/",
-        f"  API docs   {url}/v1/docs",
+        f"  API docs   {url}/api/docs",
         *_who(url, credentials),
         "",
         "A first completion:",

@@ -34,7 +34,7 @@ class Slot:
         self._say = say
         self._restart_seconds = restart_seconds
         self._ready = asyncio.Event()
-        self._old: set[Child] = set()
+        self._passing: set[Child] = set()  # on their way in or out
 
     async def start(self) -> Child:
         self.child = await start_child(self.part, self._output, on_ready=self._ready.set)
@@ -73,7 +73,7 @@ class Slot:
         delay = min(self._restart_seconds * 2 ** (deaths - 1), RESTART_MAX_SECONDS)
         self._say(f"{how}; starting it again in {delay:g} s.")
         await asyncio.sleep(delay)
-        if not self.retired:
+        if self.child is None and not self.retired:  # a replacement may have taken the place meanwhile
             (await self.start()).go()
 
     def _hopeless(self, deaths: int) -> bool:
@@ -88,21 +88,26 @@ class Slot:
         False, and the old one goes on, if the fresh one does not get ready.
         """
         fresh = await start_child(self.part, self._output)
+        self._passing.add(fresh)
         fresh.go()
         if not await wait_ready(fresh, READY_TIMEOUT_SECONDS):
             self._say(f"The new {self.part.name} did not get ready; the old one goes on.\n{fresh.last_words()}")
-            await fresh.stop()
+            await self._see_off(fresh)
             return False
         old, self.child = self.child, fresh
+        self._passing.discard(fresh)
         if old is not None:
-            self._old.add(old)
-            await old.stop()
-            await old.ended()
-            self._old.discard(old)
+            await self._see_off(old)
         return True
 
+    async def _see_off(self, child: Child) -> None:
+        self._passing.add(child)
+        await child.stop()
+        await child.ended()
+        self._passing.discard(child)
+
     async def retire(self) -> None:
-        """Stops the child, and the old ones that still drain; bounded by the part's stop time-out."""
+        """Stops the child, and those on their way in or out; bounded by the part's stop time-out."""
         self.retired = True
         await asyncio.gather(*(child.stop() for child in self._all()))
 
@@ -112,7 +117,7 @@ class Slot:
             child.send(signal.SIGKILL)
 
     def _all(self) -> list[Child]:
-        return [*self._old, *([self.child] if self.child else [])]
+        return [*self._passing, *([self.child] if self.child else [])]
 
 
 async def wait_ready(child: Child, timeout_seconds: float) -> bool:

@@ -167,6 +167,13 @@ def iso(moment: datetime | None) -> str:
 
 
 @register.filter
+def sentence(words: str) -> str:
+    """Words the engine noted in passing, with a capital and a full stop."""
+    text = words.strip()
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".") if text else ""
+
+
+@register.filter
 def failure_words(kind: str) -> str:
     return _FAILURES[FailureKind(kind)] if kind else ""
 

@@ -125,6 +125,21 @@ def test_the_order_of_a_routes_targets_can_be_changed(operations: Client, config
     assert [target.provider.name for target in snapshot_load().routes["default"].targets] == ["anthropic", "openai"]
 
 
+def test_another_target_can_become_the_simple_one(operations: Client, configured: None) -> None:
+    row = Route.objects.get(name="default")
+    first, second = row.targets.all()
+    row.targets.create(provider=first.provider, model="gpt-3.5-turbo", simple=True)
+    url = f"/admin/gateway/route/{row.pk}/change/"
+    data = form_of(operations.get(url)) | {"targets-0-simple": "on"}
+    del data["targets-2-simple"]
+    data["targets-2-position"] = "7"
+    assert operations.post(url, data).status_code == 302
+    route = snapshot_load().routes["default"]
+    assert route.simple_target is not None
+    assert route.simple_target.model == first.model
+    assert [target.model for target in route.targets] == [second.model, "gpt-3.5-turbo"]
+
+
 def test_a_target_without_a_price_is_refused(operations: Client, configured: None) -> None:
     row = Route.objects.get(name="default")
     url = f"/admin/gateway/route/{row.pk}/change/"
@@ -185,6 +200,15 @@ def test_archiving_and_restoring_are_announced(operations: Client, configured: N
         row.refresh_from_db()
         assert row.archived is archived
     assert configuration_version() == version + 2
+
+
+def test_what_needs_something_archived_is_not_restored(operations: Client, configured: None) -> None:
+    team = Team.objects.get(name="research")
+    key = ApiKey.objects.create(name="k", hash="h", team=team, archived_at=team.created_at)
+    operations.post("/admin/gateway/team/", {"action": "archive", "_selected_action": [team.pk]})
+    url = "/admin/gateway/apikey/?archived=yes"
+    page = operations.post(url, {"action": "restore", "_selected_action": [key.pk]}, follow=True).content.decode()
+    assert "It needs research, which is archived" in page
 
 
 def test_a_list_shows_what_is_in_use(operations: Client, configured: None) -> None:

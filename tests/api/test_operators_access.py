@@ -48,16 +48,16 @@ def test_an_operators_key_is_taken_from_either_header(operator_key: str, headers
         pytest.param(bearer("sk-llmops-nobody"), 401, "invalid_api_key", "Unknown", id="unknown"),
         pytest.param(bearer("\u00ff" * 9), 401, "invalid_api_key", "Unknown", id="not ASCII"),
         pytest.param({"Authorization": "Bearer "}, 401, "invalid_api_key", "No API key", id="empty"),
-        pytest.param({"Authorization": "Basic b3BzOm9wcw=="}, 401, "invalid_api_key", "No API key", id="another scheme"),
+        pytest.param(
+            {"Authorization": "Basic b3BzOm9wcw=="}, 401, "invalid_api_key", "No API key", id="another scheme"
+        ),
         pytest.param(bearer("sk-llmops-agent"), 403, "not_allowed", "role operator", id="an agent's"),
         pytest.param(bearer("sk-llmops-disabled"), 401, "invalid_api_key", "disabled", id="disabled"),
         pytest.param(bearer("sk-llmops-expired"), 401, "invalid_api_key", "expired", id="expired"),
         pytest.param(bearer("sk-llmops-archived"), 401, "invalid_api_key", "Unknown", id="archived"),
     ],
 )
-def test_every_other_key_is_refused_with_the_reason(
-    headers: dict[str, str], status: int, code: str, part: str
-) -> None:
+def test_every_other_key_is_refused_with_the_reason(headers: dict[str, str], status: int, code: str, part: str) -> None:
     now = timezone.now()
     add_key("agent", "sk-llmops-agent")
     add_key("disabled", "sk-llmops-disabled", role="operator", disabled=True)

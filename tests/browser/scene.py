@@ -14,12 +14,9 @@ from tests.selectors.rows import add_attempt, add_completion, add_conversation, 
 STORY_ID = "req_01JDBB4F7Q9ZK3T8M2"
 SONNET = "claude-3-5-sonnet-20241022"
 DECISION = {
-    "reason": "Not a simple query, so the targets are tried in order.",
-    "candidates": [
-        {"target": "openai/gpt-4-turbo", "verdict": "planned", "reason": "first in the route, breaker closed"},
-        {"target": f"anthropic/{SONNET}", "verdict": "planned", "reason": "second in the route, breaker closed"},
-        {"target": "openai/gpt-3.5-turbo", "verdict": "left out", "reason": "only for simple queries"},
-    ],
+    "route": "default",
+    "reason": "'gpt-4-turbo' is an alias of this route",
+    "targets": ["openai/gpt-4-turbo", f"anthropic/{SONNET}"],
 }
 
 

@@ -7,10 +7,17 @@ def test_an_empty_decision_says_nothing() -> None:
     assert decision_words({}) == DecisionWords("", (), ())
 
 
-def test_a_reason_and_candidates_become_sentences() -> None:
-    decision = {"reason": "in order", "candidates": [{"target": "a/b", "verdict": "planned", "reason": "closed"}]}
+def test_targets_stand_in_the_order_of_trying_with_why_one_was_left_out() -> None:
+    decision = {
+        "route": "default",
+        "reason": "asked by name",
+        "targets": ["openai/a", "anthropic/b"],
+        "left_out_without_price": ["anthropic/b"],
+    }
 
-    assert decision_words(decision) == DecisionWords("in order", (Candidate("a/b", "planned", "closed"),), ())
+    assert decision_words(decision) == DecisionWords(
+        "asked by name", (Candidate("openai/a", ""), Candidate("anthropic/b", "no price is known for it")), ()
+    )
 
 
 def test_what_is_not_known_is_shown_in_plain_text() -> None:

@@ -108,6 +108,14 @@ def test_a_clock_time_names_the_day_when_it_is_not_today_where_the_reader_lives(
         assert words.clock(datetime.fromisoformat(moment).replace(tzinfo=UTC)) == text
 
 
+@pytest.mark.parametrize(
+    ("noted", "told"),
+    [("", ""), ("first target", "First target."), ("Ends well.", "Ends well."), ("gpt-4 is full!", "Gpt-4 is full!")],
+)
+def test_what_the_engine_noted_becomes_a_sentence(noted: str, told: str) -> None:
+    assert words.sentence(noted) == told
+
+
 @pytest.mark.parametrize(("text", "short"), [("req_short", "req_short"), ("req_01JDBB4F7Q9ZK3T8M2", "…7Q9ZK3T8M2")])
 def test_long_ids_are_told_by_their_ends(text: str, short: str) -> None:
     assert words.short_id(text) == short

@@ -230,8 +230,6 @@ class World:
         assert self.state(owner) is BreakerState.OPEN
         self.changes.clear()
 
-
-
     async def open_breaker_of_others(self, owner: Provider = PRIMARY) -> None:
         """Failures of other requests until it is open, whatever was counted before."""
         while self.state(owner) is BreakerState.CLOSED:

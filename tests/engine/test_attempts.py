@@ -299,7 +299,7 @@ async def test_a_step_that_the_deadline_forbids_is_not_recorded_as_a_fallback(wo
     assert (completion.fallbacks, world.fallback.calls) == ([], 0)
 
 
-# What the client is told at the end ------------------------------------------------------------------------------------
+# What the client is told at the end ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

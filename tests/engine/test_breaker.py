@@ -1,4 +1,4 @@
-"""The breaker's rules (DESIGN, "Breaker"): tables, stories told as lists of events, and one invariant for all stories."""
+"""The breaker's rules (DESIGN, "Breaker"): tables, single stories, and what must hold in all stories."""
 
 from __future__ import annotations
 
@@ -232,9 +232,7 @@ def test_the_reading_shows_the_last_error_cut_to_a_readable_length() -> None:
         ([(0, False), (58, True)], 61, 1.0),
     ],
 )
-def test_the_failure_rate_is_of_the_last_minute(
-    events: Sequence[tuple[float, bool]], now: float, rate: float
-) -> None:
+def test_the_failure_rate_is_of_the_last_minute(events: Sequence[tuple[float, bool]], now: float, rate: float) -> None:
     window = FailureRate()
     for at, failed in events:
         window.add(at, failed=failed)

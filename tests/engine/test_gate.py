@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -130,6 +131,37 @@ async def test_a_place_is_not_handed_to_somebody_who_has_just_left(gate: Gate) -
     gate.leave()
     await asyncio.gather(leaving, return_exceptions=True)
     assert (gate.in_flight, gate.queued) == (1, 0)
+
+
+async def test_a_lowered_bound_holds_from_the_next_arrival_on(gate: Gate) -> None:
+    await fill(gate)
+    lowered = replace(NARROW, max_in_flight=1)
+    waiting = [asyncio.create_task(gate.enter(lowered, 90)) for _ in range(2)]
+    await settle()
+    gate.leave()
+    await settle()
+    assert ([one.done() for one in waiting], gate.in_flight) == ([False, False], 1)
+    gate.leave()
+    await settle()
+    assert ([one.done() for one in waiting], gate.in_flight) == ([True, False], 1)
+    gate.leave()
+    await asyncio.gather(*waiting)
+
+
+async def test_a_raised_bound_lets_those_in_first_that_wait(gate: Gate) -> None:
+    await fill(gate)
+    order: list[str] = []
+
+    async def visit(name: str, bound: int) -> None:
+        await gate.enter(replace(NARROW, max_in_flight=bound), 90)
+        order.append(name)
+
+    visits = [asyncio.create_task(visit(name, bound)) for name, bound in [("first", 2), ("second", 2), ("new", 4)]]
+    await settle()
+    assert (order, gate.in_flight, gate.queued) == (["first", "second"], 4, 1)
+    gate.leave()
+    await asyncio.gather(*visits)
+    assert order[-1] == "new"
 
 
 VISITS = st.lists(

@@ -8,7 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gateway.ledger.budgets import Budget, CompletionFacts, Scope, Window, claims_for, window_of
@@ -70,6 +70,7 @@ moments = st.datetimes(datetime(2005, 1, 1), datetime(2035, 1, 1), timezones=st.
 
 # Lord Howe's clocks move by half an hour: the last hour of 5 April 2026 there is only half as long.
 @example(window=Window.HOUR, at=utc("2026-04-05 13:15"), zone=ZoneInfo("Australia/Lord_Howe"))
+@settings(deadline=None)
 @given(window=windows, at=moments, zone=st.sampled_from(ZONES))
 def test_windows_follow_each_other_without_gap_or_overlap(window: Window | int, at: datetime, zone: ZoneInfo) -> None:
     starts_at, resets_at = window_of(window, at, zone)

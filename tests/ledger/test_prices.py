@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.engine.usage import Usage
@@ -109,6 +109,7 @@ tokens = st.integers(0, 1_000_000)
 prices = st.decimals(0, 1_000, places=6)
 
 
+@settings(deadline=None)
 @given(plain=tokens, cached=tokens, short=tokens, long=tokens, output=tokens, rates=st.tuples(*[prices] * 5))
 def test_no_split_of_the_tokens_costs_more_than_the_upper_bound(
     plain: int, cached: int, short: int, long: int, output: int, rates: tuple[Decimal, ...]

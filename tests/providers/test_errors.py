@@ -80,9 +80,7 @@ def test_a_status_means_the_same_at_both_vendors(
         (500, {"code": "model_not_found"}, K.SERVER_ERROR, RETRY_COUNTS),
     ],
 )
-def test_openai_tells_by_code(
-    status: int, fields: dict[str, Any], kind: FailureKind, flags: tuple[bool, bool]
-) -> None:
+def test_openai_tells_by_code(status: int, fields: dict[str, Any], kind: FailureKind, flags: tuple[bool, bool]) -> None:
     error = openai.classify(status, {}, body(**fields))
     assert (error.kind, (error.retryable, error.counts_against_breaker)) == (kind, flags)
 
@@ -203,7 +201,7 @@ def test_no_retry_after_breaks_the_reading(text: str) -> None:
     assert seconds is None or 0 <= seconds <= DAY_SECONDS
 
 
-# The whole way: from a provider's socket to the engine's words ----------------------------------------------------------
+# The whole way: from a provider's socket to the engine's words -------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", list(Wire))

@@ -71,7 +71,9 @@ def add_conversation(external_id: str, **values: Any) -> Conversation:
 
 def add_provider(name: str, **values: Any) -> Provider:
     defaults: dict[str, Any] = {"kind": "openai", "base_url": "http://127.0.0.1:8100/v1", "api_key_env": "NO_SUCH_KEY"}
-    return Provider.objects.create(name=name, **defaults | values)
+    provider = Provider(name=name, **defaults | values)
+    provider.save()
+    return provider
 
 
 def open_breaker(provider: str, *, probe_in_seconds: float = 42, **values: Any) -> BreakerStatus:

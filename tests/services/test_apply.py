@@ -156,6 +156,13 @@ def test_keys_are_stored_as_hashes_only(apply: Apply, full: str) -> None:
     assert key.prefix == "sk-llmops-plai…"
 
 
+def test_two_keys_can_swap_their_texts(apply: Apply, small: str) -> None:
+    keys = 'api_keys: [{name: a, key: "%s-key-of-sixteen"}, {name: b, key: "%s-key-of-sixteen"}]'
+    apply(small + keys % ("first", "second"))
+    assert len(apply(small + keys % ("second", "first"))) == 2
+    assert apply(small + keys % ("second", "first")) == ()
+
+
 def test_an_encrypted_secret_of_another_installation_is_refused_by_path(apply: Apply, small: str) -> None:
     with pytest.raises(ConfigurationFileError, match=r"providers\[0\]: a stored secret can't be read"):
         apply(small.replace("api_key: first-provider-secret", "api_key_encrypted: gAAAAABnonsense"))

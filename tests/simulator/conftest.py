@@ -55,7 +55,7 @@ def http(running: Simulator) -> Iterator[httpx2.Client]:
 
 
 class Provider:
-    """Raw calls to one provider's completion endpoint, with a valid small request to vary."""
+    """Raw calls to one endpoint of a provider, with a valid small request to vary."""
 
     def __init__(self, http: httpx2.Client, path: str, headers: dict[str, str], body: dict[str, Any]) -> None:
         self.http = http
@@ -77,6 +77,18 @@ def openai_raw(simulator: Simulator, http: httpx2.Client) -> Provider:
 
 
 @pytest.fixture
+def responses_raw(simulator: Simulator, http: httpx2.Client) -> Provider:
+    body = {"model": "gpt-4-turbo", "input": "Hello"}
+    return Provider(http, "/openai/v1/responses", {"authorization": f"Bearer {OPENAI_KEY}"}, body)
+
+
+@pytest.fixture
+def embeddings_raw(simulator: Simulator, http: httpx2.Client) -> Provider:
+    body = {"model": "text-embedding-3-small", "input": "Hello"}
+    return Provider(http, "/openai/v1/embeddings", {"authorization": f"Bearer {OPENAI_KEY}"}, body)
+
+
+@pytest.fixture
 def anthropic_raw(simulator: Simulator, http: httpx2.Client) -> Provider:
     headers = {"x-api-key": ANTHROPIC_KEY, "anthropic-version": "2023-06-01"}
     body = {
@@ -95,7 +107,5 @@ def openai_sdk(simulator: Simulator) -> Iterator[openai.OpenAI]:
 
 @pytest.fixture
 def anthropic_sdk(simulator: Simulator) -> Iterator[anthropic.Anthropic]:
-    with anthropic.Anthropic(
-        api_key=ANTHROPIC_KEY, base_url=simulator.url + "/anthropic", max_retries=0
-    ) as client:
+    with anthropic.Anthropic(api_key=ANTHROPIC_KEY, base_url=simulator.url + "/anthropic", max_retries=0) as client:
         yield client

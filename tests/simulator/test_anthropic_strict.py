@@ -189,13 +189,9 @@ ACCEPTED: list[dict[str, Any]] = [
     {"messages": [USER, {"role": "assistant", "content": "Once upon"}]},
     {"messages": [USER, USES, {"role": "user", "content": [RESULT, _text("and?")]}], "tools": [TOOL]},
     {"system": [_text("Be brief.", **MARK)]},
-    _content(
-        _image(type="base64", media_type="image/png", data="AAAA"), _image(type="url", url="https://x/a.png")
-    ),
+    _content(_image(type="base64", media_type="image/png", data="AAAA"), _image(type="url", url="https://x/a.png")),
     _content({"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "A page."}}),
-    _content(
-        {"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": "AAAA"}}
-    ),
+    _content({"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": "AAAA"}}),
     _content({"type": "document", "source": {"type": "url", "url": "https://x/a.pdf"}}),
     NEW | {"thinking": {"type": "adaptive"}, "output_config": {"effort": "low"}},
     {"tools": [{"type": "bash_20250124", "name": "bash"}]},

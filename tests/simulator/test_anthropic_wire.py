@@ -23,9 +23,7 @@ def _events(text: str) -> list[tuple[str, Any]]:
 
 
 def test_a_plain_answer_says_what_it_was_told_to(anthropic_sdk: anthropic.Anthropic) -> None:
-    reply = anthropic_sdk.messages.create(
-        model=MODEL, max_tokens=50, messages=_user("[[say: Paris, of course.]]")
-    )
+    reply = anthropic_sdk.messages.create(model=MODEL, max_tokens=50, messages=_user("[[say: Paris, of course.]]"))
     assert [block.model_dump(include={"type", "text"}) for block in reply.content] == [
         {"type": "text", "text": "Paris, of course."}
     ]
@@ -88,9 +86,7 @@ def test_tool_choice_decides_which_tools_are_used(
 
 def test_streamed_parallel_tool_uses_arrive_in_fragments(anthropic_sdk: anthropic.Anthropic) -> None:
     order = '[[say: Both.]] [[tool: get_weather {"city": "Rome"}]] [[tool: book_hotel {"city": "Oslo"}]]'
-    with anthropic_sdk.messages.stream(
-        model=MODEL, max_tokens=90, messages=_user(order), tools=TOOLS
-    ) as stream:
+    with anthropic_sdk.messages.stream(model=MODEL, max_tokens=90, messages=_user(order), tools=TOOLS) as stream:
         fragments = [event for event in stream if event.type == "input_json"]
         message = stream.get_final_message()
     assert [getattr(block, "input", None) for block in message.content] == [
@@ -184,9 +180,7 @@ def test_a_longer_prefix_reads_the_shorter_and_writes_the_rest(anthropic_sdk: an
     assert written_5m >= 500
 
 
-def test_a_cached_prefix_is_forgotten_after_its_time(
-    anthropic_sdk: anthropic.Anthropic, moving_time: Any
-) -> None:
+def test_a_cached_prefix_is_forgotten_after_its_time(anthropic_sdk: anthropic.Anthropic, moving_time: Any) -> None:
     long = _marked("word " * 1500)
     _usage(anthropic_sdk, long)
     moving_time.now += 301
@@ -197,9 +191,7 @@ def test_a_short_prefix_is_not_cached(anthropic_sdk: anthropic.Anthropic) -> Non
     assert _usage(anthropic_sdk, _marked("word " * 100)) == (0, 0, 0)
 
 
-def test_the_bill_of_cached_tokens_equals_the_usage(
-    anthropic_sdk: anthropic.Anthropic, simulator: Any
-) -> None:
+def test_the_bill_of_cached_tokens_equals_the_usage(anthropic_sdk: anthropic.Anthropic, simulator: Any) -> None:
     read, written = 0, 0
     for _ in range(3):
         one = _usage(anthropic_sdk, _marked("word " * 1500))

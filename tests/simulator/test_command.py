@@ -28,9 +28,7 @@ def run(simulator: Simulator) -> Any:
     return call
 
 
-def test_one_command_makes_openai_fail_and_one_heals_it(
-    run: Any, openai_raw: Any, anthropic_raw: Any
-) -> None:
+def test_one_command_makes_openai_fail_and_one_heals_it(run: Any, openai_raw: Any, anthropic_raw: Any) -> None:
     assert "in force: kind status, status 503, provider openai" in run("fault", "openai", "503")
     assert (openai_raw.post().status_code, anthropic_raw.post().status_code) == (503, 200)
     run("heal")

@@ -14,9 +14,7 @@ def test_health_answers(simulator: Simulator, http: httpx2.Client) -> None:
 
 
 def test_a_fault_is_added_listed_and_removed(openai_raw: Any, http: httpx2.Client) -> None:
-    added = http.post("/control/faults", json={"kind": "status", "status": 500, "provider": "openai"}).json()[
-        "id"
-    ]
+    added = http.post("/control/faults", json={"kind": "status", "status": 500, "provider": "openai"}).json()["id"]
     assert openai_raw.post().status_code == 500
     listed = http.get("/control/faults").json()["faults"]
     assert [(fault["id"], fault["kind"], fault["hits"]) for fault in listed] == [(added, "status", 1)]

@@ -86,9 +86,7 @@ def test_openais_errors_have_their_codes(
     ("status", "kind"),
     [(429, "rate_limit_error"), (529, "overloaded_error"), (500, "api_error"), (403, "permission_error")],
 )
-def test_anthropics_errors_have_their_types(
-    anthropic_raw: Any, simulator: Simulator, status: int, kind: str
-) -> None:
+def test_anthropics_errors_have_their_types(anthropic_raw: Any, simulator: Simulator, status: int, kind: str) -> None:
     simulator.faults.add(Fault(kind=FaultKind.STATUS, status=status))
     assert anthropic_raw.post().json()["error"]["type"] == kind
 
@@ -135,27 +133,21 @@ def test_slow_headers_and_a_status_combine(raw: Any, simulator: Simulator, movin
 
 
 @pytest.mark.parametrize("body", [TEN, STREAM], ids=["plain", "stream"])
-def test_the_first_token_can_be_slow(
-    raw: Any, simulator: Simulator, moving_time: Any, body: dict[str, Any]
-) -> None:
+def test_the_first_token_can_be_slow(raw: Any, simulator: Simulator, moving_time: Any, body: dict[str, Any]) -> None:
     simulator.faults.add(Fault(kind=FaultKind.SLOW_FIRST_TOKEN, seconds=20))
     assert raw.post(body).status_code == 200
     assert moving_time.slept == [20]
 
 
 @pytest.mark.parametrize("body", [TEN, STREAM], ids=["plain", "stream"])
-def test_every_token_can_be_slow(
-    raw: Any, simulator: Simulator, moving_time: Any, body: dict[str, Any]
-) -> None:
+def test_every_token_can_be_slow(raw: Any, simulator: Simulator, moving_time: Any, body: dict[str, Any]) -> None:
     simulator.faults.add(Fault(kind=FaultKind.SLOW_TOKENS, seconds=0.25))
     assert raw.post(body).status_code == 200
     assert moving_time.slept == [0.25] * 10
 
 
 @pytest.mark.parametrize("after", [0, 4, 10])
-def test_a_cut_stream_stops_after_so_many_tokens_and_bills_them(
-    raw: Any, simulator: Simulator, after: int
-) -> None:
+def test_a_cut_stream_stops_after_so_many_tokens_and_bills_them(raw: Any, simulator: Simulator, after: int) -> None:
     simulator.faults.add(Fault(kind=FaultKind.CUT, after_tokens=after))
     text, ending = _read(raw, STREAM)
     assert (_deltas(text), ending) == (after, "broken")
@@ -216,9 +208,7 @@ def test_a_wrong_content_type_is_a_page(raw: Any, simulator: Simulator, body: di
 
 
 @pytest.mark.parametrize(("drop_finish", "finishes"), [(False, True), (True, False)])
-def test_a_stream_may_lack_its_terminator(
-    raw: Any, simulator: Simulator, drop_finish: bool, finishes: bool
-) -> None:
+def test_a_stream_may_lack_its_terminator(raw: Any, simulator: Simulator, drop_finish: bool, finishes: bool) -> None:
     simulator.faults.add(Fault(kind=FaultKind.NO_TERMINATOR, drop_finish=drop_finish))
     text, ending = _read(raw, STREAM)
     assert (ending, _deltas(text)) == ("complete", 10)
@@ -235,9 +225,7 @@ def test_an_error_event_ends_openais_stream(openai_sdk: openai.OpenAI, simulator
         list(stream)
 
 
-def test_an_error_event_ends_anthropics_stream(
-    anthropic_sdk: anthropic.Anthropic, simulator: Simulator
-) -> None:
+def test_an_error_event_ends_anthropics_stream(anthropic_sdk: anthropic.Anthropic, simulator: Simulator) -> None:
     simulator.faults.add(Fault(kind=FaultKind.ERROR_EVENT, after_tokens=2))
     stream: Any = anthropic_sdk.messages.create(model="claude-sonnet-5-5", max_tokens=50, **STREAM)
     with pytest.raises(anthropic.APIError, match="Overloaded"):
@@ -282,9 +270,7 @@ def test_a_client_that_leaves_mid_stream_is_billed_what_was_generated(raw: Any, 
         ({"tag": "other"}, False),
     ],
 )
-def test_a_fault_hits_what_it_matches(
-    openai_raw: Any, simulator: Simulator, match: dict[str, Any], hit: bool
-) -> None:
+def test_a_fault_hits_what_it_matches(openai_raw: Any, simulator: Simulator, match: dict[str, Any], hit: bool) -> None:
     simulator.faults.add(Fault(kind=FaultKind.STATUS, **match))
     reply = openai_raw.post(x_team="red", x_simulator_fault="mine")
     assert (reply.status_code == 503) is hit

@@ -85,18 +85,14 @@ def test_connection_close_is_honoured(connection: socket.socket) -> None:
     assert b"connection: close" in _until_closed(connection)
 
 
-@pytest.mark.parametrize(
-    "nonsense", [b"HELLO\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00"]
-)
+@pytest.mark.parametrize("nonsense", [b"HELLO\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00"])
 def test_nonsense_is_a_400_and_the_end(connection: socket.socket, nonsense: bytes) -> None:
     connection.sendall(nonsense)
     assert _until_closed(connection).startswith(b"HTTP/1.1 400")
 
 
 def test_endless_headers_are_refused(connection: socket.socket) -> None:
-    connection.sendall(
-        b"GET / HTTP/1.1\r\n" + b"x: " + b"y" * (http_module.MAX_HEADER_BYTES + 1) + b"\r\n\r\n"
-    )
+    connection.sendall(b"GET / HTTP/1.1\r\n" + b"x: " + b"y" * (http_module.MAX_HEADER_BYTES + 1) + b"\r\n\r\n")
     assert _until_closed(connection).startswith(b"HTTP/1.1 431")
 
 

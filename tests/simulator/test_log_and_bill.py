@@ -86,10 +86,7 @@ def test_rows_can_be_asked_for_by_provider_and_number(
 
 
 def test_the_bill_is_the_sum_of_the_usages(openai_sdk: openai.OpenAI, simulator: Simulator) -> None:
-    usages = [
-        openai_sdk.chat.completions.create(model="gpt-4o", messages=_tokens(n)["messages"]).usage
-        for n in (5, 8)
-    ]
+    usages = [openai_sdk.chat.completions.create(model="gpt-4o", messages=_tokens(n)["messages"]).usage for n in (5, 8)]
     line = simulator.bill().line("openai", "gpt-4o")
     assert (line.requests, line.output_tokens) == (2, 13)
     assert line.input_tokens == sum(usage.prompt_tokens for usage in usages if usage)

@@ -158,11 +158,7 @@ REFUSED: list[tuple[dict[str, Any], str | None, str | None, str]] = [
         "Invalid schema for function 'a'",
     ),
     (
-        {
-            "tools": [
-                {"type": "function", "function": {"name": "a", "strict": True, "parameters": OPEN_OBJECT}}
-            ]
-        },
+        {"tools": [{"type": "function", "function": {"name": "a", "strict": True, "parameters": OPEN_OBJECT}}]},
         "tools[0].function.parameters",
         "invalid_function_parameters",
         "'additionalProperties' is required to be supplied and to be false",
@@ -290,9 +286,7 @@ def test_a_body_that_is_no_json_object_is_refused(openai_raw: Any, body: bytes) 
     assert "could not parse the JSON body" in reply.json()["error"]["message"]
 
 
-@pytest.mark.parametrize(
-    ("method", "path"), [("POST", "/openai/v1/nothing"), ("GET", "/openai/v1/chat/completions")]
-)
+@pytest.mark.parametrize(("method", "path"), [("POST", "/openai/v1/nothing"), ("GET", "/openai/v1/chat/completions")])
 def test_an_unknown_url_is_not_found(openai_raw: Any, method: str, path: str) -> None:
     reply = openai_raw.http.request(method, path, headers=openai_raw.headers)
     assert (reply.status_code, reply.json()["error"]["code"]) == (404, "unknown_url")

@@ -16,8 +16,7 @@ SCHEMA = {
     "additionalProperties": False,
 }
 TOOLS: Any = [
-    {"type": "function", "function": {"name": name, "parameters": SCHEMA}}
-    for name in ("get_weather", "book_hotel")
+    {"type": "function", "function": {"name": name, "parameters": SCHEMA}} for name in ("get_weather", "book_hotel")
 ]
 
 

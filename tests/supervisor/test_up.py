@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import json
 import os
+import queue
 import re
 import select
 import signal
 import subprocess
 import sys
+import threading
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from gateway.simulator import SimulatorThread
 from tests.servers import free_port
-from tests.supervisor.conftest import ROOT, Program
+from tests.supervisor.conftest import PATIENCE_SECONDS, ROOT, Program
 
 CONFIGURATION = """
 providers:
@@ -28,16 +32,25 @@ routes:
 teams: [{{name: research}}]
 prices:
   - {{kind: openai, model: gpt-4-turbo, input_per_mtok: "10", output_per_mtok: "30"}}
+alert_channels:
+  - {{name: ops, url: "{channel}", events: [breaker_opened]}}
+"""
+BREAKER_OPENS = """
+from django.utils import timezone
+from gateway.models import BreakerTransition
+BreakerTransition.objects.create(
+    provider="openai", at=timezone.now(), from_state="closed", to_state="open", cause="5 consecutive failures"
+)
 """
 
 
 class Installation:
     """A data directory and a configuration whose only provider is a simulator of its own."""
 
-    def __init__(self, folder: Path, simulator_url: str) -> None:
+    def __init__(self, folder: Path, simulator_url: str, channel: str = "json://127.0.0.1:9/") -> None:
         self.folder = folder
         self.config = folder / "test.yaml"
-        self.config.write_text(CONFIGURATION.format(url=simulator_url))
+        self.config.write_text(CONFIGURATION.format(url=simulator_url, channel=channel))
         self.programs: list[Program] = []
 
     @property
@@ -72,9 +85,38 @@ def simulator() -> Iterator[str]:
         yield running.url
 
 
+@dataclass
+class Channel:
+    """Where alerts arrive."""
+
+    url: str
+    titles: queue.Queue[str]
+
+
+@pytest.fixture(scope="module")
+def channel() -> Iterator[Channel]:
+    titles: queue.Queue[str] = queue.Queue()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            titles.put(json.loads(self.rfile.read(int(self.headers["content-length"])))["title"])
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Nothing on standard error."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield Channel(f"json://127.0.0.1:{server.server_port}/", titles)
+        server.shutdown()
+        thread.join()
+
+
 @contextmanager
-def installed(folder: Path, simulator_url: str) -> Iterator[Installation]:
-    made = Installation(folder, simulator_url)
+def installed(folder: Path, simulator_url: str, channel: Channel | None = None) -> Iterator[Installation]:
+    made = Installation(folder, simulator_url, *([channel.url] if channel else []))
     yield made
     for program in made.programs:
         program.process.kill()
@@ -82,9 +124,9 @@ def installed(folder: Path, simulator_url: str) -> Iterator[Installation]:
 
 
 @pytest.fixture(scope="module")
-def installation(tmp_path_factory: pytest.TempPathFactory, simulator: str) -> Iterator[Installation]:
+def installation(tmp_path_factory: pytest.TempPathFactory, simulator: str, channel: Channel) -> Iterator[Installation]:
     """One for all tests that only look at it."""
-    with installed(tmp_path_factory.mktemp("up"), simulator) as made:
+    with installed(tmp_path_factory.mktemp("up"), simulator, channel) as made:
         yield made
 
 
@@ -138,6 +180,13 @@ def test_printed_snippet_works_when_pasted(started: Program) -> None:
 
 def test_static_files_of_the_admin_are_served(started: Program) -> None:
     assert get(started, "/static/unfold/css/styles.css") == 200
+
+
+def test_opening_breaker_is_told_by_the_running_worker(
+    started: Program, installation: Installation, channel: Channel
+) -> None:
+    installation.manage("shell", "--no-imports", "-c", BREAKER_OPENS)
+    assert channel.titles.get(timeout=PATIENCE_SECONDS) == "breaker_opened: openai"
 
 
 def test_installation_whose_supervisor_was_killed_starts_again_with_everything_kept(
