@@ -134,9 +134,7 @@ def _calls(ask: Ask, ordered: Orders) -> list[Call]:
 def _due(ask: Ask, allowed: list[Tool], ordered: Orders) -> list[Tool]:
     """The tools the last user message mentions, or the first one where a call is required."""
     last = ask.turns[-1] if ask.turns else Turn("user", "")
-    mentioned = [
-        tool for tool in allowed if last.role == "user" and _mentions(last.text.lower(), tool.name.lower())
-    ]
+    mentioned = [tool for tool in allowed if last.role == "user" and _mentions(last.text.lower(), tool.name.lower())]
     if ask.choice.mode in ("required", "named"):
         return mentioned or allowed[:1]
     return mentioned if ordered.text is None else []

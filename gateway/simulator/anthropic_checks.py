@@ -168,9 +168,7 @@ def check_tools(tools: Any) -> None:
     names = []
     for index, tool in enumerate(tools):
         if not isinstance(tool, dict):
-            raise InvalidRequest(
-                f"tools.{index}: Input should be a valid dictionary or object to extract fields from"
-            )
+            raise InvalidRequest(f"tools.{index}: Input should be a valid dictionary or object to extract fields from")
         if tool.get("type", "custom") in (None, "custom"):
             _check_custom_tool(tool, f"tools.{index}.custom")
         if not isinstance(tool.get("name"), str):
@@ -221,9 +219,7 @@ def _check_custom_tool(tool: dict[str, Any], where: str) -> None:
 def _check_schema(schema: Any, where: str) -> None:
     invalid = problem(schema)
     if invalid:
-        raise InvalidRequest(
-            f"{where}: JSON schema is invalid. It must match JSON Schema draft 2020-12 ({invalid})"
-        )
+        raise InvalidRequest(f"{where}: JSON schema is invalid. It must match JSON Schema draft 2020-12 ({invalid})")
 
 
 def _check_tool_choice(body: Mapping[str, Any]) -> None:
@@ -242,13 +238,9 @@ def _check_tool_choice(body: Mapping[str, Any]) -> None:
         if not isinstance(choice.get("name"), str):
             raise InvalidRequest("tool_choice.tool.name: Field required")
         if choice["name"] not in [tool.get("name") for tool in body["tools"]]:
-            raise InvalidRequest(
-                f"tool_choice.tool.name: Tool '{choice['name']}' not found in provided tools"
-            )
+            raise InvalidRequest(f"tool_choice.tool.name: Tool '{choice['name']}' not found in provided tools")
     allowed = {"type", "name"} if choice["type"] == "tool" else {"type"}
-    for name in (
-        set(choice) - allowed - ({"disable_parallel_tool_use"} if choice["type"] != "none" else set())
-    ):
+    for name in set(choice) - allowed - ({"disable_parallel_tool_use"} if choice["type"] != "none" else set()):
         raise InvalidRequest(f"tool_choice.{choice['type']}.{name}: Extra inputs are not permitted")
 
 
@@ -292,9 +284,7 @@ def output_schema(body: Mapping[str, Any]) -> dict[str, Any] | None:
 def check_output_format(body: Mapping[str, Any]) -> None:
     config = body.get("output_config")
     if config is not None and not isinstance(config, dict):
-        raise InvalidRequest(
-            "output_config: Input should be a valid dictionary or object to extract fields from"
-        )
+        raise InvalidRequest("output_config: Input should be a valid dictionary or object to extract fields from")
     for name in config or ():
         if name not in ("effort", "format"):
             raise InvalidRequest(f"output_config.{name}: Extra inputs are not permitted")
@@ -321,6 +311,4 @@ def check_cache_controls(marks: list[Any]) -> None:
             f"A maximum of {_SEARCHES_CACHE} blocks with cache_control may be provided. Found {len(marks)}."
         )
     if sorted(mark.get("ttl", "5m") for mark in marks) != [mark.get("ttl", "5m") for mark in marks]:
-        raise InvalidRequest(
-            "cache_control.ttl: a ttl='1h' cache_control block must not come after a ttl='5m' block."
-        )
+        raise InvalidRequest("cache_control.ttl: a ttl='1h' cache_control block must not come after a ttl='5m' block.")

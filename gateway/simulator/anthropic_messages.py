@@ -145,11 +145,7 @@ def _check_tool_use(block: Block, where: str) -> None:
     for name in ("id", "name", "input"):
         if name not in block:
             raise InvalidRequest(f"{where}.tool_use.{name}: Field required")
-    if (
-        not isinstance(block["id"], str)
-        or not all(c.isalnum() or c in "_-" for c in block["id"])
-        or not block["id"]
-    ):
+    if not isinstance(block["id"], str) or not all(c.isalnum() or c in "_-" for c in block["id"]) or not block["id"]:
         raise InvalidRequest(f"{where}.tool_use.id: String should match pattern '^[a-zA-Z0-9_-]+$'")
     if not isinstance(block["name"], str):
         raise InvalidRequest(f"{where}.tool_use.name: Input should be a valid string")
@@ -160,9 +156,7 @@ def _check_tool_use(block: Block, where: str) -> None:
 def _check_tool_result(block: Block, where: str) -> None:
     if not isinstance(block.get("tool_use_id"), str):
         raise InvalidRequest(f"{where}.tool_result.tool_use_id: Field required")
-    _check_extra(
-        block, ("type", "tool_use_id", "content", "is_error", "cache_control"), f"{where}.tool_result"
-    )
+    _check_extra(block, ("type", "tool_use_id", "content", "is_error", "cache_control"), f"{where}.tool_result")
     content = block.get("content")
     if content is None or isinstance(content, str):
         return
@@ -170,9 +164,7 @@ def _check_tool_result(block: Block, where: str) -> None:
         raise InvalidRequest(f"{where}.tool_result.content: Input should be a valid string or list")
     for position, inner in enumerate(content):
         if not isinstance(inner, dict) or inner.get("type") in ("tool_use", "tool_result", "thinking"):
-            raise InvalidRequest(
-                f"{where}.tool_result.content.{position}: Input should be a valid content block"
-            )
+            raise InvalidRequest(f"{where}.tool_result.content.{position}: Input should be a valid content block")
         _check_block(inner, "user", f"{where}.tool_result.content.{position}")
 
 
@@ -199,9 +191,7 @@ def _check_document(block: Block, where: str) -> None:
         )
     if source["type"] == "base64":
         if source.get("media_type") != "application/pdf":
-            raise InvalidRequest(
-                f"{where}.document.source.base64.media_type: Input should be 'application/pdf'"
-            )
+            raise InvalidRequest(f"{where}.document.source.base64.media_type: Input should be 'application/pdf'")
         _check_base64(source, f"{where}.document")
     if source["type"] == "text" and not isinstance(source.get("data"), str):
         raise InvalidRequest(f"{where}.document.source.text.data: Field required")
@@ -225,9 +215,7 @@ def _check_base64(source: Block, where: str) -> None:
 
 def signature(thinking: str) -> str:
     """What vouches for a thinking block when it comes back."""
-    return b64encode(
-        hashlib.blake2b(thinking.encode(), digest_size=48, person=b"simulator").digest()
-    ).decode()
+    return b64encode(hashlib.blake2b(thinking.encode(), digest_size=48, person=b"simulator").digest()).decode()
 
 
 def _check_thinking(block: Block, where: str) -> None:
@@ -315,8 +303,7 @@ def _leading_results(message: Block) -> list[str]:
 def _check_prefill(message: Block, model: Model) -> None:
     if not model.prefill:
         raise InvalidRequest(
-            "This model does not support assistant message prefill. The conversation must end with a user "
-            "message."
+            "This model does not support assistant message prefill. The conversation must end with a user message."
         )
     last = blocks(message["content"])[-1:] or [{"type": "text", "text": ""}]
     if last[0]["type"] == "text" and last[0]["text"] != last[0]["text"].rstrip():

@@ -22,15 +22,11 @@ class FaultKind(StrEnum):
     SLOW_TOKENS = "slow_tokens"  # `seconds` before each token
     CUT = "cut"  # connection closed after `after_tokens`; a plain answer stops half way
     STALL = "stall"  # silence after `after_tokens`, connection open
-    MALFORMED_CHUNK = (
-        "malformed_chunk"  # one unreadable event after `after_tokens`; a plain body is broken JSON
-    )
+    MALFORMED_CHUNK = "malformed_chunk"  # one unreadable event after `after_tokens`; a plain body is broken JSON
     ERROR_EVENT = "error_event"  # an error event after `after_tokens`, then the end (streams only)
     EMPTY_BODY = "empty_body"  # 200 and nothing
     WRONG_CONTENT_TYPE = "wrong_content_type"  # 200 and an HTML page
-    NO_TERMINATOR = (
-        "no_terminator"  # a stream without its last event, with `drop_finish` without its finish reason
-    )
+    NO_TERMINATOR = "no_terminator"  # a stream without its last event, with `drop_finish` without its finish reason
     NO_USAGE = "no_usage"  # the answer without its token counts
 
 
@@ -168,8 +164,7 @@ class FaultBook:
         with self._lock:
             self._drop_expired()
             return [
-                {"id": fault_id, "hits": entry.hits, **asdict(entry.fault)}
-                for fault_id, entry in self._entries.items()
+                {"id": fault_id, "hits": entry.hits, **asdict(entry.fault)} for fault_id, entry in self._entries.items()
             ]
 
     def match(
@@ -188,9 +183,7 @@ class FaultBook:
                     hit[entry.fault.kind] = entry.fault
             return hit
 
-    def _hits(
-        self, entry: _Entry, provider: str, model: str, tag: str | None, headers: Mapping[str, str]
-    ) -> bool:
+    def _hits(self, entry: _Entry, provider: str, model: str, tag: str | None, headers: Mapping[str, str]) -> bool:
         fault = entry.fault
         if fault.times is not None and entry.hits >= fault.times:
             return False

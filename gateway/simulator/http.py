@@ -21,9 +21,7 @@ logger = logging.getLogger(__name__)
 MAX_BODY_BYTES = 64 * 1024 * 1024
 MAX_HEADER_BYTES = 64 * 1024
 MAX_PIPELINED = 16
-IDLE_SECONDS = (
-    300.0  # a connection on which nothing arrived for so long, and nothing is being answered, is closed
-)
+IDLE_SECONDS = 300.0  # a connection on which nothing arrived for so long, and nothing is being answered, is closed
 
 _REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 _JSON = b"content-type: application/json\r\n"
@@ -51,9 +49,7 @@ class Connection(asyncio.Protocol):
     `close`, `reset`.
     """
 
-    def __init__(
-        self, handler: Handler, connections: "set[Connection]", loop: asyncio.AbstractEventLoop
-    ) -> None:
+    def __init__(self, handler: Handler, connections: "set[Connection]", loop: asyncio.AbstractEventLoop) -> None:
         self._handler = handler
         self._connections = connections
         self._loop = loop

@@ -73,9 +73,7 @@ class _Maker:
             if schema.get(union):
                 return self.make(self._shallowest(schema[union], depth), name, depth + 1)
         if schema.get("allOf"):
-            return self.make(
-                _merged(schema, [self._followed(part) for part in schema["allOf"]]), name, depth + 1
-            )
+            return self.make(_merged(schema, [self._followed(part) for part in schema["allOf"]]), name, depth + 1)
         return self._by_type.get(_type(schema), self._by_type["string"])(schema, name, depth)
 
     def _resolve(self, reference: Any) -> Any:
@@ -96,9 +94,7 @@ class _Maker:
     def _object(self, schema: Mapping[str, Any], name: str, depth: int) -> dict[str, Any]:
         properties = schema.get("properties") or {}
         required = list(schema.get("required") or ())
-        wanted = (
-            list(properties) if depth < _OPTIONAL_DEPTH else [key for key in properties if key in required]
-        )
+        wanted = list(properties) if depth < _OPTIONAL_DEPTH else [key for key in properties if key in required]
         wanted += [key for key in required if key not in properties]
         return {key: self.make(properties.get(key, {"type": "string"}), key, depth + 1) for key in wanted}
 

@@ -18,9 +18,7 @@ def _is_strings(value: Any) -> bool:
 
 _TYPES = ("object", "array", "string", "integer", "number", "boolean", "null")
 _KEYWORDS: dict[str, Callable[[Any], bool]] = {
-    "type": lambda value: (
-        value in _TYPES or (_is_strings(value) and bool(value) and set(value) <= set(_TYPES))
-    ),
+    "type": lambda value: value in _TYPES or (_is_strings(value) and bool(value) and set(value) <= set(_TYPES)),
     "enum": lambda value: isinstance(value, list) and bool(value),
     "required": _is_strings,
     "format": lambda value: isinstance(value, str),
