@@ -24,6 +24,10 @@ def with_two_openai_accounts(simulator_url: str) -> dict[str, Any]:
         {"name": "two-accounts", "targets": [{**GPT_4_TURBO, "provider": name} for name in accounts]},
         {"name": "embeddings", "targets": [{"provider": name, "model": EMBEDDING_MODEL} for name in accounts]},
     ]
+    document["routes"].append({**document["routes"][-2], "name": "bounded", "max_output_tokens": 300})
+    document["budgets"].append(
+        {"name": "bounded", "scope": "route", "subject": "bounded", "window": "total", "limit_usd": "1000"}
+    )
     document["prices"].append(
         {"kind": "openai", "model": EMBEDDING_MODEL, "input_per_mtok": "0.02", "output_per_mtok": "0"}
     )

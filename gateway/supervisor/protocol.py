@@ -41,6 +41,8 @@ class HeadTooLarge(Exception):
 class BoundedProtocol(HttpToolsProtocol):
     """Refuses a head that is too large (431) or too slow (408); a malformed one gets its 400 in the API's shape."""
 
+    head_timeout_seconds = HEAD_TIMEOUT_SECONDS
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._in_head = True  # from the connection on: its first request is awaited
@@ -87,7 +89,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _time_head(self) -> None:
         if self._head_timer is None:
-            self._head_timer = self.loop.call_later(HEAD_TIMEOUT_SECONDS, self._head_is_late)
+            self._head_timer = self.loop.call_later(self.head_timeout_seconds, self._head_is_late)
 
     def _head_is_done(self) -> None:
         self._in_head = False

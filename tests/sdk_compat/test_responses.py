@@ -182,9 +182,32 @@ def test_responses_are_not_kept(client: openai.OpenAI) -> None:
     response = client.responses.create(model=MODEL, input="Hi")
     for call in (client.responses.retrieve, client.responses.delete, client.responses.cancel):
         with pytest.raises(openai.NotFoundError, match="keeps no responses"):
-            call(response.id)  # type: ignore[operator]
+            call(response.id)
 
 
 def test_background_is_refused(client: openai.OpenAI) -> None:
     with pytest.raises(openai.BadRequestError, match="background"):
         client.responses.create(model=MODEL, input="Hi", background=True)
+
+
+def test_a_blocking_budget_bounds_the_output(client: openai.OpenAI) -> None:
+    assert client.responses.create(model="bounded", input="Hi").max_output_tokens == 300
+    assert client.responses.create(model="bounded", input="Hi", max_output_tokens=20).max_output_tokens == 20
+    assert client.responses.create(model=MODEL, input="Hi").max_output_tokens is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"previous_response_id": "resp_0"}, "previous_response_id"),
+        ({"tools": [{"type": "web_search"}]}, "tools"),
+        ({"input": [{"role": "user", "content": [{"type": "input_image", "image_url": "https://x.test/a"}]}]}, "input"),
+    ],
+)
+def test_what_a_blocking_budget_can_t_bound_is_refused(
+    client: openai.OpenAI, simulator: Simulator, fields: dict[str, Any], param: str
+) -> None:
+    with pytest.raises(openai.BadRequestError, match="can't be bounded") as caught:
+        client.responses.create(**{"model": "bounded", "input": "Hi", **fields})
+    assert caught.value.param == param
+    assert simulator.log.rows() == []

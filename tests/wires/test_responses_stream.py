@@ -122,7 +122,7 @@ def test_a_stream_without_its_last_event_is_broken(stream: bytes) -> None:
     assert failure.value.kind is FailureKind.STREAM_BROKEN
 
 
-SLOW = {"code": "rate_limit_exceeded", "message": "Slow down."}
+SLOW: dict[str, Any] = {"code": "rate_limit_exceeded", "message": "Slow down."}
 
 
 @pytest.mark.parametrize(
