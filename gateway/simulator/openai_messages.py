@@ -150,7 +150,8 @@ def _check_tool_dialogue(messages: list[dict[str, Any]]) -> None:
             _close_call(message["tool_call_id"], open_ids, index, messages)
             continue
         _refuse_open(open_ids, index)
-        open_ids = [call["id"] for call in message.get("tool_calls") or ()]
+        called = (message.get("tool_calls") or ()) if message["role"] == "assistant" else ()
+        open_ids = [call["id"] for call in called]
     _refuse_open(open_ids, len(messages))
 
 

@@ -47,6 +47,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._in_head = True  # from the connection on: its first request is awaited
         self._head_bytes = 0
+        self._head_began = False
         self._refusal = _MALFORMED
         self._head_timer: asyncio.TimerHandle | None = None
         self._refused = False
@@ -65,7 +66,9 @@ class BoundedProtocol(HttpToolsProtocol):
         super().data_received(data)
         if not self._in_head or self._refused or self.transport.is_closing():
             return
-        self._head_bytes += len(data)
+        # What came before the head in the piece it began in is not counted, and so is neither its own beginning.
+        self._head_bytes += 1 if self._head_began else len(data)
+        self._head_began = False
         if self._head_bytes > HEAD_LIMIT_BYTES:
             self._refuse(_TOO_LARGE)
         else:
@@ -73,7 +76,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._in_head, self._head_bytes = True, 0
+        self._in_head, self._head_bytes, self._head_began = True, 0, True
 
     def on_headers_complete(self) -> None:
         self._head_is_done()
@@ -99,8 +102,12 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _head_is_late(self) -> None:
         self._head_timer = None
-        if self._in_head and not self.transport.is_closing():
+        if not self._in_head or self.transport.is_closing():
+            return
+        if self._head_bytes:
             self._refuse(_TOO_SLOW)
+        else:
+            self.transport.close()  # nothing was asked
 
     def _refuse(self, refusal: tuple[int, str, str, str]) -> None:
         """Answer, unless another answer is under way, and close."""

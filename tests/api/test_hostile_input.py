@@ -193,7 +193,7 @@ EXTRAS = st.dictionaries(st.one_of(st.sampled_from(FIELDS), st.text(max_size=8))
 
 
 @EVERYWHERE
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, derandomize=True, database=None)
 @given(data=st.data())
 def test_no_shape_of_a_request_breaks_the_gateway(client: httpx2.Client, path: str, data: st.DataObject) -> None:
     conversation = data.draw(st.lists(MESSAGE, min_size=1, max_size=4))
@@ -383,6 +383,8 @@ def test_bytes_beyond_the_body_are_not_part_of_it(gateway: GatewayProcess) -> No
 
 
 def test_nothing_was_unforeseen(running: GatewayProcess) -> None:
-    """Stands last: of all that was sent above, nothing ended in the handler for what nobody foresaw."""
-    assert "nobody foresaw" not in running.log()
-    assert "Traceback" not in running.log()
+    """Stands last: nothing ended in the handler for what nobody foresaw, or was held against a provider."""
+    log = running.log()
+    assert "nobody foresaw" not in log
+    assert "Traceback" not in log
+    assert "breaker provider=" not in log

@@ -47,11 +47,22 @@ async def _said(port: int, data: bytes) -> tuple[bytes, bytes]:
     return head.split(b"\r\n")[0], body
 
 
-@pytest.mark.parametrize("data", [b"", b"GET / HT", b"GET / HTTP/1.1\r\nhost: x\r\n"])
+@pytest.mark.parametrize("data", [b"GET / HT", b"GET / HTTP/1.1\r\nhost: x\r\n"])
 async def test_a_head_that_never_ends_is_a_408(port: int, data: bytes) -> None:
     line, body = await _said(port, data)
     assert line == b"HTTP/1.1 408 Request Timeout"
     assert json.loads(body)["error"]["code"] == "request_timeout"
+
+
+async def test_a_connection_that_asks_nothing_is_closed_without_a_word(port: int) -> None:
+    assert await _said(port, b"") == (b"", b"")
+
+
+async def test_a_body_is_not_taken_for_the_next_head(port: int) -> None:
+    body = b"x" * 200_000
+    first = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 200000\r\n\r\n" + body
+    line, _ = await _said(port, first + b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+    assert line == b"HTTP/1.1 200 OK"
 
 
 async def test_a_second_head_that_never_ends_is_cut_off_as_well(port: int) -> None:
