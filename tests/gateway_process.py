@@ -83,6 +83,7 @@ def provider(name: str, base_url: str, **fields: Any) -> dict[str, Any]:
 @dataclass(frozen=True, slots=True)
 class GatewayProcess:
     url: str
+    pid: int
     data_dir: Path
     log_path: Path
 
@@ -118,7 +119,7 @@ def gateway_process(folder: Path, document: dict[str, Any]) -> Iterator[GatewayP
         child = subprocess.Popen(
             command, cwd=ROOT, env=environment(data_dir), pass_fds=[listener.fileno()], stdout=log, stderr=log
         )
-        gateway = GatewayProcess(f"http://127.0.0.1:{listener.getsockname()[1]}", data_dir, log_path)
+        gateway = GatewayProcess(f"http://127.0.0.1:{listener.getsockname()[1]}", child.pid, data_dir, log_path)
         try:
             wait_until_ready(gateway, child)
             yield gateway

@@ -17,10 +17,11 @@ from gateway.api.replies import EventStream, error_response, plain_response, req
 from gateway.api.requests import headers_of
 from gateway.engine.configuration import Route
 from gateway.engine.errors import GatewayError, ModelNotFound
-from gateway.engine.words import Wire
+from gateway.engine.words import Operation
 from gateway.services.access import allowed_routes, authenticate, route_for
 from gateway.services.completion import Call, PlainReply, completion_obtain
-from gateway.services.runtime import running_runtime
+from gateway.services.counting import tokens_count
+from gateway.services.runtime import Runtime, running_runtime
 
 api = NinjaAPI(
     title="llmops",
@@ -39,24 +40,45 @@ def _gateway_error(request: HttpRequest, error: GatewayError) -> HttpResponse:
 
 @api.post("/v1/chat/completions", summary="OpenAI Chat Completions", tags=["OpenAI wire"], include_in_schema=True)
 async def chat_completions(request: HttpRequest) -> HttpResponseBase:
-    return await _complete(request, Wire.OPENAI, "chat")
+    return await _complete(request, Operation.CHAT)
 
 
 @api.post("/v1/messages", summary="Anthropic Messages", tags=["Anthropic wire"])
 async def messages(request: HttpRequest) -> HttpResponseBase:
-    return await _complete(request, Wire.ANTHROPIC, "messages")
+    return await _complete(request, Operation.MESSAGES)
 
 
-async def _complete(request: HttpRequest, surface: Wire, operation: str) -> HttpResponseBase:
+@api.post("/v1/messages/count_tokens", summary="How many tokens a message would have", tags=["Anthropic wire"])
+async def count_tokens(request: HttpRequest) -> HttpResponseBase:
     runtime = running_runtime()
+    call = _call(request, runtime, Operation.COUNT_TOKENS)
+    return plain_response(await tokens_count(runtime, call), call.request_id)
+
+
+@api.post("/v1/responses", summary="OpenAI Responses, on OpenAI's own models", tags=["OpenAI wire"])
+async def responses(request: HttpRequest) -> HttpResponseBase:
+    return await _complete(request, Operation.RESPONSES)
+
+
+@api.post("/v1/embeddings", summary="OpenAI Embeddings, on OpenAI's own models", tags=["OpenAI wire"])
+async def embeddings(request: HttpRequest) -> HttpResponseBase:
+    return await _complete(request, Operation.EMBEDDINGS)
+
+
+def _call(request: HttpRequest, runtime: Runtime, operation: Operation) -> Call:
+    """The call of an authenticated client. Raises NotAuthenticated."""
     headers = headers_of(request)
-    request_id = request_id_of(request)
     key = authenticate(runtime.snapshot, headers, datetime.now(UTC))
-    call = Call(surface, operation, request.read(), headers, key, request_id)
+    return Call(operation, request.read(), headers, key, request_id_of(request))
+
+
+async def _complete(request: HttpRequest, operation: Operation) -> HttpResponseBase:
+    runtime = running_runtime()
+    call = _call(request, runtime, operation)
     reply = await completion_obtain(runtime, call)
     if isinstance(reply, PlainReply):
-        return plain_response(reply, request_id)
-    return EventStream(reply, request_id)
+        return plain_response(reply, call.request_id)
+    return EventStream(reply, call.request_id)
 
 
 @api.get("/v1/models", summary="The routes this key may use", tags=["both wires"])
@@ -113,6 +135,9 @@ async def readyz(request: HttpRequest) -> HttpResponse:
 
 
 def unknown_path(path: str) -> ModelNotFound:
-    error = ModelNotFound(f"There is nothing at {path}. The API's paths are listed at /v1/openapi.json.")
+    sentence = f"There is nothing at {path}. The API's paths are listed at /v1/openapi.json."
+    if path.startswith("/v1/responses/"):
+        sentence = f"There is nothing at {path}: this gateway keeps no responses; POST /v1/responses is what it has."
+    error = ModelNotFound(sentence)
     error.code = "not_found"
     return error

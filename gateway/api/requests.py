@@ -9,6 +9,7 @@ from django.http import HttpRequest
 from gateway.engine.words import Wire
 
 ANTHROPIC_PATHS = "/v1/messages"
+SHARED_PATHS = "/v1/models"
 
 
 def lower_headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
@@ -26,6 +27,5 @@ def headers_of(request: HttpRequest) -> dict[str, str]:
 
 def surface_of(path: str, headers: dict[str, str]) -> Wire:
     """Surfaces are told apart by path; what both have (`/v1/models`) by Anthropic's version header."""
-    if path.startswith(ANTHROPIC_PATHS) or "anthropic-version" in headers:
-        return Wire.ANTHROPIC
-    return Wire.OPENAI
+    shared = path.startswith(SHARED_PATHS) and "anthropic-version" in headers
+    return Wire.ANTHROPIC if shared or path.startswith(ANTHROPIC_PATHS) else Wire.OPENAI

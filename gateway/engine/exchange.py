@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from gateway.engine.configuration import Target
 from gateway.engine.usage import Usage
-from gateway.engine.words import FinishReason, Wire
+from gateway.engine.words import FinishReason, Operation, Wire
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,8 @@ class Ask:
     `forwarded_headers` are the few client headers that may go to a provider, lower-case names. `continuation` makes a
     streamed request one for the rest of an answer.
     `default_output_tokens` is the route's bound where the client sets none; it is sent where the target's wire demands
-    one, and with `bound_output` always (a blocking budget must know the most it can cost).
+    one, and with `bound_output` always (a blocking budget must know the most it can cost). `operation` picks the
+    provider's path.
     """
 
     request_id: str
@@ -65,6 +66,7 @@ class Ask:
     continuation: Continuation | None = None
     default_output_tokens: int = 4096
     bound_output: bool = False
+    operation: Operation = Operation.CHAT
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gateway.engine.configuration import Route, Target
+from gateway.engine.errors import InvalidRequest
+from gateway.engine.words import Operation
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,27 @@ def plan_completion(route: Route, requested_model: str) -> Plan:
             "targets": [target.name for target in route.targets],
         },
     )
+
+
+def able_targets(plan: Plan, operation: Operation) -> Plan:
+    """The plan without targets whose wire doesn't have the operation. Raises InvalidRequest when none is left.
+
+    Only what is passed through is asked of its own wire alone; everything else can be translated.
+    """
+    if not operation.is_metered or not plan.targets:
+        return plan
+    kind = operation.surface
+    able = tuple(target for target in plan.targets if target.provider.kind is kind)
+    if len(able) == len(plan.targets):
+        return plan
+    unable = [target.name for target in plan.targets if target not in able]
+    if not able:
+        raise InvalidRequest(
+            f"The route {plan.decision.get('route')!r} can't serve {operation.value}: that takes a target at a "
+            f"provider of kind {kind.value}, and this route has only {', '.join(unable)}.",
+            param="model",
+        )
+    return replace(plan, targets=able, decision={**plan.decision, f"left_out_without_{operation.value}": unable})
 
 
 def fits_window(target: Target, failed: Target) -> bool:

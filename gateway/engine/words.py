@@ -10,6 +10,25 @@ class Wire(StrEnum):
     ANTHROPIC = "anthropic"
 
 
+class Operation(StrEnum):
+    """What a client asks for. Its surface is the wire that has it."""
+
+    CHAT = "chat"
+    MESSAGES = "messages"
+    COUNT_TOKENS = "count_tokens"
+    RESPONSES = "responses"
+    EMBEDDINGS = "embeddings"
+
+    @property
+    def surface(self) -> Wire:
+        return Wire.ANTHROPIC if self in (Operation.MESSAGES, Operation.COUNT_TOKENS) else Wire.OPENAI
+
+    @property
+    def is_metered(self) -> bool:
+        """Passed through and metered, never translated: only providers of the surface's own wire can serve it."""
+        return self in (Operation.RESPONSES, Operation.EMBEDDINGS)
+
+
 class BreakerState(StrEnum):
     CLOSED = "closed"
     OPEN = "open"

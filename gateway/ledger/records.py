@@ -46,7 +46,7 @@ class Intent:
     id: str
     created_at: datetime
     surface: Wire
-    operation: str  # "chat" | "messages"
+    operation: str  # the value of an `engine.words.Operation`
     requested_model: str
     route_id: int | None
     route_name: str

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 from anthropic import AsyncAnthropic
 
 from gateway.engine.configuration import Provider, Target
 from gateway.engine.errors import UpstreamError
 from gateway.engine.exchange import Ask
-from gateway.engine.words import FailureKind, Wire
+from gateway.engine.words import FailureKind, Operation, Wire
 from gateway.providers.caller import NO_KEY, HttpCaller, http_client
 from gateway.providers.errors import COMMON_STATUSES, ErrorReply, Meaning, by_class, read_error, upstream_error
 
@@ -56,7 +57,11 @@ def _meaning(status: int, reply: ErrorReply) -> Meaning:
 
 
 class AnthropicCaller(HttpCaller):
-    path = "v1/messages"
+    paths: ClassVar[Mapping[Operation, str]] = {
+        Operation.CHAT: "v1/messages",
+        Operation.MESSAGES: "v1/messages",
+        Operation.COUNT_TOKENS: "v1/messages/count_tokens",
+    }
 
     def __init__(self, provider: Provider) -> None:
         http = http_client(provider)

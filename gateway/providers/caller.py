@@ -10,6 +10,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
+from typing import ClassVar
 
 import httpx2
 
@@ -17,7 +18,7 @@ from gateway.engine.configuration import Provider, Target
 from gateway.engine.errors import UpstreamError
 from gateway.engine.exchange import Answer, Ask, Seam, StreamBatch
 from gateway.engine.usage import Usage
-from gateway.engine.words import FailureKind, FinishReason
+from gateway.engine.words import FailureKind, FinishReason, Operation
 from gateway.providers.transport import AiohttpTransport
 from gateway.wires import (
     StreamTranslator,
@@ -51,7 +52,7 @@ def http_client(provider: Provider) -> httpx2.AsyncClient:
 class HttpCaller(ABC):
     """One provider through its SDK's HTTP client. A `Caller` of the engine."""
 
-    path: str  # below the base URL, without a leading slash
+    paths: ClassVar[Mapping[Operation, str]]  # below the base URL, without a leading slash
 
     def __init__(
         self,
@@ -65,7 +66,7 @@ class HttpCaller(ABC):
         self.provider = provider
         self._http = http
         self._ending: set[asyncio.Task[None]] = set()
-        self._url = httpx2.URL(f"{base_url.rstrip('/')}/{self.path}")
+        self._urls = {operation: httpx2.URL(f"{base_url.rstrip('/')}/{path}") for operation, path in self.paths.items()}
         # Bodies are forwarded as they are, so uncompressed.
         own = {**_of_the_sdk(sdk_headers), "accept-encoding": "identity"}
         self.own_headers = {**own, **_lowered(auth_headers), **_lowered(provider.extra_headers)}
@@ -125,11 +126,13 @@ class HttpCaller(ABC):
             anthropic_version=ask.forwarded_headers.get("anthropic-version"),
             bound_output=ask.bound_output,
             body=ask.body,
+            operation=ask.operation,
         )
 
     async def _send(self, ask: Ask, target: Target, translated: Translated) -> httpx2.Response:
         """A 2xx whose body is still to be read. Raises UpstreamError for anything else."""
-        request = httpx2.Request("POST", self._url, headers=self.headers(ask, target), content=translated.body)
+        url = self._urls[ask.operation]
+        request = httpx2.Request("POST", url, headers=self.headers(ask, target), content=translated.body)
         try:
             response = await self._http.send(request, stream=True, auth=None, follow_redirects=False)
         except httpx2.HTTPError as error:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 from openai import AsyncOpenAI
 
 from gateway.engine.configuration import Provider, Target
 from gateway.engine.errors import UpstreamError
 from gateway.engine.exchange import Ask
-from gateway.engine.words import FailureKind, Wire
+from gateway.engine.words import FailureKind, Operation, Wire
 from gateway.providers.caller import NO_KEY, HttpCaller, http_client
 from gateway.providers.errors import COMMON_STATUSES, ErrorReply, Meaning, by_class, read_error, upstream_error
 
@@ -39,7 +40,12 @@ def _meaning(status: int, reply: ErrorReply) -> Meaning:
 
 
 class OpenAICaller(HttpCaller):
-    path = "chat/completions"
+    paths: ClassVar[Mapping[Operation, str]] = {
+        Operation.CHAT: "chat/completions",
+        Operation.MESSAGES: "chat/completions",
+        Operation.RESPONSES: "responses",
+        Operation.EMBEDDINGS: "embeddings",
+    }
 
     def __init__(self, provider: Provider) -> None:
         http = http_client(provider)

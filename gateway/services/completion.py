@@ -17,17 +17,18 @@ from typing import Any
 
 from gateway.engine.completion import Completion
 from gateway.engine.configuration import Route
-from gateway.engine.errors import GatewayError
+from gateway.engine.errors import GatewayError, InvalidRequest
 from gateway.engine.exchange import Answer, Ask
 from gateway.engine.live_stream import LiveStream
-from gateway.engine.routing import Plan, plan_completion
-from gateway.engine.words import StreamRecovery, Wire
+from gateway.engine.routing import Plan, able_targets, plan_completion
+from gateway.engine.words import Operation, StreamRecovery, Wire
 from gateway.ledger.budgets import CompletionFacts, claims_for
 from gateway.ledger.money import usd_text
 from gateway.ledger.records import Intent
 from gateway.services.access import route_for
 from gateway.services.charging import Bounds, worst_case_usd
 from gateway.services.conversation import conversation_id
+from gateway.services.header_names import names_in_header
 from gateway.services.pricing import priced_targets
 from gateway.services.runtime import Runtime
 from gateway.services.settling import Ending, Receipt, settle
@@ -36,7 +37,8 @@ from gateway.wires import (
     ParsedRequest,
     cost_comment,
     input_token_bound,
-    parse_request,
+    parse_call,
+    render_responses_error,
     render_stream_error,
 )
 from gateway.wires.continuation import continuable
@@ -58,8 +60,7 @@ PING = b'event: ping\ndata: {"type": "ping"}\n\n'
 class Call:
     """One client call as it arrived. Header names are in lower case."""
 
-    surface: Wire
-    operation: str
+    operation: Operation
     body: bytes
     headers: Mapping[str, str]
     key: ApiKey
@@ -79,7 +80,7 @@ def new_request_id() -> str:
 
 async def completion_obtain(runtime: Runtime, call: Call) -> PlainReply | StreamReply:
     """A settled plain answer, or a stream that settles itself before its terminator. Raises GatewayError."""
-    parsed = parse_request(call.surface, call.body)
+    parsed = parse_call(call.operation, call.body)
     work = await _open(runtime, call, parsed)
     obtaining = asyncio.ensure_future(work.completion.obtain()) if parsed.stream else None
     try:
@@ -121,40 +122,57 @@ async def _open(runtime: Runtime, call: Call, parsed: ParsedRequest) -> Work:
     snapshot = runtime.snapshot
     now = datetime.now(UTC)
     route = route_for(snapshot, call.key, parsed.model)
-    plan = priced_targets(plan_completion(route, parsed.model), snapshot.price_book, now)
+    plan = able_targets(plan_completion(route, parsed.model), call.operation)
+    plan = priced_targets(plan, snapshot.price_book, now)
     conversation = conversation_id(call.headers, parsed.conversation_id)
     bounds = _bounds(parsed, call.body, route)
     reserved_usd = worst_case_usd(snapshot.price_book, plan.targets, bounds, now)
     intent = _intent(snapshot, call, parsed, route, plan, conversation, reserved_usd, now)
+    must_bound = any(claim.blocking for claim in intent.claims)
+    if must_bound and parsed.unbounded is not None:
+        raise _without_bound(parsed.unbounded)
     opened = await runtime.ledger.open(intent)
-    ask = _ask(call, parsed, route, must_bound=any(claim.blocking for claim in intent.claims))
+    ask = _ask(call, parsed, route, must_bound=must_bound)
     completion = Completion(
         runtime.engine,
         ask,
         plan,
         deadline_seconds=route.deadline_seconds,
-        recovery=_recovery(route, call.surface, parsed),
+        recovery=_recovery(route, call.operation, parsed),
     )
     return Work(runtime, call, intent, completion, bounds, snapshot, opened.budget_remaining_usd)
 
 
+def _without_bound(param: str) -> InvalidRequest:
+    return InvalidRequest(
+        f"The cost of {param!r} can't be bounded from the request, and a blocking budget applies to it. Send what it "
+        "stands for in the request itself, or ask operations for a budget that only alerts.",
+        param=param,
+    )
+
+
 def _bounds(parsed: ParsedRequest, body: bytes, route: Route) -> Bounds:
     input_tokens = input_token_bound(body) + (TOOL_PROMPT_TOKENS if parsed.has_tools else 0)
-    output_tokens = parsed.max_output_tokens or route.max_output_tokens
+    limit = parsed.max_output_tokens
+    output_tokens = route.max_output_tokens if limit is None else limit
     return Bounds(input_tokens, output_tokens * max(1, parsed.choices))
 
 
+def forwarded_headers(call: Call) -> dict[str, str]:
+    return {name: call.headers[name] for name in FORWARDED_HEADERS if name in call.headers}
+
+
 def _ask(call: Call, parsed: ParsedRequest, route: Route, *, must_bound: bool) -> Ask:
-    forwarded = {name: call.headers[name] for name in FORWARDED_HEADERS if name in call.headers}
     return Ask(
         request_id=call.request_id,
-        surface=call.surface,
+        surface=call.operation.surface,
         payload=parsed.payload,
         body=call.body,
         stream=parsed.stream,
-        forwarded_headers=forwarded,
+        forwarded_headers=forwarded_headers(call),
         default_output_tokens=route.max_output_tokens,
         bound_output=must_bound,
+        operation=call.operation,
     )
 
 
@@ -172,8 +190,8 @@ def _intent(
     return Intent(
         id=call.request_id,
         created_at=now,
-        surface=call.surface,
-        operation=call.operation,
+        surface=call.operation.surface,
+        operation=call.operation.value,
         requested_model=parsed.model[:200],
         route_id=route.id,
         route_name=route.name,
@@ -202,10 +220,11 @@ def _intent(
     )
 
 
-def _recovery(route: Route, surface: Wire, parsed: ParsedRequest) -> StreamRecovery:
+def _recovery(route: Route, operation: Operation, parsed: ParsedRequest) -> StreamRecovery:
     """What the route says, where the request allows for it."""
     recovery = StreamRecovery(route.stream_recovery)
-    if recovery is StreamRecovery.CONTINUE and not continuable(surface, parsed.payload):
+    able = not operation.is_metered and continuable(operation.surface, parsed.payload)
+    if recovery is StreamRecovery.CONTINUE and not able:
         return StreamRecovery.ERROR
     return recovery
 
@@ -265,7 +284,7 @@ class Work:
             headers["x-llmops-provider"] = served.target.provider.name
             headers["x-llmops-model"] = served.target.model
             if served.dropped_params:
-                headers["x-llmops-dropped-params"] = ", ".join(served.dropped_params)
+                headers["x-llmops-dropped-params"] = names_in_header(served.dropped_params)
         return headers
 
 
@@ -281,6 +300,7 @@ class StreamReply:
         self._work = work
         self._obtaining = obtaining
         self._ended = False
+        self._sent = b""  # the last bytes the client got
         self.headers = work.headers()
         if work.budget_remaining_usd is not None:
             self.headers["x-llmops-budget-remaining-usd"] = usd_text(work.budget_remaining_usd)
@@ -297,8 +317,9 @@ class StreamReply:
             return await self._break_off(error)
         if data is None:
             return await self._finish(live)
-        if self._work.call.surface is Wire.ANTHROPIC:
+        if self._work.call.operation.surface is Wire.ANTHROPIC:
             self.keep_alive = PING  # the first piece brought message_start
+        self._sent = data
         return data
 
     async def _finish(self, live: LiveStream) -> bytes:
@@ -310,7 +331,10 @@ class StreamReply:
     async def _break_off(self, error: GatewayError) -> bytes:
         self._ended = True
         await self._work.settle(Ending(error.status, error=error))
-        return render_stream_error(self._work.call.surface, error, self._work.call.request_id)
+        call = self._work.call
+        if call.operation is Operation.RESPONSES:
+            return render_responses_error(error, self._sent)
+        return render_stream_error(call.operation.surface, error, call.request_id)
 
     def _costs(self, live: LiveStream, receipt: Receipt) -> dict[str, Any]:
         target = live.attempt.target

@@ -150,12 +150,17 @@ def _check_tool_dialogue(messages: list[dict[str, Any]]) -> None:
             _close_call(message["tool_call_id"], open_ids, index, messages)
             continue
         _refuse_open(open_ids, index)
-        open_ids = [call["id"] for call in message.get("tool_calls") or ()]
+        open_ids = [call["id"] for call in _calls_of(message)]
     _refuse_open(open_ids, len(messages))
 
 
+def _calls_of(message: dict[str, Any]) -> list[dict[str, Any]]:
+    """Only the assistant calls tools; the field means nothing, and is not checked, in other messages."""
+    return message.get("tool_calls") or [] if message["role"] == "assistant" else []
+
+
 def _close_call(call_id: str, open_ids: list[str], index: int, messages: list[dict[str, Any]]) -> None:
-    if index == 0 or (messages[index - 1]["role"] != "tool" and not messages[index - 1].get("tool_calls")):
+    if index == 0 or (messages[index - 1]["role"] != "tool" and not _calls_of(messages[index - 1])):
         raise InvalidRequest(
             "Invalid parameter: messages with role 'tool' must be a response to a preceeding message with "
             "'tool_calls'.",
@@ -197,7 +202,7 @@ def token_counts(messages: list[dict[str, Any]]) -> Iterator[int]:
         total = _MESSAGE_TOKENS + (
             count(content) if isinstance(content, str) else sum(map(_part_tokens, content or ()))
         )
-        for call in message.get("tool_calls") or ():
+        for call in _calls_of(message):
             inner = call[call["type"]]
             total += count(inner["name"]) + count(inner.get("arguments") or inner.get("input") or "")
         yield total

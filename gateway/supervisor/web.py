@@ -17,6 +17,7 @@ from collections.abc import Generator
 import uvicorn
 
 from gateway.supervisor.listener import BACKLOG
+from gateway.supervisor.protocol import BoundedProtocol
 from gateway.supervisor.signs import tell_ready, wait_for_go
 from gateway.supervisor.spec import DEFAULT_APP
 
@@ -63,7 +64,7 @@ def main(arguments: list[str] | None = None) -> None:
     config = uvicorn.Config(
         options.app,
         loop="uvloop",
-        http="httptools",
+        http=BoundedProtocol,
         ws="none",
         lifespan="on",
         access_log=False,

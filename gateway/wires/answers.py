@@ -11,23 +11,17 @@ from typing import Any
 
 import orjson
 
-from gateway.engine.errors import UpstreamError
 from gateway.engine.exchange import Answer
 from gateway.engine.usage import Usage
-from gateway.engine.words import FailureKind, FinishReason, Wire
+from gateway.engine.words import FinishReason, Wire
 from gateway.wires import vocabulary
 from gateway.wires.jsons import dumps, loads_exact
 from gateway.wires.passthrough import UNSIGNED
 from gateway.wires.tools import arguments_of, input_of, portable_id
+from gateway.wires.unreadable import unreadable
 from gateway.wires.words import Context
 
 DECLINED = "The model declined to answer."
-
-
-def unreadable(message: str) -> UpstreamError:
-    return UpstreamError(
-        FailureKind.UNREADABLE, message, retryable=True, counts_against_breaker=True, may_be_billed=True
-    )
 
 
 def translate_answer(surface: Wire, kind: Wire, body: bytes, context: Context) -> Answer:

@@ -21,7 +21,7 @@ GO_ON = (
 )
 _CHARACTERS_PER_TOKEN = 4  # of English prose; the rest of the limit is an estimate
 _LIMITS = ("max_completion_tokens", "max_tokens")
-_FORCED_CHOICES = frozenset({"any", "tool"})
+_FREE_CHOICES = ("auto", "none")
 
 
 def continuable(surface: Wire, payload: Mapping[str, Any]) -> bool:
@@ -34,14 +34,14 @@ def _openai_continuable(payload: Mapping[str, Any]) -> bool:
     plain = form is None or (isinstance(form, dict) and form.get("type") == "text")
     forced = payload.get("tool_choice") == "required" or isinstance(payload.get("tool_choice"), dict)
     forced = forced or isinstance(payload.get("function_call"), dict)
-    audible = "audio" in (payload.get("modalities") or ())
+    audible = payload.get("modalities") not in (None, ["text"])
     return plain and not forced and not audible and (payload.get("n") or 1) == 1
 
 
 def _anthropic_continuable(payload: Mapping[str, Any]) -> bool:
     configured, choice = payload.get("output_config"), payload.get("tool_choice")
     formed = payload.get("output_format") or (isinstance(configured, dict) and configured.get("format"))
-    forced = isinstance(choice, dict) and choice.get("type") in _FORCED_CHOICES
+    forced = isinstance(choice, dict) and choice.get("type") not in _FREE_CHOICES
     return not formed and not forced
 
 
@@ -94,7 +94,7 @@ def _lengthened(message: Mapping[str, Any], text: str, prefill: bool) -> dict[st
         whole = content + text
         return {**message, "content": whole.rstrip() if prefill else whole}
     *before, last = content or [{"type": "text", "text": ""}]
-    if last.get("type") != "text":
+    if last.get("type") != "text" or not isinstance(last.get("text"), str):
         return {**message, "content": [*before, last, {"type": "text", "text": text.rstrip() if prefill else text}]}
     whole = last["text"] + text
     return {**message, "content": [*before, {**last, "text": whole.rstrip() if prefill else whole}]}

@@ -7,6 +7,10 @@ from typing import Any
 
 import orjson
 
+from gateway.engine.exchange import Answer
+from gateway.wires.unreadable import answer_object, unreadable
+from gateway.wires.words import Context
+
 _BYTES_PER_TOKEN = 3.5  # between English prose (4) and code or JSON (3)
 _TOKENS_PER_MESSAGE = 4
 _TOKENS_PER_MEDIUM = 1600  # an image of about a megapixel; Anthropic, "Vision: evaluate image size"
@@ -27,6 +31,13 @@ def count_tokens_estimate(payload: Mapping[str, Any]) -> int:
     messages = payload.get("messages")
     turns = len(messages) if isinstance(messages, list) else 0
     return max(1, round(size / _BYTES_PER_TOKEN) + turns * _TOKENS_PER_MESSAGE + media * _TOKENS_PER_MEDIUM)
+
+
+def read_token_count(body: bytes, context: Context) -> Answer:
+    """A provider's answer to `count_tokens`. Raises UpstreamError(UNREADABLE) where it has no number."""
+    if type(answer_object(body).get("input_tokens")) is not int:
+        raise unreadable("The provider's answer has no number of tokens.")
+    return Answer(body=body, usage=None, finish_reason=None, model=context.model)
 
 
 def _weigh(value: Any) -> tuple[int, int]:

@@ -6,19 +6,21 @@ Sources: OpenAI, "API reference: Create chat completion"; Anthropic, "API refere
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
 
 from gateway.engine.errors import InvalidRequest
 from gateway.engine.words import Wire
-from gateway.wires.splice import repeated_keys
+from gateway.wires.splice import GUARDED, repeated_keys
 from gateway.wires.words import ParsedRequest
 
 # A conversation of real life stays under a dozen; orjson itself writes no more than 254 levels.
 MAX_NESTING = 128
 MAX_MODEL_CHARACTERS = 256
+# More than any model's window holds; each list or object of a hostile body would cost twenty times its bytes.
+MAX_SEPARATORS = 2_000_000
 MAX_CHOICES = 128
 
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
@@ -34,15 +36,13 @@ def parse_request(surface: Wire, body: bytes, *, counting: bool = False) -> Pars
     messages = payload.get("messages")
     _check_messages(surface, messages)
     stream = optional(payload, "stream", bool, "true or false") or False
-    tools = optional(payload, "tools", list, "a list of tools")
-    if tools:
-        _check_tools(tools)
+    tools = tools_of(payload)
     openai = surface is Wire.OPENAI
     return ParsedRequest(
         payload=payload,
         model=model_of(payload),
         stream=stream,
-        conversation_id=_conversation_id(payload),
+        conversation_id=conversation_of(payload),
         max_output_tokens=_openai_limit(payload) if openai else _anthropic_limit(payload, required=not counting),
         choices=_choices(payload) if openai else 1,
         has_tools=bool(tools) or bool(openai and payload.get("functions")),
@@ -51,8 +51,11 @@ def parse_request(surface: Wire, body: bytes, *, counting: bool = False) -> Pars
     )
 
 
-def parse_object(body: bytes) -> dict[str, Any]:
-    """A body that is a JSON object, of sane nesting, without NUL, duplicate keys or broken text."""
+def parse_object(body: bytes, guarded: Sequence[bytes] = GUARDED) -> dict[str, Any]:
+    """A body that is a JSON object, of sane nesting, without NUL or broken text, no `guarded` key given twice."""
+    brackets = body.count(b"[") + body.count(b"{")
+    if len(body) > MAX_SEPARATORS and brackets + body.count(b",") > MAX_SEPARATORS:
+        raise InvalidRequest(f"The request body has more than {MAX_SEPARATORS} lists, objects and values.")
     try:
         payload = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -61,9 +64,9 @@ def parse_object(body: bytes) -> dict[str, Any]:
         raise InvalidRequest('The request body must be a JSON object, such as {"model": …, "messages": […]}.')
     if b"\\u0000" in body and _NUL.search(body):
         raise InvalidRequest("The request body contains a NUL character (\\u0000), which no provider takes. Remove it.")
-    if body.count(b"[") + body.count(b"{") > MAX_NESTING and _too_deep(payload):
+    if brackets > MAX_NESTING and _too_deep(payload):
         raise InvalidRequest(f"The request body is nested deeper than {MAX_NESTING} levels.")
-    repeated = repeated_keys(body)
+    repeated = repeated_keys(body, guarded)
     if repeated:
         raise InvalidRequest(f"The request body has the key {repeated!r} twice. Send it once.", param=repeated)
     return payload
@@ -151,14 +154,16 @@ def _check_parts(index: int, parts: list[Any]) -> None:
             raise InvalidRequest(f"{where!r} must be an object with a 'type'.", param=where)
 
 
-def _check_tools(tools: list[Any]) -> None:
+def tools_of(payload: Mapping[str, Any]) -> list[dict[str, Any]]:
+    tools: list[dict[str, Any]] = optional(payload, "tools", list, "a list of tools") or []
     for index, tool in enumerate(tools):
         if type(tool) is not dict:
             where = f"tools[{index}]"
             raise InvalidRequest(f"{where!r} must be an object, not {_kind(tool)}.", param=where)
+    return tools
 
 
-def _conversation_id(payload: Mapping[str, Any]) -> str | None:
+def conversation_of(payload: Mapping[str, Any]) -> str | None:
     metadata = optional(payload, "metadata", dict, "an object")
     if not metadata:
         return None
@@ -168,7 +173,7 @@ def _conversation_id(payload: Mapping[str, Any]) -> str | None:
     raise InvalidRequest("'metadata.conversation_id' must be a string.", param="metadata.conversation_id")
 
 
-def _limit(payload: Mapping[str, Any], name: str, least: int) -> int | None:
+def limit_of(payload: Mapping[str, Any], name: str, least: int) -> int | None:
     value = payload.get(name)
     if value is None or (type(value) is int and least <= value < 2**31):
         return value
@@ -177,14 +182,14 @@ def _limit(payload: Mapping[str, Any], name: str, least: int) -> int | None:
 
 def _openai_limit(payload: Mapping[str, Any]) -> int | None:
     """Both names may be set; the newer one counts."""
-    older = _limit(payload, "max_tokens", 1)
-    newer = _limit(payload, "max_completion_tokens", 1)
+    older = limit_of(payload, "max_tokens", 1)
+    newer = limit_of(payload, "max_completion_tokens", 1)
     return newer if newer is not None else older
 
 
 def _anthropic_limit(payload: Mapping[str, Any], *, required: bool) -> int | None:
     """Required by Anthropic; zero fills the prompt cache without an answer."""
-    limit = _limit(payload, "max_tokens", 0)
+    limit = limit_of(payload, "max_tokens", 0)
     if limit is None and required:
         raise InvalidRequest(
             "'max_tokens' is required: a whole number, the most tokens to generate.", param="max_tokens"

@@ -6,7 +6,7 @@ The bytes are known to be valid JSON when they come here (they were parsed befor
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import orjson
 
@@ -18,7 +18,7 @@ _COLON, _QUOTE = b":"[0], b'"'[0]
 # ASCII letters written as escapes, which no serializer does: a key might hide behind them.
 _HIDING = re.compile(rb"\\u00[4-7]")
 # The top-level keys that must mean the same to us and to the provider. A key written with escapes counts as well.
-_GUARDED = (
+GUARDED = (
     b'"model"',
     b'"stream"',
     b'"max_tokens"',
@@ -30,9 +30,9 @@ _GUARDED = (
 _MODEL_VALUE = re.compile(rb'"model"\s*:\s*("(?:[^"\\]++|\\.)*+")')
 
 
-def repeated_keys(body: bytes) -> str | None:
-    """A top-level key that occurs twice, if one that matters is suspected of it."""
-    if all(body.count(key) < 2 for key in _GUARDED) and not _HIDING.search(body):
+def repeated_keys(body: bytes, guarded: Sequence[bytes] = GUARDED) -> str | None:
+    """A top-level key that occurs twice, if one of the `guarded` is suspected of it."""
+    if all(body.count(key) < 2 for key in guarded) and not _HIDING.search(body):
         return None
     seen: set[str] = set()
     for key, _, _ in top_level(body):

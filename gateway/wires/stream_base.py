@@ -43,6 +43,24 @@ _MEANINGS: dict[str, tuple[FailureKind, int, bool, bool]] = {
     "content_filter": (FailureKind.CONTENT_POLICY, 400, False, False),
     "content_policy_violation": (FailureKind.CONTENT_POLICY, 400, False, False),
     "invalid_request_error": (FailureKind.INVALID_REQUEST, 400, False, False),
+    # what a failed response of the Responses API may say beyond that
+    "invalid_prompt": (FailureKind.INVALID_REQUEST, 400, False, False),
+    "invalid_image": (FailureKind.INVALID_REQUEST, 400, False, False),
+    "invalid_image_format": (FailureKind.INVALID_REQUEST, 400, False, False),
+    "invalid_base64_image": (FailureKind.INVALID_REQUEST, 400, False, False),
+    "invalid_image_url": (FailureKind.INVALID_REQUEST, 400, False, False),
+    "invalid_image_mode": (FailureKind.INVALID_REQUEST, 400, False, False),
+    "image_too_large": (FailureKind.INVALID_REQUEST, 400, False, False),
+    "image_too_small": (FailureKind.INVALID_REQUEST, 400, False, False),
+    "image_file_too_large": (FailureKind.INVALID_REQUEST, 400, False, False),
+    "image_parse_error": (FailureKind.INVALID_REQUEST, 400, False, False),
+    "image_file_not_found": (FailureKind.INVALID_REQUEST, 400, False, False),
+    "empty_image_file": (FailureKind.INVALID_REQUEST, 400, False, False),
+    "unsupported_image_media_type": (FailureKind.INVALID_REQUEST, 400, False, False),
+    "failed_to_download_image": (FailureKind.INVALID_REQUEST, 400, False, False),
+    "image_content_policy_violation": (FailureKind.CONTENT_POLICY, 400, False, False),
+    "bio_policy": (FailureKind.CONTENT_POLICY, 400, False, False),
+    "misalignment_policy_violation": (FailureKind.CONTENT_POLICY, 400, False, False),
 }
 
 

@@ -1,7 +1,8 @@
 """Finish reasons, usage and efforts, each said in three ways: ours, OpenAI's, Anthropic's.
 
 Sources: OpenAI, "API reference: Chat Completions, the chat completion object"; Anthropic, "Messages API: handling stop
-reasons", "Prompt caching: tracking cache performance", "Effort".
+reasons", "Prompt caching: tracking cache performance", "Effort"; OpenAI, "API reference: Responses, the response
+object".
 """
 
 from __future__ import annotations
@@ -72,6 +73,20 @@ def usage_from_openai(usage: Any) -> Usage | None:
     return Usage(
         input_tokens=count(usage.get("prompt_tokens")),
         output_tokens=count(usage.get("completion_tokens")),
+        cached_input_tokens=count(inputs.get("cached_tokens")),
+        cache_write_tokens=count(inputs.get("cache_write_tokens")),
+        reasoning_tokens=count(outputs.get("reasoning_tokens")),
+    )
+
+
+def usage_from_responses(usage: Any) -> Usage | None:
+    """`input_tokens` already includes cached tokens and those written to the cache, unlike Anthropic's of that name."""
+    if not isinstance(usage, dict):
+        return None
+    inputs, outputs = _part(usage.get("input_tokens_details")), _part(usage.get("output_tokens_details"))
+    return Usage(
+        input_tokens=count(usage.get("input_tokens")),
+        output_tokens=count(usage.get("output_tokens")),
         cached_input_tokens=count(inputs.get("cached_tokens")),
         cache_write_tokens=count(inputs.get("cache_write_tokens")),
         reasoning_tokens=count(outputs.get("reasoning_tokens")),

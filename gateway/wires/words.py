@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from gateway.engine.errors import UpstreamError
 from gateway.engine.exchange import Seam, StreamBatch
 from gateway.engine.usage import Usage
-from gateway.engine.words import FailureKind, FinishReason, Wire
+from gateway.engine.words import FailureKind, FinishReason, Operation, Wire
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +17,8 @@ class ParsedRequest:
     """What the gateway must know of a client's body, the same for both surfaces.
 
     `max_output_tokens` is the limit the client set, `choices` its `n`, `wants_usage` OpenAI's
-    `stream_options.include_usage` (always true on the Anthropic surface, whose streams carry usage).
+    `stream_options.include_usage` (always true on the Anthropic surface, whose streams carry usage). `unbounded` names
+    the parameter, if any, whose cost can't be told from the request's bytes.
     """
 
     payload: dict[str, Any]
@@ -29,6 +30,7 @@ class ParsedRequest:
     has_tools: bool
     has_media: bool
     wants_usage: bool
+    unbounded: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,7 @@ class Context:
     answer_tool: str | None = None
     legacy_functions: bool = False
     tool_names: Mapping[str, str] = field(default_factory=dict)
+    operation: Operation = Operation.CHAT
 
 
 @dataclass(frozen=True, slots=True)

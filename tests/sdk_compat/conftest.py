@@ -8,7 +8,8 @@ import pytest
 
 from gateway.simulator.server import Simulator
 from gateway.simulator.thread import SimulatorThread
-from tests.gateway_process import OPERATOR_KEY, GatewayProcess, configuration, gateway_process
+from tests.gateway_process import OPERATOR_KEY, GatewayProcess, gateway_process
+from tests.two_accounts import with_two_openai_accounts
 
 
 @pytest.fixture(scope="session")
@@ -19,7 +20,7 @@ def _simulator() -> Iterator[Simulator]:
 
 @pytest.fixture(scope="session")
 def _gateway(_simulator: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
-    with gateway_process(tmp_path_factory.mktemp("gateway"), configuration(_simulator.url)) as gateway:
+    with gateway_process(tmp_path_factory.mktemp("gateway"), with_two_openai_accounts(_simulator.url)) as gateway:
         yield gateway
 
 
@@ -33,6 +34,6 @@ def simulator(_simulator: Simulator) -> Simulator:
 @pytest.fixture
 def gateway(_gateway: GatewayProcess, simulator: Simulator) -> GatewayProcess:
     """The gateway, with every breaker closed."""
-    for name in ("openai", "anthropic"):
+    for name in ("openai", "anthropic", "first", "second"):
         _gateway.post(f"/api/breakers/{name}", {"action": "reset", "reason": "a new test"}, OPERATOR_KEY)
     return _gateway

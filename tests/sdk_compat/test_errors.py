@@ -130,3 +130,11 @@ def test_a_wrong_path_or_method_is_told_in_the_surface_s_shape(
     reply = httpx2.request(method, gateway.url + path, headers={"authorization": f"Bearer {AGENT_KEY}"})
     assert reply.status_code == status
     assert reply.json()["error"]["message"]
+
+
+def test_the_path_decides_the_shape_of_an_error_not_a_stray_header(gateway: GatewayProcess) -> None:
+    headers = {"authorization": "Bearer unknown", "anthropic-version": "2023-06-01"}
+    chat = httpx2.post(f"{gateway.url}/v1/chat/completions", json={}, headers=headers)
+    models = httpx2.get(f"{gateway.url}/v1/models", headers=headers)
+    assert chat.json()["error"]["code"] == "invalid_api_key"
+    assert models.json()["type"] == "error"

@@ -17,7 +17,7 @@ from gateway.api.asgi import send_stream
 from gateway.api.replies import EventStream
 from gateway.engine.configuration import Route
 from gateway.engine.errors import GatewayError
-from gateway.engine.words import Wire
+from gateway.engine.words import Operation, Wire
 from gateway.ledger.prices import Price, PriceBook
 from gateway.ledger.records import Intent, Opened, Settled, Settlement
 from gateway.services.completion import Call, StreamReply, completion_obtain
@@ -77,7 +77,8 @@ class Gateway:
         body = orjson.dumps(
             {"model": "r", "stream": True, "max_tokens": 99, "messages": [{"role": "user", "content": "Hi"}]}
         )
-        call = Call(surface, "chat", body, {}, KEY, "req-1")
+        operation = Operation.CHAT if surface is Wire.OPENAI else Operation.MESSAGES
+        call = Call(operation, body, {}, KEY, "req-1")
         try:
             reply = await completion_obtain(self._runtime(), call)  # type: ignore[arg-type]
         except GatewayError as error:

@@ -1,0 +1,61 @@
+"""How many tokens a message would have: from the provider that would answer it, else a fair guess."""
+
+from __future__ import annotations
+
+import orjson
+
+from gateway.engine.configuration import Target
+from gateway.engine.errors import UpstreamAnswer, UpstreamError
+from gateway.engine.exchange import Answer, Ask
+from gateway.engine.retry import PASSED_ON
+from gateway.engine.routing import plan_completion
+from gateway.engine.words import Operation, Wire
+from gateway.services.access import route_for
+from gateway.services.completion import Call, PlainReply, forwarded_headers
+from gateway.services.runtime import Runtime
+from gateway.wires import ParsedRequest, count_tokens_estimate, parse_call
+
+# Clients count before they ask; a guess now is worth more than a number late.
+COUNT_TIMEOUT_SECONDS = 5.0
+
+
+async def tokens_count(runtime: Runtime, call: Call) -> PlainReply:
+    """`{"input_tokens": n}`, as the route's first target would count. Costs nothing, so nothing is booked.
+
+    The provider's own number bears its name in the headers; without one it is an estimate. Raises GatewayError; of the
+    provider's failures only that it finds fault with the request (its 400).
+    """
+    parsed = parse_call(call.operation, call.body)
+    route = route_for(runtime.snapshot, call.key, parsed.model)
+    targets = plan_completion(route, parsed.model).targets
+    if targets and targets[0].provider.kind is Wire.ANTHROPIC:
+        answer = await _ask_provider(runtime, call, parsed, targets[0])
+        if answer is not None:
+            named = {"x-llmops-provider": targets[0].provider.name, "x-llmops-model": targets[0].model}
+            return PlainReply(answer.body, named)
+    return PlainReply(orjson.dumps({"input_tokens": count_tokens_estimate(parsed.payload)}), {})
+
+
+async def _ask_provider(runtime: Runtime, call: Call, parsed: ParsedRequest, target: Target) -> Answer | None:
+    """None where the provider gives no number. What becomes of a count says nothing to the breaker."""
+    if not runtime.breakers.is_closed(target.provider):
+        return None
+    ask = Ask(
+        request_id=call.request_id,
+        surface=call.operation.surface,
+        payload=parsed.payload,
+        body=call.body,
+        stream=parsed.stream,
+        forwarded_headers=forwarded_headers(call),
+        operation=Operation.COUNT_TOKENS,
+    )
+    clock = runtime.engine.clock
+    try:
+        async with clock.timeout(COUNT_TIMEOUT_SECONDS):
+            return await runtime.callers.of(target.provider).answer(ask, target)
+    except TimeoutError:
+        return None
+    except UpstreamError as error:
+        if error.kind in PASSED_ON and error.status == 400:
+            raise UpstreamAnswer(error) from error
+        return None

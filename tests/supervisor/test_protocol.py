@@ -1,0 +1,83 @@
+"""A request's head is bounded in time as in size; nobody holds a connection by saying nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import uvicorn
+from uvicorn.server import ServerState
+
+from gateway.supervisor.protocol import BoundedProtocol
+
+
+class Impatient(BoundedProtocol):
+    head_timeout_seconds = 0.05
+
+
+async def _hello(scope: Any, receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"5")]})
+    await send({"type": "http.response.body", "body": b"hello"})
+
+
+@pytest.fixture
+async def port() -> AsyncIterator[int]:
+    config = uvicorn.Config(_hello, log_config=None, ws="none")
+    config.load()
+    state = ServerState()
+    server = await asyncio.get_running_loop().create_server(
+        lambda: Impatient(config=config, server_state=state, app_state={}), "127.0.0.1", 0
+    )
+    yield server.sockets[0].getsockname()[1]
+    server.close()
+    await server.wait_closed()
+
+
+async def _said(port: int, data: bytes) -> tuple[bytes, bytes]:
+    """Status line and body of what comes back until the connection is closed."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(data)
+    async with asyncio.timeout(10):
+        head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    writer.close()
+    await writer.wait_closed()
+    return head.split(b"\r\n")[0], body
+
+
+@pytest.mark.parametrize("data", [b"GET / HT", b"GET / HTTP/1.1\r\nhost: x\r\n"])
+async def test_a_head_that_never_ends_is_a_408(port: int, data: bytes) -> None:
+    line, body = await _said(port, data)
+    assert line == b"HTTP/1.1 408 Request Timeout"
+    assert json.loads(body)["error"]["code"] == "request_timeout"
+
+
+async def test_a_connection_that_asks_nothing_is_closed_without_a_word(port: int) -> None:
+    assert await _said(port, b"") == (b"", b"")
+
+
+async def test_a_body_is_not_taken_for_the_next_head(port: int) -> None:
+    body = b"x" * 200_000
+    first = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 200000\r\n\r\n" + body
+    line, _ = await _said(port, first + b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+    assert line == b"HTTP/1.1 200 OK"
+
+
+async def test_a_second_head_that_never_ends_is_cut_off_as_well(port: int) -> None:
+    line, body = await _said(port, b"GET / HTTP/1.1\r\nhost: x\r\n\r\nGET / HT")
+    assert line == b"HTTP/1.1 200 OK"
+    assert body.startswith(b"hello")
+    assert b"request_timeout" in body
+
+
+async def test_a_head_in_pieces_is_a_head(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    for piece in (b"GET / HTTP/1.1\r\n", b"host: x\r\nconnection: cl", b"ose\r\n\r\n"):
+        writer.write(piece)
+        await writer.drain()
+    async with asyncio.timeout(10):
+        assert (await reader.read()).startswith(b"HTTP/1.1 200 OK")
+    writer.close()
+    await writer.wait_closed()
