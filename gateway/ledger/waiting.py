@@ -46,11 +46,20 @@ Work = Waiting[Intent] | Waiting[Settlement] | Note
 Verdict = tuple[Waiting[Any], object]  # an exception as the second is raised where it is awaited
 
 
-async def wait_for_verdict(waiting: Waiting[Any], timeout_seconds: float, message: str) -> Any:
-    """The verdict; raises it if it is an exception, LedgerUnavailable with `message` if none comes in time."""
+async def wait_for_verdict(
+    waiting: Waiting[Any], timeout_seconds: float, message: str, *, late: Callable[[Waiting[Any], object], None]
+) -> Any:
+    """The verdict; raises it if it is an exception, LedgerUnavailable with `message` if none comes in time.
+
+    `late` hears of a verdict that was handed out in the very moment in which the caller was cancelled.
+    """
     timer = waiting.loop.call_later(timeout_seconds, _give_up, waiting.future, message)
     try:
         return await waiting.future
+    except asyncio.CancelledError:
+        if waiting.future.done() and not waiting.future.cancelled() and waiting.future.exception() is None:
+            late(waiting, waiting.future.result())
+        raise
     finally:
         timer.cancel()
 

@@ -145,7 +145,7 @@ class LedgerWriter:
         loop = asyncio.get_running_loop()
         waiting: Waiting[Intent | Settlement] = Waiting(record, loop, loop.create_future())
         self._queue.put(waiting)
-        return await wait_for_verdict(waiting, self._answer_within_seconds, message)
+        return await wait_for_verdict(waiting, self._answer_within_seconds, message, late=self._late)
 
     def _late(self, waiting: Waiting[Any], verdict: object) -> None:
         """An intent was written for a caller who had given up: nothing was sent, so nothing may stay reserved."""
@@ -153,7 +153,8 @@ class LedgerWriter:
             self._queue.put(self._release(waiting))
 
     def _release(self, waiting: Waiting[Intent]) -> Waiting[Settlement]:
-        left = waiting.future.cancelled()
+        # A verdict that is there all the same was handed out in the moment of the cancellation.
+        left = waiting.future.cancelled() or waiting.future.exception() is None
         settlement = Settlement(
             id=waiting.record.id,
             finished_at=datetime.fromtimestamp(self._clock(), UTC),
