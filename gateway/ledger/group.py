@@ -142,6 +142,8 @@ class _Application:
         return Settled(pico_to_usd(row.conversation_cost), self._remaining(row.claims))
 
     def _events_write(self) -> None:
-        self._connection.run(self._statements.breaker_status_put, [event.status for event in self._group.events])
+        # Status rows are shared: in key order; those of one provider stay in the order of their news.
+        events = sorted(self._group.events, key=lambda event: str(event.status[0]))
+        self._connection.run(self._statements.breaker_status_put, [event.status for event in events])
         transitions = [event.transition for event in self._group.events if event.transition is not None]
         self._connection.run(self._statements.breaker_transition_insert, transitions)
