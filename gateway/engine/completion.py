@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random as random_module
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from gateway.engine.attempt import Attempt, FallbackStep, skipped
@@ -11,7 +11,7 @@ from gateway.engine.breaker import BreakerStore, Permit, Refusal
 from gateway.engine.clock import SYSTEM_CLOCK, Clock
 from gateway.engine.configuration import Provider, Target
 from gateway.engine.deadline import Deadline
-from gateway.engine.errors import UpstreamError
+from gateway.engine.errors import GatewayError, UpstreamError
 from gateway.engine.exchange import Answer, Ask, Caller
 from gateway.engine.flight import Flight, Tower
 from gateway.engine.gate import Gate
@@ -49,10 +49,19 @@ class Completion:
     """One client call on its way to an answer.
 
     `obtain` walks the plan's targets in order and gives each its tries. Whatever happens is left in `attempts` and
-    `fallbacks`, also when it raises or is cancelled.
+    `fallbacks`, also when it raises or is cancelled. `before_paid_again` is awaited with every attempt that follows one
+    the provider may have billed, before it is begun; a GatewayError from it ends the completion.
     """
 
-    def __init__(self, engine: Engine, ask: Ask, plan: Plan, *, deadline_seconds: float) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        ask: Ask,
+        plan: Plan,
+        *,
+        deadline_seconds: float,
+        before_paid_again: Callable[[Attempt], Awaitable[None]] | None = None,
+    ) -> None:
         self.ask = ask
         self.plan = plan
         self.attempts: list[Attempt] = []
@@ -60,6 +69,7 @@ class Completion:
         self.deadline = Deadline(engine.clock, deadline_seconds)
         self._engine = engine
         self._clock = engine.clock
+        self._before_paid_again = before_paid_again
 
     @property
     def served(self) -> Attempt | None:
@@ -95,7 +105,7 @@ class Completion:
         retries_done = 0
         while True:
             self.deadline.check()
-            attempt = self._begin_attempt(index, target, retries_done, reason)
+            attempt = await self._begin_attempt(index, target, retries_done, reason)
             try:
                 return await self._attempt(attempt)
             except UpstreamError as error:
@@ -145,8 +155,16 @@ class Completion:
             return NextTarget(f"{error.kind.value}, and the breaker of {provider.name} has opened")
         return step
 
-    def _begin_attempt(self, index: int, target: Target, retry: int, reason: str) -> Attempt:
+    async def _begin_attempt(self, index: int, target: Target, retry: int, reason: str) -> Attempt:
         attempt = Attempt(len(self.attempts) + 1, target, index, retry, reason[:300], self._clock.now())
+        if self._before_paid_again is not None and any(before.may_be_billed for before in self.attempts):
+            try:
+                await self._before_paid_again(attempt)
+            except GatewayError:
+                if self.attempts[-1].target_index != index:
+                    self.fallbacks.pop()  # a step that was not taken is none
+                raise
+            attempt.started_at = self._clock.now()
         self.attempts.append(attempt)
         return attempt
 

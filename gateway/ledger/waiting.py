@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from gateway.engine.errors import LedgerUnavailable
-from gateway.ledger.records import BreakerEvent, Intent, Settlement
+from gateway.ledger.records import BreakerEvent, Extension, Intent, Settlement
 
-R = TypeVar("R", bound=Intent | Settlement)
+R = TypeVar("R", bound=Intent | Extension | Settlement)
 
 
 @dataclass(eq=False, slots=True)
@@ -42,7 +42,7 @@ class Note:
     done: bool = False
 
 
-Work = Waiting[Intent] | Waiting[Settlement] | Note
+Work = Waiting[Intent] | Waiting[Extension] | Waiting[Settlement] | Note
 Verdict = tuple[Waiting[Any], object]  # an exception as the second is raised where it is awaited
 
 
