@@ -17,7 +17,7 @@ from typing import Any
 
 from gateway.engine.completion import Completion
 from gateway.engine.configuration import Route
-from gateway.engine.errors import GatewayError, InvalidRequest
+from gateway.engine.errors import GatewayError, InvalidRequest, ShuttingDown
 from gateway.engine.exchange import Answer, Ask
 from gateway.engine.live_stream import LiveStream
 from gateway.engine.routing import Plan, able_targets, plan_completion
@@ -260,6 +260,8 @@ class Work:
 
     async def settle_failure(self, error: BaseException) -> None:
         """Settle a completion that gave no answer. A client that has left doesn't wait for it."""
+        if not isinstance(error, GatewayError) and self.runtime.breaking_off:
+            error = ShuttingDown()
         if isinstance(error, GatewayError):
             await self.settle(Ending(error.status, error=error))
             return
@@ -346,6 +348,14 @@ class StreamReply:
             "model": target.model,
             "attempts": sum(attempt.sent for attempt in self._work.completion.attempts),
         }
+
+    async def break_off(self, error: GatewayError) -> bytes:
+        """End it for a reason of ours; what its client is told in the stream, nothing if that has ended already."""
+        if self._ended:
+            return b""
+        self._ended = True
+        await _give_up(self._obtaining)
+        return await self._break_off(error)
 
     async def leave(self, error: BaseException) -> None:
         """The client has left: close the provider's stream and settle in the background."""

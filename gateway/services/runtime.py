@@ -39,6 +39,7 @@ class Runtime:
         self.breakers = MemoryBreakers(clock, self._breaker_changed)
         self.engine = Engine(self.callers.of, self.breakers, clock)
         self.started_at = time.time()
+        self.breaking_off = False  # the drain is over: whatever is cancelled now is our doing, not its client's
         self._background: set[asyncio.Task[Any]] = set()
         self._last_news: dict[str, float] = {}
 
@@ -135,6 +136,12 @@ async def runtime_start() -> Runtime:
         await asyncio.to_thread(import_sdks, kinds)
     _running = runtime
     return runtime
+
+
+def runtime_break_off() -> None:
+    """The drain is over: from now on what is cancelled has failed, and its client has not left."""
+    if _running is not None:
+        _running.breaking_off = True
 
 
 async def runtime_stop() -> None:

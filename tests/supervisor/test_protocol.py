@@ -111,7 +111,7 @@ async def test_a_client_that_stops_reading_has_left_when_its_time_is_up() -> Non
         gone.set()
 
     async with _serving(app) as (port, state):
-        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
+        _, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
         writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
         async with asyncio.timeout(10):
             await gone.wait()
