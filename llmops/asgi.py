@@ -13,12 +13,26 @@ _django = get_asgi_application()
 
 from django.conf import settings
 from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
+from django.core.exceptions import SuspiciousFileOperation
+from django.http import Http404, HttpRequest
 
 from gateway.api.asgi import ApiHandler, Receive, Scope, Send
 from gateway.services.runtime import runtime_break_off, runtime_start, runtime_stop
 
 _api = ApiHandler(max_body_bytes=settings.LLMOPS_MAX_BODY_BYTES)
-_back_office = ASGIStaticFilesHandler(_django)
+
+
+class StaticFiles(ASGIStaticFilesHandler):
+    """A path that leaves the folder of static files is not found, instead of an error of ours."""
+
+    def serve(self, request: HttpRequest) -> Any:
+        try:
+            return super().serve(request)
+        except SuspiciousFileOperation as error:
+            raise Http404 from error
+
+
+_back_office = StaticFiles(_django)
 
 API_PATHS = ("/v1/", "/healthz", "/readyz")
 

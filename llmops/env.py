@@ -48,6 +48,16 @@ def env_url(name: str, schemes: tuple[str, ...]) -> str:
     return value
 
 
+def usable_folder(name: str, folder: Path) -> None:
+    """Make the folder that variable `name` stands for, if need be. Raises ImproperlyConfigured if it can't be used."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ImproperlyConfigured(f"{name}: can't make the folder {folder}: {error.strerror}.") from None
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise ImproperlyConfigured(f"{name}: {folder} can't be written to.")
+
+
 def database_from_url(url: str, data_dir: Path) -> dict[str, object]:
     """Django's DATABASES entry for `sqlite:///path`, `postgres://…` or, when empty, SQLite under the data directory."""
     if not url:

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from llmops.broker import broker_options, broker_url
-from llmops.env import database_from_url, env_choice, env_integer, env_list, env_text, env_url
+from llmops.env import database_from_url, env_choice, env_integer, env_list, env_text, env_url, usable_folder
 from llmops.secrets import encryption_keys, installation_secret
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = Path(env_text("LLMOPS_DATA_DIR", str(BASE_DIR / "var"))).resolve()
-DATA_DIR.mkdir(parents=True, exist_ok=True)
+usable_folder("LLMOPS_DATA_DIR", DATA_DIR)
 
 LLMOPS_ENV = env_choice("LLMOPS_ENV", ("demo", "production"), "demo")
 PRODUCTION = LLMOPS_ENV == "production"

@@ -11,6 +11,7 @@ from gateway.api.public import api as public_api
 urlpatterns = [
     path("admin/", admin.site.urls),
     path("api/", operators_urls()),
-    path("", public_api.urls),
+    # Before the agents' API, whose router has a page of its own at "/".
     path("", include("gateway.dashboard.urls")),
+    path("", public_api.urls),
 ]

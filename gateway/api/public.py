@@ -78,7 +78,11 @@ async def _complete(request: HttpRequest, operation: Operation) -> HttpResponseB
     reply = await completion_obtain(runtime, call)
     if isinstance(reply, PlainReply):
         return plain_response(reply, call.request_id)
-    return EventStream(reply, call.request_id)
+    try:
+        return EventStream(reply, call.request_id)
+    except BaseException as error:
+        await reply.leave(error)
+        raise
 
 
 @api.get("/v1/models", summary="The routes this key may use", tags=["both wires"])

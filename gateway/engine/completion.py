@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random as random_module
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -20,6 +21,8 @@ from gateway.engine.retry import PASSED_ON, NextTarget, RetryAfter, RetryMeter, 
 from gateway.engine.routing import Plan, fits_window
 from gateway.engine.verdict import verdict
 from gateway.engine.words import AttemptOutcome, FailureKind, StreamRecovery
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -149,12 +152,13 @@ class Completion:
     async def _attempt(self, attempt: Attempt) -> Answer | Leg:
         """One try. Raises UpstreamError when it gave no answer."""
         provider = attempt.target.provider
+        tower = self._tower(attempt)
         permit = await self._admit(attempt)
         attempt.probe = permit.probe
         self._engine.meter(provider).count_request(self._clock.monotonic())
         ask = self._ask_of(attempt.target)
         attempt.bytes_added = ask.continuation.bytes_added if ask.continuation is not None else 0
-        flight = Flight(self._engine.tower(provider), ask, attempt, permit, self._patience)
+        flight = Flight(tower, ask, attempt, permit, self._patience)
         if not ask.stream:
             return await flight.answer()
         stream, first = await flight.stream()
@@ -163,6 +167,18 @@ class Completion:
         if self._recovery is StreamRecovery.BUFFER:
             await leg.hold_back()
         return leg
+
+    def _tower(self, attempt: Attempt) -> Tower:
+        """What the call needs, before the breaker is asked. Raises UpstreamError for an unusable provider."""
+        provider = attempt.target.provider
+        try:
+            return self._engine.tower(provider)
+        except Exception as error:
+            logger.exception("provider %s can't be called as it is configured", provider.name)
+            attempt.outcome = AttemptOutcome.FAILED
+            message = f"{provider.name} can't be called as it is configured ({type(error).__name__})"
+            attempt.error = UpstreamError(FailureKind.CONNECTION, message, provider=provider.name)
+            raise attempt.error from error
 
     def _ask_of(self, target: Target) -> Ask:
         """What the client asked; once a stream has broken, for the rest of it."""

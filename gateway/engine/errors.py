@@ -82,6 +82,10 @@ class Overloaded(GatewayError):
 class BudgetExceeded(GatewayError):
     status, code = 429, "budget_exceeded"
 
+    def __init__(self, message: str, *, details: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message, details=details)
+        self.headers["x-should-retry"] = "false"  # trying again can't make room
+
 
 class UpstreamRejectedUs(GatewayError):
     status, code = 502, "upstream_rejected"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 from gateway.engine.attempt import Attempt, skipped
@@ -13,6 +14,8 @@ from gateway.engine.errors import DeadlineExceeded, GatewayError, UpstreamError
 from gateway.engine.exchange import Answer, AnswerStream, Ask, Caller
 from gateway.engine.gate import Gate, GateFull
 from gateway.engine.words import AttemptOutcome, FailureKind
+
+logger = logging.getLogger(__name__)
 
 # Failures that are found before anything is sent; they say nothing about the provider.
 _NEVER_SENT = frozenset({FailureKind.OVERLOADED, FailureKind.UNTRANSLATABLE})
@@ -59,8 +62,7 @@ class Flight:
             async with self._deadline.bound(limit_seconds, lambda: self._no("answer", limit_seconds)):
                 answer = await self._tower.caller.answer(self._ask, self.target)
         except BaseException as error:
-            await self.fail(error)
-            raise
+            raise await self._failed(error) from error
         self.attempt.usage, self.attempt.upstream_id = answer.usage, answer.upstream_id
         self.attempt.dropped_params = answer.dropped_params
         await self.succeed()
@@ -77,8 +79,16 @@ class Flight:
             async with self._deadline.bound(limit_seconds, lambda: self._no("first content", limit_seconds)):
                 return await self._open_stream()
         except BaseException as error:
-            await self.fail(error)
-            raise
+            raise await self._failed(error) from error
+
+    async def _failed(self, error: BaseException) -> BaseException:
+        """What to raise: the error, or for one that nobody foresaw a failure that another target may make up for."""
+        await self.fail(error)
+        if isinstance(error, UpstreamError | GatewayError) or not isinstance(error, Exception):
+            return error
+        logger.exception("the call to %s failed in a way nobody foresaw", self.target.name)
+        assert self.attempt.error is not None
+        return self.attempt.error
 
     async def _open_stream(self) -> tuple[AnswerStream, list[bytes]]:
         stream = await self._tower.caller.stream(self._ask, self.target)

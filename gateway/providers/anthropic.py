@@ -22,7 +22,7 @@ BY_TYPE: dict[str, Meaning] = {
     "billing_error": Meaning(FailureKind.QUOTA_EXHAUSTED),
     "overloaded_error": Meaning(FailureKind.SERVER_ERROR, retryable=True, counts_against_breaker=True),
 }
-# A 400 has one type for everything; these sentences are the only way to tell. Compared in lower case.
+# A 400 or 429 has one type for everything; these sentences are the only way to tell. Compared in lower case.
 BY_SENTENCE: tuple[tuple[str, Meaning], ...] = (
     ("prompt is too long", Meaning(FailureKind.CONTEXT_TOO_LONG)),
     ("exceed context limit", Meaning(FailureKind.CONTEXT_TOO_LONG)),
@@ -49,10 +49,10 @@ def _meaning(status: int, reply: ErrorReply) -> Meaning:
     named = BY_TYPE.get(reply.type)
     if named is not None:
         return named
-    if status == 400:
+    if status in (400, 429):
         said = reply.message.lower()
         told = (meaning for sentence, meaning in BY_SENTENCE if sentence in said)
-        return next(told, COMMON_STATUSES[400])
+        return next(told, COMMON_STATUSES[status])
     return COMMON_STATUSES.get(status) or by_class(status)
 
 

@@ -92,8 +92,6 @@ async def completion_obtain(runtime: Runtime, call: Call) -> PlainReply | Stream
         if obtaining is not None:
             await _give_up(obtaining)
         await work.settle_failure(error)
-        if isinstance(error, GatewayError):
-            error.headers = work.headers()
         raise
     assert isinstance(answer, Answer)
     return await work.settle_answer(answer)
@@ -159,7 +157,9 @@ def _bounds(parsed: ParsedRequest, body: bytes, route: Route) -> Bounds:
 
 
 def forwarded_headers(call: Call) -> dict[str, str]:
-    return {name: call.headers[name] for name in FORWARDED_HEADERS if name in call.headers}
+    """What goes on to the provider, of the few headers that may; values that no header can carry are left out."""
+    present = ((name, call.headers[name]) for name in FORWARDED_HEADERS if name in call.headers)
+    return {name: value for name, value in present if value.isascii() and value.isprintable()}
 
 
 def _ask(call: Call, parsed: ParsedRequest, route: Route, *, must_bound: bool) -> Ask:
@@ -259,13 +259,21 @@ class Work:
         return PlainReply(answer.body, headers)
 
     async def settle_failure(self, error: BaseException) -> None:
-        """Settle a completion that gave no answer. A client that has left doesn't wait for it."""
-        if not isinstance(error, GatewayError) and self.runtime.breaking_off:
+        """Settle a completion that gave no answer; a GatewayError is told what is known of it in its headers.
+
+        A client that has left (a CancelledError, or the server's own end) doesn't wait for it. Once the drain is over
+        it hasn't left: we break off.
+        """
+        if not isinstance(error, Exception) and self.runtime.breaking_off:
             error = ShuttingDown()
         if isinstance(error, GatewayError):
-            await self.settle(Ending(error.status, error=error))
-            return
-        self.runtime.in_background(self.settle(Ending(499, error=None, client_left=True)))
+            receipt = await self.settle(Ending(error.status, error=error))
+            error.headers = {**self.headers(), "x-llmops-cost-usd": usd_text(receipt.cost_usd)}
+        elif isinstance(error, Exception):
+            broken = GatewayError(f"Something broke inside the gateway: {type(error).__name__}.")
+            self.runtime.in_background(self.settle(Ending(broken.status, error=broken)))
+        else:
+            self.runtime.in_background(self.settle(Ending(499, error=None, client_left=True)))
 
     async def settle(self, ending: Ending) -> Receipt:
         return await settle(
@@ -362,5 +370,7 @@ class StreamReply:
         if self._ended:
             return
         self._ended = True
-        await _give_up(self._obtaining)
-        await self._work.settle_failure(error)
+        try:
+            await _give_up(self._obtaining)
+        finally:
+            await self._work.settle_failure(error)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from django.db import connections
 
+from gateway.engine.errors import GatewayError
 from gateway.services.configuration import configuration_version
 from gateway.services.snapshot import Snapshot
 from gateway.services.snapshot_load import snapshot_load
@@ -17,8 +18,10 @@ logger = logging.getLogger(__name__)
 POLL_SECONDS = 0.5  # edits must be live within two seconds
 
 
-class ConfigurationNotLoaded(Exception):
+class ConfigurationNotLoaded(GatewayError):
     """No configuration has been read since this process began."""
+
+    status, code = 503, "not_ready"
 
 
 class SnapshotHolder:
@@ -47,7 +50,9 @@ class SnapshotHolder:
     def current(self) -> Snapshot:
         """Raises ConfigurationNotLoaded before the first snapshot."""
         if self._snapshot is None:
-            raise ConfigurationNotLoaded("the configuration has not been read from the database yet")
+            raise ConfigurationNotLoaded(
+                "The gateway has not read its configuration from the database yet.", retry_after_seconds=1
+            )
         return self._snapshot
 
     @property

@@ -11,8 +11,6 @@ from django.test import Client
 
 @pytest.fixture
 def back_office(settings: Any) -> None:
-    settings.ROOT_URLCONF = "tests.dashboard.urls"
-    settings.UNFOLD = {**settings.UNFOLD, "SIDEBAR": {"navigation": "gateway.dashboard.navigation.sidebar"}}
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
