@@ -50,7 +50,8 @@ class UsageSummary:
     """Counts, amounts and mean times of the completions that began in a window.
 
     `failed` are failures of ours or of providers, and orphans of a crash; `refused` are the client's own errors and the
-    limits it ran into. `uncertain_usd` is the part of `cost_usd` that no provider reported: upper bounds and orphans. Means are None without an answer.
+    limits it ran into. `uncertain_usd` is the part of `cost_usd` that no provider reported: upper bounds and orphans.
+    Means are None without an answer.
     """
 
     completions: int

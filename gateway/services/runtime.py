@@ -59,14 +59,14 @@ class Runtime:
         await asyncio.to_thread(self.holder.stop)
 
     def missing(self) -> list[str]:
-        """What keeps this process from serving, in words; empty when it is ready."""
+        """What keeps this process from serving, in words that anybody may read; empty when it is ready."""
         missing = []
         if not self.holder.loaded:
             missing.append("the configuration has not been read from the database yet")
         elif not self.snapshot.routes:
             missing.append("no route is configured: apply a configuration file or add a route in the back office")
         if not self.ledger.healthy:
-            missing.append(f"the ledger cannot write: {self.ledger.away_reason}")
+            missing.append("the ledger cannot write: the database does not answer as it should; the log says why")
         return missing
 
     def in_background(self, work: Coroutine[Any, Any, Any]) -> None:
