@@ -17,7 +17,7 @@ from django.core.exceptions import SuspiciousFileOperation
 from django.http import Http404, HttpRequest
 
 from gateway.api.asgi import ApiHandler, Receive, Scope, Send
-from gateway.services.runtime import runtime_start, runtime_stop
+from gateway.services.runtime import runtime_break_off, runtime_start, runtime_stop
 
 _api = ApiHandler(max_body_bytes=settings.LLMOPS_MAX_BODY_BYTES)
 
@@ -39,15 +39,16 @@ API_PATHS = ("/v1/", "/healthz", "/readyz")
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "lifespan":
-        await _lifespan(receive, send)
+        await _lifespan(scope, receive, send)
     elif scope["type"] == "http" and scope["path"].startswith(API_PATHS):
         await _api(scope, receive, send)
     else:
         await _back_office(cast("Any", scope), receive, cast("Any", send))
 
 
-async def _lifespan(receive: Receive, send: Send) -> None:
-    """Start and stop what serves, with the server's event loop."""
+async def _lifespan(scope: Scope, receive: Receive, send: Send) -> None:
+    """Start and stop what serves, with the server's event loop. The server may call the state's `break_off` before."""
+    scope.get("state", {})["break_off"] = _break_off
     while True:
         message: Any = await receive()
         if message["type"] == "lifespan.startup":
@@ -61,3 +62,8 @@ async def _lifespan(receive: Receive, send: Send) -> None:
             await runtime_stop()
             await send({"type": "lifespan.shutdown.complete"})
             return
+
+
+def _break_off() -> None:
+    runtime_break_off()
+    _api.break_off()

@@ -22,6 +22,7 @@ LLMOPS_ENCRYPTION_KEYS = encryption_keys(
     installation_secret("LLMOPS_ENCRYPTION_KEYS", "encryption-keys", DATA_DIR, production=PRODUCTION)
 )
 LLMOPS_MAX_BODY_BYTES = env_integer("LLMOPS_MAX_BODY_BYTES", 32 * 1024 * 1024, minimum=1024, maximum=1024**3)
+LLMOPS_SEND_TIMEOUT_SECONDS = env_integer("LLMOPS_SEND_TIMEOUT_SECONDS", 60, minimum=1, maximum=3600)
 REDIS_URL = env_url("REDIS_URL", ("redis", "rediss", "unix"))
 CELERY_BROKER_URL = env_url("CELERY_BROKER_URL", ("redis", "rediss", "amqp", "amqps", "filesystem"))
 

@@ -107,15 +107,15 @@ class GatewayProcess:
 
 
 @contextmanager
-def gateway_process(folder: Path, document: dict[str, Any]) -> Iterator[GatewayProcess]:
-    """A gateway with this configuration, ready to serve; stopped at the end."""
+def gateway_process(folder: Path, document: dict[str, Any], *options: str) -> Iterator[GatewayProcess]:
+    """A gateway with this configuration, ready to serve; stopped at the end. `options` are the worker's own."""
     data_dir = folder / "data"
     manage(data_dir, "migrate", "--verbosity", "0")
     run_apply(data_dir, document)
     log_path = folder / "gateway.log"
     with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener, log_path.open("wb") as log:
         listener.set_inheritable(True)
-        command = [sys.executable, "-m", "gateway.supervisor.web", "--fd", str(listener.fileno())]
+        command = [sys.executable, "-m", "gateway.supervisor.web", "--fd", str(listener.fileno()), *options]
         child = subprocess.Popen(
             command, cwd=ROOT, env=environment(data_dir), pass_fds=[listener.fileno()], stdout=log, stderr=log
         )

@@ -15,6 +15,7 @@ from gateway.admin.ledger import LedgerAdmin, LedgerInline
 from gateway.engine.words import Billing, CompletionStatus
 from gateway.ledger.money import usd_text
 from gateway.models import Attempt, Completion, Fallback
+from gateway.selectors.usage import FAILED
 
 _BILLING = {
     Billing.NONE.value: "the provider bills nothing",
@@ -22,6 +23,19 @@ _BILLING = {
     Billing.ESTIMATED.value: "an upper bound: the provider did not report the usage",
     Billing.UNKNOWN.value: "the reservation: the process ended before the outcome was known",
 }
+
+
+class AgainstFilter(admin.SimpleListFilter):
+    """What the error rate and the availability count, for the dashboard's links."""
+
+    title = "counts against"
+    parameter_name = "against"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("us", "availability: failures of ours and of providers")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Completion]) -> QuerySet[Completion]:
+        return queryset.filter(FAILED) if self.value() == "us" else queryset
 
 
 class AttemptInline(LedgerInline):
@@ -78,7 +92,7 @@ class CompletionAdmin(LedgerAdmin):
         "cost",
         "api_key_name",
     )
-    list_filter = ("status", "fell_back", "stream", "surface", "billing", "created_at")
+    list_filter = ("status", AgainstFilter, "fell_back", "stream", "surface", "billing", "created_at")
     search_fields = ("=id", "=conversation")
     search_help_text = "A request id or a conversation, in full."
     ordering = ("-created_at",)

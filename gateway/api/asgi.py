@@ -22,7 +22,7 @@ from django.urls import get_resolver
 from gateway.api.keep_alive import KeepAlive
 from gateway.api.public import unknown_path
 from gateway.api.replies import EventStream, error_response, request_id_of
-from gateway.engine.errors import GatewayError, InvalidRequest, RequestTooLarge
+from gateway.engine.errors import GatewayError, InvalidRequest, RequestTooLarge, ShuttingDown
 
 logger = logging.getLogger("gateway.api")
 
@@ -43,6 +43,14 @@ class ApiHandler:
     def __init__(self, *, max_body_bytes: int, body_timeout_seconds: float = BODY_TIMEOUT_SECONDS) -> None:
         self._max_body_bytes = max_body_bytes
         self._body_timeout_seconds = body_timeout_seconds
+        self._under_way: set[asyncio.Task[None]] = set()
+        self._broken_off = False
+
+    def break_off(self) -> None:
+        """End whatever is under way with an error: what was accepted was given its time, and now we must stop."""
+        self._broken_off = True
+        for work in list(self._under_way):
+            work.cancel()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -53,7 +61,7 @@ class ApiHandler:
             request = ASGIRequest(scope, io.BytesIO())
             await send_response(error_response(request, error), send)
             return
-        await _serve_while_connected(request, receive, send)
+        await self._serve_while_connected(request, receive, send)
 
     async def _read_request(self, scope: Scope, receive: Receive) -> ASGIRequest:
         try:
@@ -64,6 +72,39 @@ class ApiHandler:
                 f"The request's body did not arrive within {self._body_timeout_seconds:g} s."
             ) from None
         return ASGIRequest(scope, io.BytesIO(body))
+
+    async def _serve_while_connected(self, request: ASGIRequest, receive: Receive, send: Send) -> None:
+        """Answer; a client that leaves before cancels whatever is being done for it."""
+        work = asyncio.ensure_future(self._serve(request, send))
+        gone = asyncio.ensure_future(_until_gone(receive))
+        self._under_way.add(work)
+        try:
+            await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._under_way.discard(work)
+            gone.cancel()
+            if not work.done():
+                work.cancel()
+            await asyncio.gather(work, gone, return_exceptions=True)
+        if not work.cancelled() and (error := work.exception()) is not None:
+            raise error
+
+    async def _serve(self, request: ASGIRequest, send: Send) -> None:
+        response = await self._respond(request)
+        if isinstance(response, EventStream):
+            await send_stream(response, send, lambda: self._broken_off)
+        else:
+            await send_response(response, send)
+
+    async def _respond(self, request: ASGIRequest) -> HttpResponseBase:
+        if self._broken_off:
+            return error_response(request, ShuttingDown())
+        try:
+            return await respond(request)
+        except asyncio.CancelledError:
+            if not self._broken_off:
+                raise
+            return error_response(request, ShuttingDown())
 
 
 async def read_body(receive: Receive, limit_bytes: int) -> bytes:
@@ -83,32 +124,9 @@ async def read_body(receive: Receive, limit_bytes: int) -> bytes:
             return b"".join(pieces) if len(pieces) > 1 else pieces[0]
 
 
-async def _serve_while_connected(request: ASGIRequest, receive: Receive, send: Send) -> None:
-    """Answer; a client that leaves before cancels whatever is being done for it."""
-    work = asyncio.ensure_future(_serve(request, send))
-    gone = asyncio.ensure_future(_until_gone(receive))
-    try:
-        await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        gone.cancel()
-        if not work.done():
-            work.cancel()
-        await asyncio.gather(work, gone, return_exceptions=True)
-    if not work.cancelled() and (error := work.exception()) is not None:
-        raise error
-
-
 async def _until_gone(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
-
-
-async def _serve(request: ASGIRequest, send: Send) -> None:
-    response = await respond(request)
-    if isinstance(response, EventStream):
-        await send_stream(response, send)
-    else:
-        await send_response(response, send)
 
 
 async def respond(request: HttpRequest) -> HttpResponseBase:
@@ -150,14 +168,22 @@ async def send_response(response: HttpResponseBase, send: Send) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-async def send_stream(response: EventStream, send: Send) -> None:
-    """Forward event by event. Whatever ends this early closes the provider's stream and settles."""
+async def send_stream(response: EventStream, send: Send, broken_off: Callable[[], bool] = lambda: False) -> None:
+    """Forward event by event. Whatever ends this early closes the provider's stream and settles.
+
+    A cancellation is the client's leaving, unless `broken_off`: then the stream ends with an error.
+    """
     reply = response.reply
     try:
         await send(_start(response))
         async with KeepAlive(reply, send) as client:
-            while (data := await reply.read()) is not None:
-                await client.send(data)
+            try:
+                while (data := await reply.read()) is not None:
+                    await client.send(data)
+            except asyncio.CancelledError:
+                if not broken_off():
+                    raise
+                await client.send(await reply.break_off(ShuttingDown()))
         await send({"type": "http.response.body", "body": b""})
     except BaseException as error:
         await reply.leave(error)

@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from gateway.dashboard.links import changelist_url
-from gateway.selectors.usage import FAILURE_STATUS, Spend, UsageSummary
+from gateway.selectors.usage import Spend, UsageSummary
 from gateway.selectors.windows import TimeWindow
 from gateway.templatetags.plain_words import NOTHING, count, count_short, duration, percent, usd, usd_exact
 
@@ -71,7 +71,6 @@ def _money_tiles(
 
 
 def _service_tiles(request: HttpRequest, today: UsageSummary, since: datetime) -> tuple[Tile, ...]:
-    failed_filter = {"status__exact": "failed", "http_status__gte": FAILURE_STATUS}
     return (
         Tile(
             "requests",
@@ -88,7 +87,7 @@ def _service_tiles(request: HttpRequest, today: UsageSummary, since: datetime) -
             "error",
             percent(today.error_share),
             _errors_note(today),
-            changelist_url(request, "Completion", created_at__gte=since, **failed_filter),
+            changelist_url(request, "Completion", created_at__gte=since, against="us"),
             tone="bad" if today.failed else "quiet",
         ),
         Tile(

@@ -14,6 +14,7 @@ GatewayError                      what the client is told: a status, a stable co
 ├── AllTargetsFailed      503     lists the attempts
 ├── BreakerOpen           503     with retry_after_seconds: the next probe
 ├── LedgerUnavailable     503
+├── ShuttingDown          503     the drain is over
 └── DeadlineExceeded      504
 
 UpstreamError                     one attempt's failure; stays inside the engine
@@ -103,6 +104,16 @@ class BreakerOpen(GatewayError):
 
 class LedgerUnavailable(GatewayError):
     status, code = 503, "ledger_unavailable"
+
+
+class ShuttingDown(GatewayError):
+    status, code = 503, "shutting_down"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The gateway is being stopped and could not wait for this answer any longer. Send the request again.",
+            retry_after_seconds=1,
+        )
 
 
 class DeadlineExceeded(GatewayError):

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from gateway.engine.attempt import Attempt
-from gateway.engine.errors import AllTargetsFailed, UpstreamError
+from gateway.engine.errors import AllTargetsFailed, DeadlineExceeded, UpstreamError
 from gateway.engine.exchange import AnswerStream, Seam, StreamBatch
 from gateway.engine.flight import Flight, timed_out
 from gateway.engine.words import FailureKind, FinishReason
 
 # The most that is held back of one answer before any of it is sent.
 BUFFER_LIMIT_BYTES = 8 * 1024 * 1024
+# A stream that took too long says nothing about the provider when the client held it up for more than this part of it.
+CLIENT_SHARE = 0.1
 
 
 class Leg:
@@ -23,6 +25,8 @@ class Leg:
         self._stream = stream
         self._first = b"".join(first)
         self._ended = False
+        self._given_at: float | None = None  # when the last piece went out; the client's time until the next is asked
+        self._client_seconds = 0.0
 
     @property
     def attempt(self) -> Attempt:
@@ -46,7 +50,16 @@ class Leg:
 
     async def read(self) -> bytes | None:
         """The next events in the surface's wire, None when the answer is complete. Raises UpstreamError when the
-        provider breaks it; `abandon` it then."""
+        provider breaks it, DeadlineExceeded when the client took its longest time up; `abandon` it then."""
+        now = self._flight.clock.monotonic
+        if self._given_at is not None:
+            self._client_seconds += now() - self._given_at
+        try:
+            return await self._next()
+        finally:
+            self._given_at = now()
+
+    async def _next(self) -> bytes | None:
         if self._first:
             first, self._first = self._first, b""
             return first
@@ -97,21 +110,30 @@ class Leg:
     async def _read_in_time(self) -> StreamBatch | None:
         left_seconds = self.seconds_left
         if left_seconds <= 0:  # a time-out alone would never come while data is always there already
-            raise self._silent(left_seconds)
+            raise self._overdue()
         try:
             async with self._flight.clock.timeout(min(self.attempt.target.timeouts.stall_seconds, left_seconds)):
                 return await self._stream.read()
         except TimeoutError:
             raise self._silent(left_seconds) from None
 
-    def _silent(self, left_seconds: float) -> UpstreamError:
+    def _silent(self, left_seconds: float) -> UpstreamError | DeadlineExceeded:
         timeouts = self.attempt.target.timeouts
         if left_seconds < timeouts.stall_seconds:
-            return timed_out(self.attempt.target, f"the stream took more than {timeouts.stream_max_seconds:g} s")
+            return self._overdue()
         return timed_out(self.attempt.target, f"the stream stood still for {timeouts.stall_seconds:g} s")
 
+    def _overdue(self) -> UpstreamError | DeadlineExceeded:
+        """Held against the provider unless the client has its share in it."""
+        limit_seconds = self.attempt.target.timeouts.stream_max_seconds
+        message = f"the stream took more than {limit_seconds:g} s"
+        if self._client_seconds > limit_seconds * CLIENT_SHARE:
+            return DeadlineExceeded(f"{message}; the client took {self._client_seconds:.0f} s of it to read")
+        return timed_out(self.attempt.target, message)
+
     async def abandon(self, error: BaseException) -> None:
-        """End it before its time, once: the provider broke it (an UpstreamError) or the client left (anything else)."""
+        """End it before its time, once: the provider broke it (an UpstreamError), its time is up (a DeadlineExceeded),
+        or the client left (anything else)."""
         if self._ended:
             return
         self._ended = True
@@ -119,7 +141,8 @@ class Leg:
         try:
             await self._stream.aclose()
         finally:
-            await (self._flight.fail(error) if isinstance(error, UpstreamError) else self._flight.leave())
+            judged = isinstance(error, UpstreamError | DeadlineExceeded)
+            await (self._flight.fail(error) if judged else self._flight.leave())
 
 
 def _too_large() -> UpstreamError:
@@ -167,6 +190,9 @@ class LiveStream:
             except UpstreamError as error:
                 await self._leg.abandon(error)
                 self._leg = await self._go_on(self._leg, error)
+            except DeadlineExceeded as error:
+                await self._leg.abandon(error)
+                raise
 
     async def abandon(self, error: BaseException) -> None:
         """The client has left (any error but an UpstreamError)."""

@@ -21,6 +21,8 @@ ENVIRONMENT_NAME = RegexValidator(
     re.compile(r"^[A-Za-z_][A-Za-z0-9_]*\Z"),
     "The name of an environment variable is made of letters, digits and underscores, such as OPENAI_API_KEY.",
 )
+# What holds the installation's own secrets and addresses; a provider's key is sent to the provider's address.
+_OWN_VARIABLE = re.compile(r"(LLMOPS_|DJANGO_|CELERY_|PG[A-Z]+\Z|(DATABASE_URL|REDIS_URL)(_FILE)?\Z)", re.IGNORECASE)
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 _HEADER_VALUE = re.compile(r"[\x20-\x7e]{0,1000}")
 # Set by us or by the SDK for every call; a fixed value would break or leak something.
@@ -181,11 +183,30 @@ class Provider(ConfigurationRow):
         problem = base_url_problem(self.base_url)
         if problem:
             raise ValidationError({"base_url": problem})
+        problem = api_key_env_problem(self.api_key_env)
+        if problem:
+            raise ValidationError({"api_key_env": problem})
         problem = extra_headers_problem(self.extra_headers)
         if problem:
             raise ValidationError({"extra_headers": problem})
         if self.forced_breaker and not self.forced_breaker_reason:
             raise ValidationError({"forced_breaker_reason": "Say why the breaker is forced."})
+
+
+def api_key_env_problem(name: str) -> str | None:
+    """What is wrong with naming this variable (anything but an empty name), as a sentence, or None."""
+    if not name:
+        return None
+    try:
+        ENVIRONMENT_NAME(name)
+    except ValidationError:
+        return "must be the name of an environment variable"
+    if _OWN_VARIABLE.match(name):
+        return (
+            "must be a variable that holds this provider's key, such as OPENAI_API_KEY: those of the gateway itself "
+            "(LLMOPS_…, DJANGO_…, CELERY_…, PG…, DATABASE_URL, REDIS_URL) are never sent to a provider"
+        )
+    return None
 
 
 def base_url_problem(url: str) -> str | None:

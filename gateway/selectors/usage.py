@@ -12,19 +12,33 @@ from typing import Any, TypeVar
 
 from django.db.models import Avg, Case, Count, F, Q, QuerySet, Sum, When
 
-from gateway.engine.words import Billing, CompletionStatus
+from gateway.engine.errors import BudgetExceeded, ModelNotFound, NotAllowed, NotAuthenticated, RateLimited
+from gateway.engine.words import Billing, CompletionStatus, FailureKind
 from gateway.models.completion import Completion
 from gateway.selectors.windows import TimeWindow
 
 T = TypeVar("T")
 ZERO_USD = Decimal(0)
 
-# The first status that blames us or a provider; what lies below is the client's own error, or a limit it ran into.
-FAILURE_STATUS = 500
+# What makes a request without an answer the client's own doing, or a limit of ours that it ran into. Everything else
+# counts against the service, also what a provider said of us with a 4xx: its 429, a spent quota, an unknown model.
+# With these statuses we and the providers say that the request itself can't be used.
+_CLIENT_STATUSES = (400, 405, 413, 422)
+_CLIENT_CODES = tuple(
+    kind.value for kind in (FailureKind.INVALID_REQUEST, FailureKind.CONTEXT_TOO_LONG, FailureKind.CONTENT_POLICY)
+)
+# Providers say these as well, and mean us: they are the client's only where no provider was asked.
+_OWN_REFUSALS = (NotAuthenticated.code, NotAllowed.code, ModelNotFound.code, RateLimited.code)
 
 _ANSWERED = Q(status=CompletionStatus.ANSWERED)
-_FAILED = Q(status=CompletionStatus.FAILED, http_status__gte=FAILURE_STATUS)
-_REFUSED = Q(status=CompletionStatus.FAILED, http_status__lt=FAILURE_STATUS)
+_CLIENTS_OWN = (
+    Q(http_status__in=_CLIENT_STATUSES)
+    | Q(http_status__lt=500, error_code__in=_CLIENT_CODES)
+    | Q(attempt_count=0, error_code__in=_OWN_REFUSALS)
+    | Q(error_code=BudgetExceeded.code, http_status=BudgetExceeded.status)
+)
+_REFUSED = Q(status=CompletionStatus.FAILED) & _CLIENTS_OWN
+FAILED = Q(status=CompletionStatus.UNKNOWN) | (Q(status=CompletionStatus.FAILED) & ~_CLIENTS_OWN)
 _FELL_BACK = Q(fell_back=True) & ~Q(status=CompletionStatus.PENDING)
 
 # How long a client waited: a plain answer's whole time, a stream's time to its first content.
@@ -35,8 +49,9 @@ _RESPONSE_MS = Case(When(stream=True, then=F("first_content_ms")), default=F("la
 class UsageSummary:
     """Counts, amounts and mean times of the completions that began in a window.
 
-    `failed` are failures of ours or of providers; `refused` are the client's own errors and limits. `uncertain_usd` is
-    the part of `cost_usd` that no provider reported: upper bounds and orphans. Means are None without an answer.
+    `failed` are failures of ours or of providers, and orphans of a crash; `refused` are the client's own errors and the
+    limits it ran into. `uncertain_usd` is the part of `cost_usd` that no provider reported: upper bounds and orphans.
+    Means are None without an answer.
     """
 
     completions: int
@@ -79,7 +94,7 @@ def usage_summary(*, window: TimeWindow) -> UsageSummary:
     row = completions_within(window).aggregate(
         of_completions=Count("id"),
         of_answered=Count("id", filter=_ANSWERED),
-        of_failed=Count("id", filter=_FAILED),
+        of_failed=Count("id", filter=FAILED),
         of_refused=Count("id", filter=_REFUSED),
         of_cancelled=Count("id", filter=Q(status=CompletionStatus.CANCELLED)),
         of_pending=Count("id", filter=Q(status=CompletionStatus.PENDING)),

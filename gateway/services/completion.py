@@ -17,7 +17,7 @@ from typing import Any
 
 from gateway.engine.completion import Completion
 from gateway.engine.configuration import Route
-from gateway.engine.errors import BudgetExceeded, GatewayError, InvalidRequest
+from gateway.engine.errors import BudgetExceeded, GatewayError, InvalidRequest, ShuttingDown
 from gateway.engine.exchange import Answer, Ask
 from gateway.engine.live_stream import LiveStream
 from gateway.engine.routing import Plan, able_targets, plan_completion
@@ -271,8 +271,11 @@ class Work:
     async def settle_failure(self, error: BaseException) -> None:
         """Settle a completion that gave no answer; a GatewayError is told what is known of it in its headers.
 
-        A client that has left (a CancelledError, or the server's own end) doesn't wait for it.
+        A client that has left (a CancelledError, or the server's own end) doesn't wait for it. Once the drain is over
+        it hasn't left: we break off.
         """
+        if not isinstance(error, Exception) and self.runtime.breaking_off:
+            error = ShuttingDown()
         if isinstance(error, GatewayError):
             receipt = await self.settle(Ending(error.status, error=error))
             error.headers = {**self.headers(), "x-llmops-cost-usd": usd_text(receipt.cost_usd)}
@@ -363,6 +366,14 @@ class StreamReply:
             "model": target.model,
             "attempts": sum(attempt.sent for attempt in self._work.completion.attempts),
         }
+
+    async def break_off(self, error: GatewayError) -> bytes:
+        """End it for a reason of ours; what its client is told in the stream, nothing if that has ended already."""
+        if self._ended:
+            return b""
+        self._ended = True
+        await _give_up(self._obtaining)
+        return await self._break_off(error)
 
     async def leave(self, error: BaseException) -> None:
         """The client has left: close the provider's stream and settle in the background."""

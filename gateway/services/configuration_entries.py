@@ -20,7 +20,7 @@ from gateway.engine.words import Wire
 from gateway.models.alert_channel import events_problem
 from gateway.models.base import LABEL, MODEL_NAME, NAME, ROUTE_NAME
 from gateway.models.budget import SUBJECT_COLUMNS, window_problem
-from gateway.models.provider import ENVIRONMENT_NAME, base_url_problem, extra_headers_problem
+from gateway.models.provider import api_key_env_problem, base_url_problem, extra_headers_problem
 from gateway.models.words import AlertEvent, BudgetScope, CacheScope, Enforcement, KeyRole, StreamRecovery
 from gateway.services.configuration_readers import (
     Wrong,
@@ -131,10 +131,7 @@ class ProviderEntry:
     name: str = item(_provider_name)
     kind: str = item(choice(Wire))
     base_url: str = item(text(500, secret=True, check=base_url_problem))
-    api_key_env: str | None = item(
-        nullable(text(100, secret=True, check=_rule(ENVIRONMENT_NAME, "must be the name of an environment variable"))),
-        None,
-    )
+    api_key_env: str | None = item(nullable(text(100, secret=True, check=api_key_env_problem)), None)
     api_key: str | None = item(nullable(_secret), None, secret=True)
     api_key_encrypted: str | None = item(nullable(_token), None, secret=True)
     extra_headers: tuple[tuple[str, str], ...] = item(_extra_headers, (), secret=True)

@@ -39,6 +39,7 @@ class Runtime:
         self.breakers = MemoryBreakers(clock, self._breaker_changed)
         self.engine = Engine(self.callers.of, self.breakers, clock)
         self.started_at = time.time()
+        self.breaking_off = False  # the drain is over: whatever is cancelled now is our doing, not its client's
         self._background: set[asyncio.Task[Any]] = set()
         self._last_news: dict[str, float] = {}
 
@@ -58,14 +59,14 @@ class Runtime:
         await asyncio.to_thread(self.holder.stop)
 
     def missing(self) -> list[str]:
-        """What keeps this process from serving, in words; empty when it is ready."""
+        """What keeps this process from serving, in words that anybody may read; empty when it is ready."""
         missing = []
         if not self.holder.loaded:
             missing.append("the configuration has not been read from the database yet")
         elif not self.snapshot.routes:
             missing.append("no route is configured: apply a configuration file or add a route in the back office")
         if not self.ledger.healthy:
-            missing.append(f"the ledger cannot write: {self.ledger.away_reason}")
+            missing.append("the ledger cannot write: the database does not answer as it should; the log says why")
         return missing
 
     def in_background(self, work: Coroutine[Any, Any, Any]) -> None:
@@ -135,6 +136,12 @@ async def runtime_start() -> Runtime:
         await asyncio.to_thread(import_sdks, kinds)
     _running = runtime
     return runtime
+
+
+def runtime_break_off() -> None:
+    """The drain is over: from now on what is cancelled has failed, and its client has not left."""
+    if _running is not None:
+        _running.breaking_off = True
 
 
 async def runtime_stop() -> None:

@@ -45,6 +45,7 @@ class SnapshotHolder:
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._complaint = ""
+        self._loading = threading.Lock()  # the watcher and whoever announces a change load one after the other
 
     @property
     def current(self) -> Snapshot:
@@ -80,13 +81,18 @@ class SnapshotHolder:
 
     def refresh(self) -> Snapshot:
         """Load now, in the caller's thread; errors leave."""
-        self._swap(self._load())
+        with self._loading:
+            self._swap(self._load())
         return self.current
 
     def poll(self) -> None:
         """One look at the version; loads what changed. Never raises."""
+        with self._loading:
+            self._look()
+
+    def _look(self) -> None:
         try:
-            if self._snapshot is None or self._version() != self._snapshot.version:
+            if self._snapshot is None or self._version() > self._snapshot.version:
                 self._swap(self._load())
             self._complaint = ""
         except Exception as error:  # whatever is wrong with the new configuration, the old one keeps serving
@@ -94,6 +100,8 @@ class SnapshotHolder:
             self._complain(error)
 
     def _swap(self, snapshot: Snapshot) -> None:
+        if self._snapshot is not None and snapshot.version < self._snapshot.version:
+            return  # read from a replica or a transaction that lags behind
         self._snapshot = snapshot
         self._loaded.set()
         logger.info("configuration version %d is live", snapshot.version)

@@ -23,6 +23,7 @@ from gateway.ledger.prices import Price, PriceBook
 from gateway.models.organisation import organisation_current
 from gateway.models.words import Enforcement, PriceSource
 from gateway.services.configuration import configuration_version
+from gateway.models.provider import api_key_env_problem
 from gateway.services.snapshot import ApiKey, Objectives, Snapshot
 from llmops.env import env_text
 
@@ -104,6 +105,9 @@ def _provider(row: models.Provider) -> Provider:
 def _api_key_of(row: models.Provider) -> str | None:
     """The provider's key from its variable or its encrypted column; None, with a line in the log, without one."""
     try:
+        if (problem := api_key_env_problem(row.api_key_env)) is not None:
+            logger.error("provider %s has no usable API key: api_key_env %s", row.name, problem)
+            return None
         if row.api_key_env:
             return env_text(row.api_key_env) or None
         return row.stored_api_key()

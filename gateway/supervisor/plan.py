@@ -7,16 +7,25 @@ from pathlib import Path
 
 from gateway.supervisor.spec import DEFAULT_APP, Part, Role
 
-DRAIN_SECONDS = 30
-DRAIN_MARGIN_SECONDS = 5.0  # past its own bound a worker hangs
+DRAIN_SECONDS = 120  # most streams are shorter
+DRAIN_MARGIN_SECONDS = 15.0  # for the errors told and settled at its end; past that a worker hangs
+SEND_TIMEOUT_SECONDS = 60
 TASK_THREADS = 4  # so that one slow alert channel does not hold up the sweeps
 
 # `up` has run Django's checks; theirs would import the URLs, and with them the vendors' SDKs.
 WITHOUT_CHECKS = {"CELERY_SKIP_CHECKS": "1"}
 
 
-def gateway_part(number: int, listener_fd: int, *, app: str = DEFAULT_APP, drain_seconds: int = DRAIN_SECONDS) -> Part:
-    options = ("--fd", str(listener_fd), "--app", app, "--drain-seconds", str(drain_seconds))
+def gateway_part(
+    number: int,
+    listener_fd: int,
+    *,
+    app: str = DEFAULT_APP,
+    drain_seconds: int = DRAIN_SECONDS,
+    send_timeout_seconds: int = SEND_TIMEOUT_SECONDS,
+) -> Part:
+    bounds = ("--drain-seconds", str(drain_seconds), "--send-timeout-seconds", str(send_timeout_seconds))
+    options = ("--fd", str(listener_fd), "--app", app, *bounds)
     return Part(
         name=f"gateway worker {number}",
         role=Role.GATEWAY,

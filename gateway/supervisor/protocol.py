@@ -1,6 +1,7 @@
-"""uvicorn's HTTP protocol with bounds on a request's head, and refusals that say what is wrong in JSON.
+"""uvicorn's HTTP protocol with bounds on a request's head and on a client that doesn't read, and refusals in JSON.
 
-uvicorn leaves both to a proxy in front: the parser keeps whatever headers come, and waits for them as long as it takes.
+uvicorn leaves all of it to a proxy in front: the parser keeps whatever headers come, waits for them as long as it
+takes, and whoever answers waits for the client without end.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import json
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from gateway.supervisor.plan import SEND_TIMEOUT_SECONDS
 
 # Far above what clients send (a few hundred bytes; a browser's cookies a few thousand).
 HEAD_LIMIT_BYTES = 64 * 1024
@@ -39,9 +42,15 @@ class HeadTooLarge(Exception):
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """Refuses a head that is too large (431) or too slow (408); a malformed one gets its 400 in the API's shape."""
+    """Refuses a head that is too large (431) or too slow (408); a malformed one gets its 400 in the API's shape.
+
+    What a client is sent and doesn't take is kept up to the transport's high-water mark (64 KiB); whoever answers then
+    waits until most of it is taken. A client that needs longer for that than `send_timeout_seconds` loses its
+    connection, which the application sees as its leaving.
+    """
 
     head_timeout_seconds = HEAD_TIMEOUT_SECONDS
+    send_timeout_seconds: float = SEND_TIMEOUT_SECONDS
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -51,6 +60,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._refusal = _MALFORMED
         self._head_timer: asyncio.TimerHandle | None = None
         self._refused = False
+        self._send_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
@@ -58,7 +68,27 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._head_is_done()
+        self._client_reads()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self._send_timer is None:
+            self._send_timer = self.loop.call_later(self.send_timeout_seconds, self._client_is_stuck)
+
+    def resume_writing(self) -> None:
+        self._client_reads()
+        super().resume_writing()
+
+    def _client_reads(self) -> None:
+        if self._send_timer is not None:
+            self._send_timer.cancel()
+            self._send_timer = None
+
+    def _client_is_stuck(self) -> None:
+        """Nothing that is still to be sent would ever leave, so the connection isn't closed but dropped."""
+        self._send_timer = None
+        self.transport.abort()
 
     def data_received(self, data: bytes) -> None:
         if self._refused:

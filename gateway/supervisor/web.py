@@ -1,7 +1,8 @@
 """One gateway worker: `python -m gateway.supervisor.web --fd N`, N being the supervisor's listening socket.
 
-SIGTERM drains: no new connections, whatever was accepted is answered with `Connection: close`, then the worker ends,
-after `--drain-seconds` at the latest.
+SIGTERM drains: no new connections, whatever was accepted is answered with `Connection: close`, then the worker ends.
+What is still under way after `--drain-seconds` is ended by the application, which may offer a callable `break_off` for
+it in its lifespan's state, and is cancelled soon after.
 """
 
 from __future__ import annotations
@@ -17,17 +18,23 @@ from collections.abc import Generator
 import uvicorn
 
 from gateway.supervisor.listener import BACKLOG
+from gateway.supervisor.plan import DRAIN_SECONDS, SEND_TIMEOUT_SECONDS
 from gateway.supervisor.protocol import BoundedProtocol
 from gateway.supervisor.signs import tell_ready, wait_for_go
 from gateway.supervisor.spec import DEFAULT_APP
 
 KEEP_ALIVE_SECONDS = 75  # longer than the usual client pool keeps an idle connection, so that clients close first
+BREAK_OFF_SECONDS = 5  # for the errors that end what the drain didn't see answered
 LAST_WORDS_SECONDS = 0.3  # an accepted connection's time to send the request it was opened for, when we drain
 ALLOCATIONS_PER_COLLECTION = 20_000  # Python's default of 700 spends a fifth of a request's time looking for garbage
 
 
 class Worker(uvicorn.Server):
     """uvicorn's server with a gentler end and an honest exit status."""
+
+    def __init__(self, config: uvicorn.Config, *, drain_seconds: float) -> None:
+        super().__init__(config)
+        self._drain_seconds = drain_seconds
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -45,7 +52,13 @@ class Worker(uvicorn.Server):
             if cycle is not None and not cycle.response_complete:
                 connection.shutdown()  # answers with `Connection: close`; an idle connection would be closed at once
         await asyncio.sleep(LAST_WORDS_SECONDS)
+        break_off = asyncio.get_running_loop().call_later(self._drain_seconds, self._break_off)
         await super().shutdown(sockets)
+        break_off.cancel()
+
+    def _break_off(self) -> None:
+        if (break_off := self.lifespan.state.get("break_off")) is not None:
+            break_off()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -59,12 +72,17 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="gateway.supervisor.web", description=__doc__)
     parser.add_argument("--fd", type=int, required=True, help="the listening socket's file descriptor")
     parser.add_argument("--app", default=DEFAULT_APP)
-    parser.add_argument("--drain-seconds", type=int, default=30)
+    parser.add_argument("--drain-seconds", type=int, default=DRAIN_SECONDS)
+    parser.add_argument("--send-timeout-seconds", type=int, default=SEND_TIMEOUT_SECONDS)
     options = parser.parse_args(arguments)
+
+    class Protocol(BoundedProtocol):
+        send_timeout_seconds = options.send_timeout_seconds
+
     config = uvicorn.Config(
         options.app,
         loop="uvloop",
-        http=BoundedProtocol,
+        http=Protocol,
         ws="none",
         lifespan="on",
         access_log=False,
@@ -73,11 +91,11 @@ def main(arguments: list[str] | None = None) -> None:
         proxy_headers=False,
         backlog=BACKLOG,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=options.drain_seconds,
+        timeout_graceful_shutdown=options.drain_seconds + BREAK_OFF_SECONDS,
     )
     config.load()  # the slow part: while the other parts start as well
     if wait_for_go():
-        Worker(config).run(sockets=[socket.socket(fileno=options.fd)])
+        Worker(config, drain_seconds=options.drain_seconds).run(sockets=[socket.socket(fileno=options.fd)])
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ def awkward_day(operator: User) -> None:
         "lost": {"fell_back": True, "status": "failed", "http_status": 503},
         "timed-out": {"status": "failed", "http_status": 504},
         "bad-request": {"status": "failed", "http_status": 400},
+        "throttled": {"status": "failed", "http_status": 429, "error_code": "rate_limit_exceeded"},
         "running": {"status": "pending", "http_status": None, "latency_ms": None},
     }
     for name, values in kinds.items():
@@ -34,11 +35,11 @@ def awkward_day(operator: User) -> None:
 @pytest.mark.parametrize(
     ("key", "rows"),
     [
-        ("spend-today", 7),
-        ("spend-month", 7),
-        ("tokens", 7),
-        ("requests", 7),
-        ("errors", 2),
+        ("spend-today", 8),
+        ("spend-month", 8),
+        ("tokens", 8),
+        ("requests", 8),
+        ("errors", 3),
         ("fallbacks", 2),
         ("response", 3),
         ("first-content", 1),

@@ -327,3 +327,33 @@ async def test_a_reasoning_target_keeps_its_streamed_probe_for_its_longer_first_
     assert (world.primary.calls, world.fallback.calls) == (1, 1)
     await probing
     assert world.state() is BreakerState.CLOSED
+
+
+async def test_a_client_that_does_not_read_is_not_held_against_the_provider(world: World) -> None:
+    """The stream's longest time is over, but the provider would have been in time."""
+    owner = replace(PRIMARY, timeouts=Timeouts(stream_max_seconds=100), max_in_flight=1)
+    world.script("primary", Stream.of(text(b"a"), text(b"b"), text(b"c")))
+    completion = world.completion(target(owner), stream=True)
+    live = await begin(completion)
+    await live.read()
+    stall(101)
+    with pytest.raises(DeadlineExceeded, match="the client took 101 s"):
+        await live.read()
+    assert completion.attempts[0].outcome is AttemptOutcome.FAILED
+    assert completion.attempts[0].may_be_billed
+    assert world.breakers.reading(owner).consecutive_failures == 0
+    assert world.breakers.reading(owner).failure_rate == 0
+    assert (world.primary.streams[0].closed, world.engine.gate(owner).in_flight) == (True, 0)
+
+
+async def test_a_stream_that_takes_too_long_is_held_against_the_provider_when_the_client_read_at_once(
+    world: World,
+) -> None:
+    owner = replace(PRIMARY, timeouts=Timeouts(stream_max_seconds=100, stall_seconds=90))
+    world.script("primary", Stream.of(text(b"a"), Wait(80), text(b"b"), Wait(80), text(b"c")))
+    live = await begin(world.completion(target(owner), stream=True))
+    await live.read()
+    stall(5)
+    with pytest.raises(GatewayError):
+        await read_all(live)
+    assert world.breakers.reading(owner).consecutive_failures == 1

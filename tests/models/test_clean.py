@@ -23,6 +23,19 @@ pytestmark = pytest.mark.django_db
             Provider(name="a", kind="openai", base_url="https://x.test", extra_headers={"Host": "y"}),
             "set by the gateway",
         ),
+        *(
+            (Provider(name="a", kind="openai", base_url="https://x.test", api_key_env=own), "never sent to a provider")
+            for own in (
+                "DJANGO_SECRET_KEY",
+                "LLMOPS_ENCRYPTION_KEYS",
+                "llmops_metrics_token",
+                "DATABASE_URL",
+                "DATABASE_URL_FILE",
+                "REDIS_URL",
+                "CELERY_BROKER_URL",
+                "PGPASSWORD",
+            )
+        ),
         (Provider(name="a", kind="openai", base_url="https://x.test", forced_breaker="open"), "Say why"),
         (
             Provider(name="a", kind="openai", base_url="https://x.test", backoff_seconds=-1),

@@ -44,7 +44,7 @@ def test_only_our_own_and_the_providers_failures_count_as_errors() -> None:
     add_completion("failed", status="failed", http_status=503)
     add_completion("timed-out", status="failed", http_status=504)
     add_completion("bad-request", status="failed", http_status=400)
-    add_completion("over-budget", status="failed", http_status=429)
+    add_completion("over-budget", status="failed", http_status=429, error_code="budget_exceeded")
     add_completion("left", status="cancelled", http_status=499)
     add_completion("running", status="pending", http_status=None, latency_ms=None)
 
@@ -52,6 +52,62 @@ def test_only_our_own_and_the_providers_failures_count_as_errors() -> None:
 
     assert (summary.answered, summary.failed, summary.refused, summary.cancelled, summary.pending) == (1, 2, 2, 1, 1)
     assert summary.error_share == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize(
+    ("http_status", "error_code", "attempts"),
+    [
+        (429, "rate_limit_exceeded", 1),
+        (429, "rate_limited", 1),
+        (429, "insufficient_quota", 1),
+        (429, "overloaded", 0),
+        (429, "overloaded", 2),
+        (404, "model_not_found", 1),
+        (404, "not_found_error", 1),
+        (409, "conflict", 4),
+        (500, "internal_error", 1),
+        (502, "upstream_rejected", 1),
+        (503, "breaker_open", 0),
+        (503, "ledger_unavailable", 0),
+        (503, "shutting_down", 1),
+        (504, "deadline_exceeded", 2),
+        (503, "invalid_request", 1),
+        (None, "", 0),
+    ],
+)
+def test_what_is_not_answered_counts_as_failed(http_status: int | None, error_code: str, attempts: int) -> None:
+    add_completion("row", status="failed", http_status=http_status, error_code=error_code, attempt_count=attempts)
+
+    assert (usage_summary(window=HOUR).failed, usage_summary(window=HOUR).refused) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("http_status", "error_code", "attempts"),
+    [
+        (400, "invalid_request", 0),
+        (400, "some_code_of_a_provider", 1),
+        (400, "context_length_exceeded", 1),
+        (403, "content_policy", 1),
+        (401, "invalid_api_key", 0),
+        (403, "not_allowed", 0),
+        (404, "model_not_found", 0),
+        (413, "request_too_large", 0),
+        (422, "idempotency_mismatch", 0),
+        (429, "rate_limited", 0),
+        (429, "budget_exceeded", 0),
+        (429, "budget_exceeded", 2),
+    ],
+)
+def test_the_clients_own_errors_and_limits_are_refusals(http_status: int, error_code: str, attempts: int) -> None:
+    add_completion("row", status="failed", http_status=http_status, error_code=error_code, attempt_count=attempts)
+
+    assert (usage_summary(window=HOUR).failed, usage_summary(window=HOUR).refused) == (0, 1)
+
+
+def test_a_completion_lost_in_a_crash_has_failed() -> None:
+    add_completion("orphan", status="unknown", http_status=0)
+
+    assert usage_summary(window=HOUR).error_share == 1
 
 
 def test_fallback_success_leaves_out_what_is_still_under_way() -> None:

@@ -65,6 +65,7 @@ def with_section(text: str) -> str:
         (provider("breaker: 5"), "providers[0].breaker: must be a mapping, not 5"),
         (provider("breaker: {cooldown: 5}"), "providers[0].breaker.cooldown: unknown field; did you mean cooldown_sec"),
         (provider("api_key: abc, api_key_env: ABC"), "providers[0].api_key: give one of"),
+        (provider("api_key_env: DATABASE_URL"), "providers[0].api_key_env: must be a variable that holds this"),
         (provider("extra_headers: {Authorization: x}"), "Authorization is set by the gateway itself"),
         (provider('extra_headers: {X-A: "a\\nb"}'), "the value of X-A must be text"),
         (PROVIDERS.replace("kind: openai", "kind: opena") + ROUTES, "must be one of openai, anthropic, not"),

@@ -56,7 +56,7 @@ def test_targets_of_a_disabled_provider_are_left_out(apply: Apply, small: str) -
 def test_a_providers_key_comes_from_its_variable_or_its_row(
     apply: Apply, full: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("LLMOPS_TEST_OPENAI_KEY", "from-the-environment")
+    monkeypatch.setenv("TEST_OPENAI_KEY", "from-the-environment")
     apply(full)
     providers = snapshot_load().providers
     assert providers["openai"].api_key == "from-the-environment"

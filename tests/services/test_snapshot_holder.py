@@ -103,3 +103,39 @@ def test_every_change_moves_the_version_by_one_update(django_assert_num_queries:
     with django_assert_num_queries(1):
         configuration_changed()
     assert snapshot_load().version == 2
+
+
+def test_an_older_snapshot_never_replaces_a_newer_one(holder: SnapshotHolder, source: Source) -> None:
+    old = source.snapshot
+    source.move()
+    newer = holder.refresh()
+    source.snapshot = old
+    holder.poll()
+    assert holder.refresh() is newer
+
+
+def test_loads_follow_one_another_so_that_the_newest_stays(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slow load that began before a change must not end after the load of the change, and undo it."""
+    monkeypatch.setattr("gateway.services.snapshot_holder.connections.close_all", lambda: None)
+    began, go_on = threading.Event(), threading.Event()
+    under_way: list[int] = []
+    most: list[int] = []
+
+    def load() -> Snapshot:
+        under_way.append(1)
+        most.append(len(under_way))
+        began.set()
+        go_on.wait(10)
+        under_way.pop()
+        return source.snapshot
+
+    holder = SnapshotHolder(load=load, version=source.version)
+    threads = [threading.Thread(target=holder.poll), threading.Thread(target=holder.refresh)]
+    for thread in threads:
+        thread.start()
+    began.wait(10)
+    source.move()
+    go_on.set()
+    for thread in threads:
+        thread.join(10)
+    assert (max(most), holder.current.version) == (1, source.snapshot.version)

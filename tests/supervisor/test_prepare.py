@@ -134,6 +134,12 @@ def test_impossible_port_is_refused(port: str) -> None:
         call_command("up", "--port", port)
 
 
+@pytest.mark.parametrize("seconds", ["-1", "1.5", "86401", "long"])
+def test_impossible_drain_is_refused(seconds: str) -> None:
+    with pytest.raises(CommandError, match="a drain's length is a whole number of seconds from 0 to 86400"):
+        call_command("up", "--drain-seconds", seconds)
+
+
 def test_missing_file_is_one_sentence(tmp_path: Path) -> None:
     missing = tmp_path / "none.yaml"
     with pytest.raises(CommandError, match=r"^Can't read .*none\.yaml: No such file or directory\.$"):

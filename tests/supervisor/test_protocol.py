@@ -1,10 +1,11 @@
-"""A request's head is bounded in time as in size; nobody holds a connection by saying nothing."""
+"""A request's head is bounded in time as in size; nobody holds a connection by saying nothing, or by not reading."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from gateway.supervisor.protocol import BoundedProtocol
 
 class Impatient(BoundedProtocol):
     head_timeout_seconds = 0.05
+    send_timeout_seconds = 0.2
 
 
 async def _hello(scope: Any, receive: Any, send: Any) -> None:
@@ -23,17 +25,23 @@ async def _hello(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": b"hello"})
 
 
-@pytest.fixture
-async def port() -> AsyncIterator[int]:
-    config = uvicorn.Config(_hello, log_config=None, ws="none")
+@asynccontextmanager
+async def _serving(app: Any) -> AsyncIterator[tuple[int, ServerState]]:
+    config = uvicorn.Config(app, log_config=None, ws="none")
     config.load()
     state = ServerState()
     server = await asyncio.get_running_loop().create_server(
         lambda: Impatient(config=config, server_state=state, app_state={}), "127.0.0.1", 0
     )
-    yield server.sockets[0].getsockname()[1]
+    yield server.sockets[0].getsockname()[1], state
     server.close()
     await server.wait_closed()
+
+
+@pytest.fixture
+async def port() -> AsyncIterator[int]:
+    async with _serving(_hello) as (port, _):
+        yield port
 
 
 async def _said(port: int, data: bytes) -> tuple[bytes, bytes]:
@@ -81,3 +89,46 @@ async def test_a_head_in_pieces_is_a_head(port: int) -> None:
         assert (await reader.read()).startswith(b"HTTP/1.1 200 OK")
     writer.close()
     await writer.wait_closed()
+
+
+async def _flood(send: Any) -> None:
+    """A stream without end."""
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    while True:
+        await send({"type": "http.response.body", "body": b"x" * 65536, "more_body": True})
+
+
+async def test_a_client_that_stops_reading_has_left_when_its_time_is_up() -> None:
+    """And the connection is gone, whatever was still to be sent."""
+    gone = asyncio.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        flood = asyncio.create_task(_flood(send))
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        flood.cancel()
+        await asyncio.gather(flood, return_exceptions=True)
+        gone.set()
+
+    async with _serving(app) as (port, state):
+        _, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
+        writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+        async with asyncio.timeout(10):
+            await gone.wait()
+        assert not state.connections
+        writer.close()
+
+
+async def test_a_client_that_goes_on_reading_takes_as_long_as_it_likes() -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for more in (*[True] * 40, False):
+            await send({"type": "http.response.body", "body": b"x" * 100_000, "more_body": more})
+
+    async with _serving(app) as (port, _):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        async with asyncio.timeout(10):
+            assert len(await reader.read()) > 4_000_000
+        writer.close()
+        await writer.wait_closed()

@@ -41,6 +41,12 @@ class Command(BaseCommand):
         parser.add_argument("--host", default="127.0.0.1")
         parser.add_argument("--port", type=port_number, default=8000)
         parser.add_argument("--workers", type=int, default=1, help="gateway processes")
+        parser.add_argument(
+            "--drain-seconds",
+            type=drain_seconds,
+            default=plan.DRAIN_SECONDS,
+            help="how long what was accepted may take when we stop; then it gets an error (default %(default)s)",
+        )
         parser.add_argument("--no-simulator", action="store_true", help="don't start the simulator")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -61,7 +67,9 @@ class Command(BaseCommand):
         credentials = prepare.demo_credentials() if settings.LLMOPS_ENV == "demo" else None
         route = Route.objects.alive().order_by("pk").values_list("name", flat=True).first() or "default"
         prepare.database_release()
-        parts = parts_of_this_machine(listener, options["workers"], simulator=simulator)
+        parts = parts_of_this_machine(
+            listener, options["workers"], simulator=simulator, drain_seconds=options["drain_seconds"]
+        )
         return run(parts, listener, route, credentials)
 
     def _prepare(self, given: Path | None) -> None:
@@ -87,6 +95,12 @@ def port_number(text: str) -> int:
     return int(text)
 
 
+def drain_seconds(text: str) -> int:
+    if not text.isdecimal() or int(text) > 86_400:
+        raise ArgumentTypeError(f"a drain's length is a whole number of seconds from 0 to 86400, not {text!r}")
+    return int(text)
+
+
 def check_workers(workers: int) -> None:
     """Raises CommandError: several workers must share one breaker, and a store for that comes with a later release."""
     if workers < 1:
@@ -98,8 +112,18 @@ def check_workers(workers: int) -> None:
         )
 
 
-def parts_of_this_machine(listener: socket.socket, workers: int, *, simulator: bool) -> list[Part]:
-    parts = [plan.gateway_part(number, listener.fileno()) for number in range(1, workers + 1)]
+def parts_of_this_machine(
+    listener: socket.socket, workers: int, *, simulator: bool, drain_seconds: int = plan.DRAIN_SECONDS
+) -> list[Part]:
+    parts = [
+        plan.gateway_part(
+            number,
+            listener.fileno(),
+            drain_seconds=drain_seconds,
+            send_timeout_seconds=settings.LLMOPS_SEND_TIMEOUT_SECONDS,
+        )
+        for number in range(1, workers + 1)
+    ]
     if settings.CELERY_BROKER_URL == FILESYSTEM:
         empty_broker_folder(settings.DATA_DIR)
     parts += [plan.task_worker_part(), plan.task_clock_part(settings.DATA_DIR)]

@@ -71,6 +71,7 @@ class Gateway:
         self.sent = Sent()
         self.background: list[asyncio.Task[Any]] = []
         self.recovery = "continue"
+        self.breaking_off = False  # as the process's runtime and its handler know it
 
     async def ask(self, surface: Wire = Wire.OPENAI) -> GatewayError | None:
         """The error that became a status, if one did."""
@@ -84,7 +85,7 @@ class Gateway:
         except GatewayError as error:
             return error
         assert isinstance(reply, StreamReply)
-        await send_stream(EventStream(reply, "req-1"), self.sent.send)
+        await send_stream(EventStream(reply, "req-1"), self.sent.send, lambda: self.breaking_off)
         return None
 
     def _runtime(self) -> Any:
@@ -94,13 +95,20 @@ class Gateway:
             Price(at, each.provider.kind, each.model, Decimal(1), Decimal(1)) for at, each in enumerate(targets)
         )
         snapshot = SimpleNamespace(routes={"r": route}, price_book=prices, budgets=(), zone=ZoneInfo("UTC"))
-        return SimpleNamespace(
+        self._running = SimpleNamespace(
             snapshot=snapshot,
             ledger=self.ledger,
             engine=self.world.engine,
             clock=self.world.virtual.clock,
             in_background=self._in_background,
+            breaking_off=False,
         )
+        return self._running
+
+    def break_off(self, asking: asyncio.Task[Any]) -> None:
+        """The drain is over."""
+        self.breaking_off = self._running.breaking_off = True
+        asking.cancel()
 
     def _in_background(self, work: Coroutine[Any, Any, Any]) -> None:
         self.background.append(asyncio.ensure_future(work))
