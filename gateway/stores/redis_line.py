@@ -87,12 +87,14 @@ class RedisLine:
         """Close both connections without waiting for anything Redis would have to say."""
         news, self._client, self._news = self._news, None, None
         clients, self._clients = self._clients, []
-        for connected in (*([] if news is None else [news]), *clients):
-            try:
-                async with asyncio.timeout(CLOSE_TIMEOUT_SECONDS):
-                    await connected.aclose()
-            except (RedisError, OSError, TimeoutError) as error:
-                logger.debug("closing a broken connection: %s", _reason(error))
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT_SECONDS):
+                if news is not None:
+                    await news.aclose()  # type: ignore[no-untyped-call]
+                for client in clients:
+                    await client.aclose()
+        except (RedisError, OSError, TimeoutError) as error:
+            logger.debug("closing a broken connection: %s", _reason(error))
 
     def _new_client(self, *, single_connection_client: bool = False) -> Redis:
         client = Redis.from_url(
