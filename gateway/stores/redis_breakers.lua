@@ -155,8 +155,8 @@ function acts.rejoin(stored)
     breaker = stored
     breaker.version, dirty = newest + 1, true
   end
-  if breaker.state == 'half_open' and breaker.owner == ask.owner and breaker.generation > view.generation then
-    breaker.probe_expires_at = now
+  if breaker.state == 'half_open' and breaker.owner == ask.owner and breaker.generation >= view.generation then
+    breaker.probe_expires_at = breaker.generation > view.generation and now or view.probe_expires_at
     breaker.version, dirty = breaker.version + 1, true
   end
 end

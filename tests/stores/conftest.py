@@ -15,13 +15,14 @@ import redis
 
 from gateway.engine.breaker import BreakerChange, BreakerStore, Outcome, Permit
 from gateway.engine.clock import SYSTEM_CLOCK
-from gateway.engine.configuration import Provider
+from gateway.engine.configuration import BreakerPolicy, Provider
 from gateway.engine.words import BreakerState, Wire
 from gateway.stores.redis_breakers import RedisBreakers
 from tests import servers
 from tests.virtual_time import EPOCH_SECONDS, VirtualClock, loop_factories
 
 OPENAI = Provider("openai", Wire.OPENAI, "http://openai.invalid")
+QUICK = replace(OPENAI, breaker=BreakerPolicy(cooldown_seconds=1))
 PATIENCE_SECONDS = 10.0
 
 
