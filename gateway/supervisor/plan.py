@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from gateway.supervisor.spec import DEFAULT_APP, Part, Role
@@ -15,12 +16,20 @@ TASK_THREADS = 4  # so that one slow alert channel does not hold up the sweeps
 WITHOUT_CHECKS = {"CELERY_SKIP_CHECKS": "1"}
 
 
-def gateway_part(number: int, listener_fd: int, *, app: str = DEFAULT_APP, drain_seconds: int = DRAIN_SECONDS) -> Part:
+def gateway_part(
+    number: int,
+    listener_fd: int,
+    *,
+    app: str = DEFAULT_APP,
+    drain_seconds: int = DRAIN_SECONDS,
+    environment: Mapping[str, str] | None = None,
+) -> Part:
     options = ("--fd", str(listener_fd), "--app", app, "--drain-seconds", str(drain_seconds))
     return Part(
         name=f"gateway worker {number}",
         role=Role.GATEWAY,
         command=(sys.executable, "-m", "gateway.supervisor.web", *options),
+        environment=environment or {},
         listener_fd=listener_fd,
         stop_timeout_seconds=drain_seconds + DRAIN_MARGIN_SECONDS,
     )
