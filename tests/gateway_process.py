@@ -124,14 +124,8 @@ def another_gateway(data_dir: Path, log_path: Path, env: Mapping[str, str] | Non
     with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener, log_path.open("wb") as log:
         listener.set_inheritable(True)
         command = [sys.executable, "-m", "gateway.supervisor.web", "--fd", str(listener.fileno())]
-        child = subprocess.Popen(
-            command,
-            cwd=ROOT,
-            env={**environment(data_dir), **(env or {})},
-            pass_fds=[listener.fileno()],
-            stdout=log,
-            stderr=log,
-        )
+        variables = {**environment(data_dir), **(env or {})}
+        child = subprocess.Popen(command, cwd=ROOT, env=variables, pass_fds=[listener.fileno()], stdout=log, stderr=log)
         gateway = GatewayProcess(f"http://127.0.0.1:{listener.getsockname()[1]}", child.pid, data_dir, log_path)
         try:
             wait_until_ready(gateway, child)

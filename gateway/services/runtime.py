@@ -99,7 +99,8 @@ class Runtime:
 
     def _breaker_store(self, redis_url: str, clock: Clock) -> MemoryBreakers | RedisBreakers:
         if redis_url:
-            return RedisBreakers(redis_url, clock, self._breaker_changed)
+            timeout_seconds = settings.LLMOPS_REDIS_TIMEOUT_MS / 1000
+            return RedisBreakers(redis_url, clock, self._breaker_changed, timeout_seconds=timeout_seconds)
         return MemoryBreakers(clock, self._breaker_changed)
 
     def _breaker_changed(self, change: BreakerChange) -> None:

@@ -225,10 +225,13 @@ class RedisBreakers:
 
     async def _send(self, mirror: Mirror, batch: list[Report]) -> None:
         """One call for what still matters when its turn comes."""
-        late = [report for report in batch if not _matters(mirror, report)]
-        for report in late:
-            self._count(mirror, report)
-        if not (sent := [report for report in batch if report not in late]):
+        sent: list[Report] = []
+        for report in batch:
+            if _matters(mirror, report):
+                sent.append(report)
+            else:
+                self._count(mirror, report)
+        if not sent:
             return
         threshold = sent[-1].provider.breaker.failure_threshold
         ask = {"act": "report", "failure_threshold": threshold, "reports": [_wire(report) for report in sent]}

@@ -107,11 +107,15 @@ class Fleet:
     hand: Hand
     members: list[RedisBreakers]
 
-    async def member(self, ear: Ear | None = None, *, timeout_seconds: float = 2.0) -> RedisBreakers:
+    async def member(
+        self, ear: Ear | None = None, *, timeout_seconds: float = 2.0, remembered_opened_at: float | None = None
+    ) -> RedisBreakers:
         store = RedisBreakers(
             self.url, self.hand.clock, ear or Ear(), timeout_seconds=timeout_seconds, server_now=self.hand.now
         )
         self.members.append(store)
+        if remembered_opened_at is not None:
+            store.seed(OPENAI.name, remembered_opened_at, 5, "503")
         await store.start([OPENAI])
         return store
 

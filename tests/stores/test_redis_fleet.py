@@ -169,3 +169,16 @@ def given_back(store: RedisBreakers, hand: Hand) -> bool:
 def scripts_run(url: str) -> int:
     with redis.Redis.from_url(url) as client:
         return int(client.info("commandstats").get("cmdstat_evalsha", {"calls": 0})["calls"])
+
+
+async def test_what_the_rows_remember_holds_where_redis_knows_nothing(fleet: Fleet, hand: Hand) -> None:
+    store = await fleet.member(remembered_opened_at=hand.now() - 10)
+    assert isinstance(await store.admit(OPENAI, 30), Refusal)
+    assert not (await fleet.member()).is_closed(OPENAI)
+
+
+async def test_what_redis_knows_goes_before_what_the_rows_remember(fleet: Fleet, hand: Hand) -> None:
+    first = await fleet.member()
+    await attempt(first, Outcome.FAILURE)
+    await attempt(first, Outcome.SUCCESS)
+    assert (await fleet.member(remembered_opened_at=hand.now() - 10)).is_closed(OPENAI)
