@@ -1,4 +1,4 @@
-"""Any interleaving of reserve, extend, settle, settle again, expire and late settlement keeps budgets and books right."""
+"""Any order of reserve, extend, settle, settle again, expire and late settlement keeps budgets and books right."""
 
 from __future__ import annotations
 
