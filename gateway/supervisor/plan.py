@@ -8,7 +8,9 @@ from pathlib import Path
 from gateway.supervisor.spec import DEFAULT_APP, Part, Role
 
 DRAIN_SECONDS = 30
-DRAIN_MARGIN_SECONDS = 5.0  # past its own bound a worker hangs
+# Once drained a worker settles what it cut and stops its ledger: LONGEST_STOP_SECONDS (gateway.ledger.writer) at most,
+# which it takes while the database is away. Past that it hangs.
+DRAIN_MARGIN_SECONDS = 15.0
 TASK_THREADS = 4  # so that one slow alert channel does not hold up the sweeps
 
 # `up` has run Django's checks; theirs would import the URLs, and with them the vendors' SDKs.

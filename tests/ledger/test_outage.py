@@ -16,7 +16,8 @@ from gateway.ledger.connections import ledger_connections
 from gateway.ledger.database import DatabaseAway, LedgerConnection, Row
 from gateway.ledger.dialect import Dialect
 from gateway.ledger.records import Opened, Settled
-from gateway.ledger.writer import LedgerWriter
+from gateway.ledger.writer import ANSWER_WITHIN_SECONDS, LONGEST_STOP_SECONDS, STOP_MARGIN_SECONDS, LedgerWriter
+from gateway.supervisor.plan import DRAIN_MARGIN_SECONDS
 from llmops.env import sqlite_database
 from tests.ledger.books import Books, claim, intent, settlement, usd
 
@@ -218,6 +219,44 @@ async def test_a_stopped_writer_takes_nothing_new(connect: Connect) -> None:
 
     with pytest.raises(LedgerUnavailable, match="shutting down"):
         await writer.open(intent())
+
+
+async def test_a_settlement_that_comes_during_the_stop_is_written(connect: Connect, books: Books) -> None:
+    committing, go_on = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+
+    def hesitate(inner: LedgerConnection) -> None:
+        loop.call_soon_threadsafe(committing.set)
+        go_on.wait()
+        inner.commit()
+
+    writer = LedgerWriter(lambda: Meddling(connect(), hesitate))
+    writer.start()
+    opening = asyncio.create_task(writer.open(intent("req_1", claim())))
+    await committing.wait()
+    await asyncio.to_thread(writer.stop, -STOP_MARGIN_SECONDS)  # waits for nothing
+    settling = asyncio.create_task(writer.settle(settlement("req_1", "0.03")))
+    await asyncio.sleep(0)
+    go_on.set()
+    await asyncio.gather(opening, settling)
+    await asyncio.to_thread(writer.stop)
+
+    assert (books.spent, books.reserved, writer.unwritten) == (usd("0.03"), 0, ())
+
+
+async def test_a_settlement_that_comes_after_the_stop_is_handed_over(connect: Connect) -> None:
+    writer = LedgerWriter(connect)
+    writer.start()
+    await asyncio.to_thread(writer.stop)
+
+    with pytest.raises(LedgerUnavailable, match="kept"):
+        await writer.settle(settlement("req_1"))
+
+    assert writer.unwritten == (settlement("req_1"),)
+
+
+def test_a_worker_is_given_the_time_that_its_ledger_may_take_to_stop() -> None:
+    assert DRAIN_MARGIN_SECONDS > LONGEST_STOP_SECONDS + ANSWER_WITHIN_SECONDS
 
 
 async def test_stopping_writes_what_is_queued(connect: Connect, books: Books) -> None:
