@@ -6,7 +6,8 @@ processes may do it: the cursor's row is locked meanwhile.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
+from typing import Any
 
 from django.db import transaction
 
@@ -17,7 +18,9 @@ from gateway.models.words import AlertEvent
 
 SOURCE = "breaker_transitions"
 ROWS_PER_SWEEP = 500
-LATE_COMMIT_SECONDS = 60  # a transition's row may become visible this long after rows with higher ids
+# A row may become visible this long after one with a higher id has been read: longer than the ledger lets a transaction
+# last. When the transition happened says nothing: its row may have waited for the database through a long outage.
+LATE_COMMIT_SECONDS = 60
 
 
 def breaker_alerts_derive(*, now: datetime) -> int:
@@ -25,11 +28,12 @@ def breaker_alerts_derive(*, now: datetime) -> int:
     with transaction.atomic():
         AlertCursor.objects.get_or_create(source=SOURCE)
         cursor = AlertCursor.objects.select_for_update().get(source=SOURCE)
-        unread = BreakerTransition.objects.filter(id__gt=cursor.position).exclude(id__in=cursor.seen)
+        seen = _seen(cursor)
+        unread = BreakerTransition.objects.filter(id__gt=cursor.position).exclude(id__in=list(seen))
         rows = list(unread.order_by("id")[:ROWS_PER_SWEEP])
         changed = sum(_derive(row, now) for row in rows)
-        if rows or cursor.seen:
-            _advance(cursor, rows, now)
+        if rows or seen:
+            _advance(cursor, seen | {row.pk: now.timestamp() for row in rows}, now)
     return changed
 
 
@@ -80,13 +84,17 @@ def _closed_message(alert: Alert, row: BreakerTransition) -> str:
     return f"The breaker of {row.provider} closed after {seconds} s: {row.cause}. Requests go to it again."
 
 
-def _advance(cursor: AlertCursor, rows: list[BreakerTransition], now: datetime) -> None:
-    """Moves the position up to the first row that is young enough to have neighbours still to come."""
-    known = sorted({*cursor.seen, *(row.pk for row in rows)})
-    settled_before = now - timedelta(seconds=LATE_COMMIT_SECONDS)
-    young = BreakerTransition.objects.filter(id__in=known, at__gte=settled_before).order_by("id").values_list("id")
-    first_young = young.first()
-    old = [pk for pk in known if first_young is None or pk < first_young[0]]
-    cursor.position = max([cursor.position, *old])
-    cursor.seen = [pk for pk in known if pk > cursor.position]
+def _seen(cursor: AlertCursor) -> dict[int, float]:
+    """The ids above the position that have been read, and when."""
+    entries: list[Any] = cursor.seen
+    # An id without a time was written before times were kept.
+    pairs = (entry if isinstance(entry, list) else (entry, 0.0) for entry in entries)
+    return {int(pk): float(read_at) for pk, read_at in pairs}
+
+
+def _advance(cursor: AlertCursor, seen: dict[int, float], now: datetime) -> None:
+    """Moves the position up to the highest id that was read so long ago that no lower one is still to come."""
+    settled_before = now.timestamp() - LATE_COMMIT_SECONDS
+    cursor.position = max([cursor.position, *(pk for pk, read_at in seen.items() if read_at < settled_before)])
+    cursor.seen = sorted([pk, read_at] for pk, read_at in seen.items() if pk > cursor.position)
     cursor.save(update_fields=["position", "seen"])

@@ -6,11 +6,12 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
+from gateway.engine.errors import LedgerUnavailable
 from gateway.ledger.database import DatabaseAway, LedgerConnection
 from gateway.ledger.dialect import Dialect
 from gateway.ledger.fairlock import FairFileLock, in_turn
@@ -53,6 +54,7 @@ class Committer:
         self._verdicts = Verdicts(late)
         self._connection: LedgerConnection | None = None
         self._give_up_at: float | None = None
+        self._in_flight: list[Work] = []
         self.held: deque[Work] = deque()  # taken from the queue, not written yet
         self.commits = 0
         self.last_commit_seconds: float | None = None
@@ -64,19 +66,48 @@ class Committer:
         self._queue.put(WAKE_UP)
 
     def run(self) -> None:
-        with in_turn(self._lock_path) as self._lock:
+        """Until stopped. An error that nobody foresaw fails what was being written, and the rest goes on in a fresh
+        connection: without this thread the process could serve nobody."""
+        while True:
             try:
-                self._write_until_stopped()
+                with in_turn(self._lock_path) as self._lock:
+                    self._write_until_stopped()
+                return
+            except OSError as error:  # the lock's file can't be opened
+                self._went_away(DatabaseAway(str(error)))
+                self._fail_in_flight(error)
+            except Exception as error:
+                logger.error("the ledger's writer met an error it does not know: %s", error, exc_info=error)
+                self._fail_in_flight(error)
             finally:
                 self._disconnect()
+            if self._give_up_at is not None and time.monotonic() >= self._give_up_at:
+                return
+            time.sleep(_FIRST_PAUSE_SECONDS)
+
+    def _fail_in_flight(self, error: Exception) -> None:
+        """What must not be lost gets one more try; whoever waits for room is told that there is none, and what may
+        have been written of it is undone."""
+        works, self._in_flight = unfinished(self._in_flight), []
+        for work in reversed(works):
+            if isinstance(work, Waiting) and not isinstance(work.record, Settlement):
+                if work.attempted and isinstance(work.record, Intent):
+                    self.held.appendleft(self._release(work))
+                self._finish(work, LedgerUnavailable("The ledger failed; nothing was sent to a provider."))
+            elif work.failed_before:
+                self._finish(work, error)
+            else:
+                work.failed_before = True
+                self.held.appendleft(work)
+        self._verdicts.deliver()
 
     def _write_until_stopped(self) -> None:
         self._probe()
         while True:
-            self._take()
             self._write_held()
             if self._give_up_at is not None and (self.held or self._queue.empty()):
                 return
+            self._take()
 
     def _take(self) -> None:
         """Wait for work, then take all there is; while there is none, see whether a lost database is back."""
@@ -102,12 +133,13 @@ class Committer:
         """Write all held work, however long the database stays away."""
         pause_seconds = _FIRST_PAUSE_SECONDS
         while self.held:
-            group = self._next_group()
+            group = self._in_flight = self._next_group()
             try:
                 self._write(group)
                 pause_seconds = _FIRST_PAUSE_SECONDS
             except DatabaseAway as error:
                 self.held.extendleft(reversed(unfinished(group)))
+                self._in_flight = []
                 self._went_away(error)
                 if self._give_up_at is not None and time.monotonic() >= self._give_up_at:
                     return
@@ -204,7 +236,8 @@ class Committer:
     def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
-            connection.close()
+            with suppress(Exception):  # there is nobody it could matter to
+                connection.close()
 
     def _went_away(self, error: DatabaseAway) -> None:
         self._disconnect()

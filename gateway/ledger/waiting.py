@@ -17,13 +17,15 @@ R = TypeVar("R", bound=Intent | Extension | Settlement)
 
 @dataclass(eq=False, slots=True)
 class Waiting(Generic[R]):
-    """`attempted`: a transaction with it was begun, so it may have been written even when nobody was told."""
+    """`attempted`: a transaction with it was begun, so it may have been written even when nobody was told.
+    `failed_before`: an error that nobody foresaw ended the try."""
 
     record: R
     loop: asyncio.AbstractEventLoop
     future: asyncio.Future[Any]
     encoded: Any = None
     attempted: bool = False
+    failed_before: bool = False
     done: bool = False
 
     @property
@@ -39,6 +41,7 @@ class Note:
     record: BreakerEvent
     encoded: Any = None
     attempted: bool = False
+    failed_before: bool = False
     done: bool = False
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from gateway.engine.errors import LedgerUnavailable
 from gateway.engine.words import CompletionStatus
-from gateway.ledger.committer import Committer
+from gateway.ledger.committer import WAKE_UP, Committer
 from gateway.ledger.database import LedgerConnection
 from gateway.ledger.records import BreakerEvent, Extension, Intent, Opened, Settled, Settlement
 from gateway.ledger.waiting import Note, Waiting, wait_for_verdict
@@ -26,6 +26,10 @@ from gateway.ledger.waiting import Note, Waiting, wait_for_verdict
 logger = logging.getLogger(__name__)
 
 _MAX_NOTES = 1_000
+STOP_SECONDS = 10.0
+STOP_MARGIN_SECONDS = 1.0  # for the transaction that is under way when the time is up
+LONGEST_STOP_SECONDS = STOP_SECONDS + STOP_MARGIN_SECONDS
+ANSWER_WITHIN_SECONDS = 2.0
 _CLIENT_CLOSED_REQUEST = 499  # nginx's word for a client that left
 
 
@@ -44,7 +48,7 @@ class LedgerWriter:
         *,
         max_queued: int = 20_000,
         lock_path: Path | None = None,
-        answer_within_seconds: float = 2.0,
+        answer_within_seconds: float = ANSWER_WITHIN_SECONDS,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._max_queued = max_queued
@@ -91,7 +95,8 @@ class LedgerWriter:
         """Settle a completion; again changes nothing and returns the totals as they are.
 
         Raises LedgerUnavailable when the database doesn't answer in time: the settlement stays queued and is written
-        once it is back, as it is when the caller is cancelled. Raises IntentMissing for a cost without an intent.
+        once it is back, as it is when the caller is cancelled. One that comes after the thread has ended is kept in
+        `unwritten`. Raises IntentMissing for a cost without an intent.
         """
         message = "The ledger's database does not answer; the settlement is kept and will be written."
         settled: Settled = await self._wait(settlement, message)
@@ -131,31 +136,47 @@ class LedgerWriter:
 
     @property
     def unwritten(self) -> tuple[Settlement, ...]:
-        """After `stop`: the settlements it had to leave because the database was away. They belong into a spool."""
+        """After `stop`: the settlements it had to leave because the database was away, and those that came too late.
+        They belong into a spool."""
+        self._collect_late()
         records = (work.record for work in self._committer.held)
         return tuple(record for record in records if isinstance(record, Settlement))
+
+    def _collect_late(self) -> None:
+        """What was queued when the thread had already looked for the last time."""
+        while self._ended and not self._queue.empty():
+            work = self._queue.get_nowait()
+            if work is not WAKE_UP:
+                self._committer.held.append(work)
+
+    @property
+    def _ended(self) -> bool:
+        return self._stopping and (self._thread is None or not self._thread.is_alive())
 
     def start(self) -> None:
         """Start the thread; the database need not be there yet."""
         self._thread = threading.Thread(target=self._committer.run, name="ledger-writer", daemon=True)
         self._thread.start()
 
-    def stop(self, timeout_seconds: float = 10.0) -> None:
-        """Take nothing new, write what is queued, close the connection; blocks for about `timeout_seconds` at most."""
+    def stop(self, timeout_seconds: float = STOP_SECONDS) -> None:
+        """Open nothing new, write what is queued, close the connection; blocks for at most `timeout_seconds` and
+        STOP_MARGIN_SECONDS."""
         if self._thread is None:
             return
         self._stopping = True
         self._committer.stop_by(time.monotonic() + timeout_seconds)
-        self._thread.join(timeout_seconds + 1)
+        self._thread.join(timeout_seconds + STOP_MARGIN_SECONDS)
         if self._thread.is_alive() or self.queue_depth:
             logger.error("the ledger's writer stopped with %d records not written", self.queue_depth)
 
     async def _wait(self, record: Intent | Extension | Settlement, message: str) -> Any:
-        if self._stopping:
+        if self._stopping and not isinstance(record, Settlement):
             raise LedgerUnavailable("The ledger is shutting down.", retry_after_seconds=1)
         loop = asyncio.get_running_loop()
         waiting: Waiting[Intent | Extension | Settlement] = Waiting(record, loop, loop.create_future())
         self._queue.put(waiting)
+        if self._ended:
+            raise LedgerUnavailable("The ledger has shut down; the settlement is kept.", retry_after_seconds=1)
         return await wait_for_verdict(waiting, self._answer_within_seconds, message, late=self._late)
 
     def _late(self, waiting: Waiting[Any], verdict: object) -> None:

@@ -74,7 +74,7 @@ class AlertCursor(models.Model):
     """How far a source of alerts has been read.
 
     Rows become visible in the order of their commits, not of their ids: `position` is below every row that may still
-    appear, and `seen` lists the ids above it that have been read.
+    appear, and `seen` lists the ids above it that have been read, each with the time (seconds since 1970) of reading.
     """
 
     source = models.CharField(primary_key=True, max_length=40)

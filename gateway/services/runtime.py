@@ -71,11 +71,16 @@ class Runtime:
 
     async def stop(self) -> None:
         """Wait for settlements under way, then close everything in the order of dependence."""
-        await asyncio.gather(*self._background, return_exceptions=True)
+        await self._background_finished()
         await self.breakers.aclose()
         await self.callers.aclose()
+        await self._background_finished()  # a call that was cut has left its settlement there
         await asyncio.to_thread(self.ledger.stop)
         await asyncio.to_thread(self.holder.stop)
+
+    async def _background_finished(self) -> None:
+        while self._background:  # what is waited for may leave more
+            await asyncio.gather(*self._background, return_exceptions=True)
 
     def missing(self) -> list[str]:
         """What keeps this process from serving, in words that anybody may read; empty when it is ready."""

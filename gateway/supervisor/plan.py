@@ -9,7 +9,9 @@ from pathlib import Path
 from gateway.supervisor.spec import DEFAULT_APP, Part, Role
 
 DRAIN_SECONDS = 120  # most streams are shorter
-DRAIN_MARGIN_SECONDS = 15.0  # for the errors told and settled at its end; past that a worker hangs
+# Once drained a worker tells and settles what it cut and stops its ledger: LONGEST_STOP_SECONDS (gateway.ledger.writer)
+# at most, which it takes while the database is away. Past that it hangs.
+DRAIN_MARGIN_SECONDS = 15.0
 SEND_TIMEOUT_SECONDS = 60
 TASK_THREADS = 4  # so that one slow alert channel does not hold up the sweeps
 

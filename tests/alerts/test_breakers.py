@@ -82,6 +82,19 @@ def test_transition_whose_commit_came_late_is_still_told(transition: MakeTransit
     assert Alert.objects.filter(subject="anthropic").exists()
 
 
+def test_transition_held_through_a_long_outage_is_told_although_its_commit_came_late(
+    transition: MakeTransition,
+) -> None:
+    late = transition("closed>open", provider="anthropic", seconds=-3_600)
+    row = BreakerTransition.objects.get(pk=late.pk)
+    late.delete()
+    transition("closed>open", provider="openai", seconds=-3_600)
+    breaker_alerts_derive(now=NOW)
+    row.save(force_insert=True)
+    breaker_alerts_derive(now=NOW + timedelta(seconds=LATE_COMMIT_SECONDS))
+    assert Alert.objects.filter(subject="anthropic").exists()
+
+
 def test_cursor_forgets_single_ids_once_they_are_old(transition: MakeTransition) -> None:
     last = [transition("closed>open"), transition("half_open>closed")][-1]
     breaker_alerts_derive(now=NOW)

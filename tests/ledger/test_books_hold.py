@@ -1,4 +1,4 @@
-"""Any order of reserve, extend, settle, settle again, expire and late settlement keeps budgets and books right."""
+"""Any interleaving of reserve, extend, settle, settle again, expire and late settlement keeps budgets and books."""
 
 from __future__ import annotations
 

@@ -16,7 +16,8 @@ from gateway.ledger.connections import ledger_connections
 from gateway.ledger.database import DatabaseAway, LedgerConnection, Row
 from gateway.ledger.dialect import Dialect
 from gateway.ledger.records import Opened, Settled
-from gateway.ledger.writer import LedgerWriter
+from gateway.ledger.writer import ANSWER_WITHIN_SECONDS, LONGEST_STOP_SECONDS, STOP_MARGIN_SECONDS, LedgerWriter
+from gateway.supervisor.plan import DRAIN_MARGIN_SECONDS
 from llmops.env import sqlite_database
 from tests.ledger.books import Books, claim, intent, settlement, usd
 
@@ -204,6 +205,80 @@ def test_only_databases_with_a_dialect_are_taken() -> None:
         ledger_connections({"ENGINE": "django.db.backends.mysql", "NAME": "x"})
 
 
+class Unforeseen:
+    """Makes connections that fail as nobody foresaw, so many times."""
+
+    def __init__(self, connect: Connect) -> None:
+        self._connect = connect
+        self.times = 0
+
+    def __call__(self) -> LedgerConnection:
+        unforeseen = self
+
+        class Failing(Meddling):
+            @property
+            def dialect(self) -> Dialect:
+                if unforeseen.times:
+                    unforeseen.times -= 1
+                    raise RuntimeError("nobody foresaw this")
+                return self._inner.dialect
+
+        return Failing(self._connect(), lambda inner: inner.commit())
+
+
+async def test_an_unforeseen_error_refuses_the_intent_and_the_next_one_is_served(
+    connect: Connect, books: Books, caplog: pytest.LogCaptureFixture
+) -> None:
+    unforeseen = Unforeseen(connect)
+    writer = LedgerWriter(unforeseen)
+    writer.start()
+    unforeseen.times = 1
+
+    with pytest.raises(LedgerUnavailable, match="The ledger failed"):
+        await writer.open(intent("req_1", claim("0.10")))
+    await writer.open(intent("req_2", claim("0.10")))
+    await asyncio.to_thread(writer.stop)
+
+    assert books.reserved == usd("0.10")
+    assert "nobody foresaw this" in caplog.text
+
+
+async def test_a_settlement_survives_an_unforeseen_error(connect: Connect, books: Books) -> None:
+    unforeseen = Unforeseen(connect)
+    writer = LedgerWriter(unforeseen)
+    writer.start()
+    await writer.open(intent("req_1", claim("0.10")))
+    unforeseen.times = 1
+
+    assert await writer.settle(settlement("req_1", "0.03")) == Settled(usd("0.03"))
+    assert writer.healthy
+    await asyncio.to_thread(writer.stop)
+
+
+async def test_a_settlement_that_fails_twice_as_nobody_foresaw_does_not_hold_up_the_others(connect: Connect) -> None:
+    unforeseen = Unforeseen(connect)
+    writer = LedgerWriter(unforeseen)
+    writer.start()
+    await writer.open(intent("req_1", claim("0.10")))
+    unforeseen.times = 2
+
+    with pytest.raises(RuntimeError, match="nobody foresaw"):
+        await writer.settle(settlement("req_1", "0.03"))
+    assert await writer.open(intent("req_2")) == Opened(None)
+    await asyncio.to_thread(writer.stop)
+
+
+async def test_a_lock_file_that_cannot_be_opened_counts_as_the_database_away(connect: Connect, tmp_path: Path) -> None:
+    writer = LedgerWriter(connect, lock_path=tmp_path / "later" / "lock")
+    writer.start()
+    opening = asyncio.create_task(writer.open(intent("req_1")))
+    await asyncio.sleep(0)
+    (tmp_path / "later").mkdir()
+
+    assert await opening == Opened(None)
+    await asyncio.to_thread(writer.stop)
+
+
 async def test_a_full_queue_refuses_intents(connect: Connect) -> None:
     writer = LedgerWriter(connect, max_queued=0)
 
@@ -218,6 +293,44 @@ async def test_a_stopped_writer_takes_nothing_new(connect: Connect) -> None:
 
     with pytest.raises(LedgerUnavailable, match="shutting down"):
         await writer.open(intent())
+
+
+async def test_a_settlement_that_comes_during_the_stop_is_written(connect: Connect, books: Books) -> None:
+    committing, go_on = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+
+    def hesitate(inner: LedgerConnection) -> None:
+        loop.call_soon_threadsafe(committing.set)
+        go_on.wait()
+        inner.commit()
+
+    writer = LedgerWriter(lambda: Meddling(connect(), hesitate))
+    writer.start()
+    opening = asyncio.create_task(writer.open(intent("req_1", claim())))
+    await committing.wait()
+    await asyncio.to_thread(writer.stop, -STOP_MARGIN_SECONDS)  # waits for nothing
+    settling = asyncio.create_task(writer.settle(settlement("req_1", "0.03")))
+    await asyncio.sleep(0)
+    go_on.set()
+    await asyncio.gather(opening, settling)
+    await asyncio.to_thread(writer.stop)
+
+    assert (books.spent, books.reserved, writer.unwritten) == (usd("0.03"), 0, ())
+
+
+async def test_a_settlement_that_comes_after_the_stop_is_handed_over(connect: Connect) -> None:
+    writer = LedgerWriter(connect)
+    writer.start()
+    await asyncio.to_thread(writer.stop)
+
+    with pytest.raises(LedgerUnavailable, match="kept"):
+        await writer.settle(settlement("req_1"))
+
+    assert writer.unwritten == (settlement("req_1"),)
+
+
+def test_a_worker_is_given_the_time_that_its_ledger_may_take_to_stop() -> None:
+    assert DRAIN_MARGIN_SECONDS > LONGEST_STOP_SECONDS + ANSWER_WITHIN_SECONDS
 
 
 async def test_stopping_writes_what_is_queued(connect: Connect, books: Books) -> None:
