@@ -89,6 +89,8 @@ class RedisBreakers:
         self._spawn(self._watch())
 
     async def aclose(self) -> None:
+        """Whatever is still asked or reported afterwards is this process's alone."""
+        self._away_reason = "this process is stopping"
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -128,17 +130,18 @@ class RedisBreakers:
         self, provider: Provider, permit: Permit, outcome: Outcome, *, error: str = "", request_id: str = ""
     ) -> None:
         mirror = self._mirror(provider.name)
+        if self._away_reason is None and not _matters(mirror, provider, permit, outcome):
+            self._count(mirror, outcome, error)
+            return
         taken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         report = Report(provider, permit, outcome, sendable(error), request_id, taken)
         if self._away_reason is not None:
             self._take_alone(mirror, report)
-        elif not _matters(mirror, report):
-            self._count(mirror, report)
-        else:
-            mirror.reports.append(report)
-            if mirror.reporter is None:
-                mirror.reporter = self._spawn(self._send_reports(mirror))
-            await taken
+            return
+        mirror.reports.append(report)
+        if mirror.reporter is None:
+            mirror.reporter = self._spawn(self._send_reports(mirror))
+        await taken
 
     def reading(self, provider: Provider) -> BreakerReading:
         return self._mirror(provider.name).breaker.reading(provider, self._now())
@@ -227,10 +230,10 @@ class RedisBreakers:
         """One call for what still matters when its turn comes."""
         sent: list[Report] = []
         for report in batch:
-            if _matters(mirror, report):
+            if _matters(mirror, report.provider, report.permit, report.outcome):
                 sent.append(report)
             else:
-                self._count(mirror, report)
+                self._count(mirror, report.outcome, report.error)
         if not sent:
             return
         threshold = sent[-1].provider.breaker.failure_threshold
@@ -242,18 +245,18 @@ class RedisBreakers:
                 self._take_alone(mirror, report)
             return
         for report in sent:
-            self._rate(mirror, report)
+            self._rate(mirror, report.outcome)
         self._tell_changes(mirror, sent[-1].provider, reply, sent)
 
-    def _count(self, mirror: Mirror, report: Report) -> None:
+    def _count(self, mirror: Mirror, outcome: Outcome, error: str) -> None:
         """For the failure rate, and for people: the breaker itself doesn't move."""
-        self._rate(mirror, report)
-        if report.outcome is Outcome.FAILURE:
-            mirror.breaker.last_error = report.error
+        self._rate(mirror, outcome)
+        if outcome is Outcome.FAILURE:
+            mirror.breaker.last_error = sendable(error)
 
-    def _rate(self, mirror: Mirror, report: Report) -> None:
-        if report.outcome is not Outcome.NONE:
-            mirror.breaker.rate.add(self._now(), failed=report.outcome is Outcome.FAILURE)
+    def _rate(self, mirror: Mirror, outcome: Outcome) -> None:
+        if outcome is not Outcome.NONE:
+            mirror.breaker.rate.add(self._now(), failed=outcome is Outcome.FAILURE)
 
     # Alone, while Redis is away ---------------------------------------------------------------------------------------
 
@@ -390,13 +393,13 @@ class RedisBreakers:
             logger.error("the breakers' work in the background failed: %s", error, exc_info=error)
 
 
-def _matters(mirror: Mirror, report: Report) -> bool:
+def _matters(mirror: Mirror, provider: Provider, permit: Permit, outcome: Outcome) -> bool:
     """Whether the shared breaker could move by it."""
-    if report.provider.forced_breaker is not None or report.permit.generation != mirror.breaker.generation:
+    if provider.forced_breaker is not None or permit.generation != mirror.breaker.generation:
         return False
-    if report.permit.probe or report.outcome is Outcome.FAILURE:
+    if permit.probe or outcome is Outcome.FAILURE:
         return True
-    return report.outcome is Outcome.SUCCESS and not mirror.quiet
+    return outcome is Outcome.SUCCESS and not mirror.quiet
 
 
 def _wire(report: Report) -> dict[str, Any]:

@@ -58,6 +58,8 @@ class RedisLine:
                 await self._news.subscribe(CHANNEL)
         except TimeoutError:
             raise LineDown(f"no connection within {CONNECT_TIMEOUT_SECONDS:g} s") from None
+        except ValueError:  # its text may quote a part of the URL, password included
+            raise LineDown("REDIS_URL is not an address that can be connected to") from None
         except Exception as error:
             raise LineDown(_reason(error)) from None
         self._client = client

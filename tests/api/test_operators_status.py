@@ -131,6 +131,7 @@ def test_a_process_that_does_not_serve_says_so(api: Client) -> None:
 
     assert (document["serving"], document["missing"]) == (False, ["this process doesn't serve the agents' API"])
     assert document["ledger"] == {"healthy": None, "queue_depth": None}
+    assert document["redis"] is None
     assert document["providers"] == [
         {"provider": "openai", "enabled": True, "state": "open", "forced": None, "in_flight": None, "queued": None}
     ]
@@ -146,6 +147,7 @@ def test_a_process_that_serves_tells_its_queues(api: Client, db: None, request: 
     assert (document["serving"], document["configuration_version"]) == (True, 0)
     assert "no route is configured" in document["missing"][0]
     assert document["ledger"]["queue_depth"] == 0
+    assert document["redis"] == "not used: breakers are this process's own"
     assert document["providers"] == [
         {"provider": "openai", "enabled": False, "state": "open", "forced": "open", "in_flight": 3, "queued": 0}
     ]

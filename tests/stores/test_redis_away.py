@@ -148,8 +148,9 @@ async def test_going_away_is_logged_once(
     assert sum("Redis is away" in record.getMessage() for record in caplog.records) == 1
 
 
-async def test_the_reason_never_holds_the_password(hand: Hand) -> None:
-    store = RedisBreakers("redis://user:hunter2@127.0.0.1:1/0", hand.clock, Ear())
+@pytest.mark.parametrize("url", ["redis://user:hunter2@127.0.0.1:1/0", "redis://user:hunter2#@127.0.0.1:1/0"])
+async def test_the_reason_never_holds_the_password(url: str, hand: Hand) -> None:
+    store = RedisBreakers(url, hand.clock, Ear())
     await store.start([OPENAI])
     assert "hunter2" not in store.status.words
     await store.aclose()
