@@ -7,11 +7,12 @@ import logging
 import time
 from collections.abc import Coroutine
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gateway.engine.breaker import BreakerChange
 from gateway.engine.clock import SYSTEM_CLOCK, Clock
 from gateway.engine.completion import Engine
+from gateway.engine.configuration import Provider
 from gateway.ledger.connections import ledger_connections, ledger_lock_path
 from gateway.ledger.records import BreakerEvent
 from gateway.ledger.writer import LedgerWriter
@@ -19,6 +20,9 @@ from gateway.providers.registry import Callers, import_sdks
 from gateway.services.snapshot import Snapshot
 from gateway.services.snapshot_holder import SnapshotHolder
 from gateway.stores.memory import MemoryBreakers
+
+if TYPE_CHECKING:
+    from gateway.providers.caller import HttpCaller
 
 logger = logging.getLogger("gateway.breaker")
 
@@ -37,10 +41,11 @@ class Runtime:
         self.ledger = ledger
         self.callers = Callers()
         self.breakers = MemoryBreakers(clock, self._breaker_changed)
-        self.engine = Engine(self.callers.of, self.breakers, clock)
+        self.engine = Engine(self._caller_of, self.breakers, clock)
         self.started_at = time.time()
         self.breaking_off = False  # the drain is over: whatever is cancelled now is our doing, not its client's
         self._background: set[asyncio.Task[Any]] = set()
+        self._called_for: Snapshot | None = None  # whose providers the callers know as wanted
         self._last_news: dict[str, float] = {}
 
     @property
@@ -79,6 +84,14 @@ class Runtime:
         self._background.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.error("work in the background failed: %s", error, exc_info=error)
+
+    def _caller_of(self, provider: Provider) -> HttpCaller:
+        """The provider's caller; with the first call after a change the callers hear what is configured now."""
+        snapshot = self.snapshot
+        if snapshot is not self._called_for:
+            self._called_for = snapshot
+            self.callers.want(snapshot.providers.values())
+        return self.callers.of(provider)
 
     def _breaker_changed(self, change: BreakerChange) -> None:
         moved = change.before is not change.reading.state

@@ -21,9 +21,9 @@ from gateway.engine.words import Wire
 from gateway.ledger.budgets import Budget, Scope, Window
 from gateway.ledger.prices import Price, PriceBook
 from gateway.models.organisation import organisation_current
+from gateway.models.provider import api_key_env_problem
 from gateway.models.words import Enforcement, PriceSource
 from gateway.services.configuration import configuration_version
-from gateway.models.provider import api_key_env_problem
 from gateway.services.snapshot import ApiKey, Objectives, Snapshot
 from llmops.env import env_text
 
