@@ -47,6 +47,7 @@ class Runtime:
         self._background: set[asyncio.Task[Any]] = set()
         self._called_for: Snapshot | None = None  # whose providers the callers know as wanted
         self._last_news: dict[str, float] = {}
+        self._held_news: dict[str, BreakerChange] = {}
 
     @property
     def snapshot(self) -> Snapshot:
@@ -59,6 +60,8 @@ class Runtime:
     async def stop(self) -> None:
         """Wait for settlements under way, then close everything in the order of dependence."""
         await asyncio.gather(*self._background, return_exceptions=True)
+        for provider in list(self._held_news):
+            self._note_held(provider)
         await self.callers.aclose()
         await asyncio.to_thread(self.ledger.stop)
         await asyncio.to_thread(self.holder.stop)
@@ -97,8 +100,25 @@ class Runtime:
         moved = change.before is not change.reading.state
         if moved:
             _log_transition(change)
-        elif change.at - self._last_news.get(change.provider, 0.0) < NEWS_INTERVAL_SECONDS:
-            return
+        else:
+            wait_seconds = self._last_news.get(change.provider, 0.0) + NEWS_INTERVAL_SECONDS - change.at
+            if wait_seconds > 0:
+                self._hold_back(change, wait_seconds)
+                return
+        self._note(change)
+
+    def _hold_back(self, change: BreakerChange, wait_seconds: float) -> None:
+        """The last news of an interval are told at its end."""
+        if change.provider not in self._held_news:
+            asyncio.get_running_loop().call_later(wait_seconds, self._note_held, change.provider)
+        self._held_news[change.provider] = change
+
+    def _note_held(self, provider: str) -> None:
+        if (change := self._held_news.get(provider)) is not None:
+            self._note(change)
+
+    def _note(self, change: BreakerChange) -> None:
+        self._held_news.pop(change.provider, None)
         self._last_news[change.provider] = change.at
         self.ledger.note(_breaker_event(change))
 
