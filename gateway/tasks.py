@@ -8,7 +8,7 @@ from django.utils import timezone
 from gateway.alerts.breakers import breaker_alerts_derive
 from gateway.alerts.channel import channel_send
 from gateway.alerts.outbox import deliveries_send
-from gateway.ledger.connections import ledger_connections
+from gateway.ledger.connections import ledger_connections, ledger_lock_path
 from gateway.ledger.sweep import orphans_settle
 
 
@@ -24,6 +24,6 @@ def orphans_sweep() -> None:
     """Settles completions whose process died: at their reservation, shown as unknown."""
     connection = ledger_connections()()
     try:
-        orphans_settle(connection, timezone.now())
+        orphans_settle(connection, timezone.now(), lock_path=ledger_lock_path())
     finally:
         connection.close()

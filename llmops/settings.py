@@ -24,6 +24,8 @@ LLMOPS_ENCRYPTION_KEYS = encryption_keys(
 LLMOPS_MAX_BODY_BYTES = env_integer("LLMOPS_MAX_BODY_BYTES", 32 * 1024 * 1024, minimum=1024, maximum=1024**3)
 LLMOPS_SEND_TIMEOUT_SECONDS = env_integer("LLMOPS_SEND_TIMEOUT_SECONDS", 60, minimum=1, maximum=3600)
 REDIS_URL = env_url("REDIS_URL", ("redis", "rediss", "unix"))
+# A request waits this long for Redis, then its process goes on without.
+LLMOPS_REDIS_TIMEOUT_MS = env_integer("LLMOPS_REDIS_TIMEOUT_MS", 20, minimum=1, maximum=1000)
 CELERY_BROKER_URL = env_url("CELERY_BROKER_URL", ("redis", "rediss", "amqp", "amqps", "filesystem"))
 
 ALLOWED_HOSTS = env_list("LLMOPS_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]" if PRODUCTION else "*")

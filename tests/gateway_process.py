@@ -13,7 +13,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,18 +107,30 @@ class GatewayProcess:
 
 
 @contextmanager
-def gateway_process(folder: Path, document: dict[str, Any], *options: str) -> Iterator[GatewayProcess]:
-    """A gateway with this configuration, ready to serve; stopped at the end. `options` are the worker's own."""
+def gateway_process(
+    folder: Path, document: dict[str, Any], *options: str, env: Mapping[str, str] | None = None
+) -> Iterator[GatewayProcess]:
+    """A gateway with this configuration, ready to serve; stopped at the end.
+
+    `options` are the worker's own, `env` adds environment variables.
+    """
     data_dir = folder / "data"
     manage(data_dir, "migrate", "--verbosity", "0")
     run_apply(data_dir, document)
-    log_path = folder / "gateway.log"
+    with another_gateway(data_dir, folder / "gateway.log", *options, env=env) as gateway:
+        yield gateway
+
+
+@contextmanager
+def another_gateway(
+    data_dir: Path, log_path: Path, *options: str, env: Mapping[str, str] | None = None
+) -> Iterator[GatewayProcess]:
+    """One more gateway process of an installation that has its tables and configuration."""
     with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener, log_path.open("wb") as log:
         listener.set_inheritable(True)
         command = [sys.executable, "-m", "gateway.supervisor.web", "--fd", str(listener.fileno()), *options]
-        child = subprocess.Popen(
-            command, cwd=ROOT, env=environment(data_dir), pass_fds=[listener.fileno()], stdout=log, stderr=log
-        )
+        variables = {**environment(data_dir), **(env or {})}
+        child = subprocess.Popen(command, cwd=ROOT, env=variables, pass_fds=[listener.fileno()], stdout=log, stderr=log)
         gateway = GatewayProcess(f"http://127.0.0.1:{listener.getsockname()[1]}", child.pid, data_dir, log_path)
         try:
             wait_until_ready(gateway, child)

@@ -74,10 +74,17 @@ def _wheel_folder(package: str) -> Path | None:
 def redis_server(folder: Path) -> Iterator[str]:
     """A Redis of our own without persistence; gives its URL."""
     port = free_port()
+    with redis_process(folder, port):
+        yield f"redis://127.0.0.1:{port}/0"
+
+
+@contextmanager
+def redis_process(folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
+    """The same, as a process that a test may freeze."""
     command = [str(redis_binary()), "--port", str(port), "--bind", "127.0.0.1"]
     command += ["--save", "", "--appendonly", "no", "--dir", str(folder)]
-    with _running(command, folder / "redis.log", lambda: _answers_ping(port)):
-        yield f"redis://127.0.0.1:{port}/0"
+    with _running(command, folder / "redis.log", lambda: _answers_ping(port)) as process:
+        yield process
 
 
 @contextmanager
@@ -141,12 +148,12 @@ def _as(account: pwd.struct_passwd | None) -> dict[str, Any]:
 @contextmanager
 def _running(
     command: Sequence[str], log: Path, ready: Callable[[], bool], account: pwd.struct_passwd | None = None
-) -> Iterator[None]:
+) -> Iterator[subprocess.Popen[bytes]]:
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, **_as(account))
     try:
         _wait_until(ready, process, log)
-        yield
+        yield process
     finally:
         process.send_signal(signal.SIGINT)  # PostgreSQL's fast shutdown; Redis takes it as an order to stop, too
         try:

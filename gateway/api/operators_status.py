@@ -77,6 +77,10 @@ class Status(Schema):
     objectives: Objectives
     providers: list[ProviderStatus]
     ledger: Ledger
+    redis: str | None = Field(
+        description="`connected`, `away: …` (each process goes on with breakers of its own), or `not used: …`; null "
+        "where the process doesn't serve."
+    )
 
 
 def status(levels: objectives.ServiceLevels, breakers: Iterable[BreakerView], live: LiveState | None) -> Status:
@@ -90,6 +94,7 @@ def status(levels: objectives.ServiceLevels, breakers: Iterable[BreakerView], li
         ledger=Ledger(
             healthy=live.ledger_healthy if live else None, queue_depth=live.ledger_queue_depth if live else None
         ),
+        redis=live.redis if live else None,
     )
 
 

@@ -141,10 +141,11 @@ async def healthz(request: HttpRequest) -> HttpResponse:
 
 @api.get("/readyz", summary="Can it serve, and if not, what is missing", tags=["health"])
 async def readyz(request: HttpRequest) -> HttpResponse:
-    missing = running_runtime().missing()
+    runtime = running_runtime()
+    missing, redis = runtime.missing(), runtime.breakers.status.words
     if missing:
-        return JsonResponse({"status": "not ready", "missing": missing}, status=503)
-    return JsonResponse({"status": "ready", "missing": []})
+        return JsonResponse({"status": "not ready", "missing": missing, "redis": redis}, status=503)
+    return JsonResponse({"status": "ready", "missing": [], "redis": redis})
 
 
 def unknown_path(path: str) -> ModelNotFound:

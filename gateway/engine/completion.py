@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import random as random_module
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 
 from gateway.engine.attempt import Attempt, FallbackStep, skipped
@@ -12,7 +12,7 @@ from gateway.engine.breaker import BreakerStore, Permit, Refusal
 from gateway.engine.clock import SYSTEM_CLOCK, Clock
 from gateway.engine.configuration import Provider, Target
 from gateway.engine.deadline import Deadline
-from gateway.engine.errors import UpstreamAnswer, UpstreamError
+from gateway.engine.errors import GatewayError, UpstreamAnswer, UpstreamError
 from gateway.engine.exchange import Answer, Ask, Caller, Continuation, Seam
 from gateway.engine.flight import Flight, Tower
 from gateway.engine.gate import Gate
@@ -53,6 +53,8 @@ class Completion:
 
     `obtain` walks the plan's targets in order and gives each its tries; a stream that breaks later walks on from where
     `obtain` stopped. Whatever happens is left in `attempts` and `fallbacks`, also when it raises or is cancelled.
+    `before_paid_again` is awaited with every attempt that follows one the provider may have billed, before it is begun;
+    a GatewayError from it ends the completion.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class Completion:
         *,
         deadline_seconds: float,
         recovery: StreamRecovery = StreamRecovery.ERROR,
+        before_paid_again: Callable[[Attempt], Awaitable[None]] | None = None,
     ) -> None:
         self.ask = ask
         self.plan = plan
@@ -79,6 +82,7 @@ class Completion:
         self._seam: Seam | None = None
         self._stream_began: float | None = None
         self._refused_prefill: Target | None = None
+        self._before_paid_again = before_paid_again
 
     @property
     def served(self) -> Attempt | None:
@@ -136,7 +140,7 @@ class Completion:
         retries_done = 0
         while True:
             self._patience.check()
-            attempt = self._begin_attempt(index, target, retries_done, reason)
+            attempt = await self._begin_attempt(index, target, retries_done, reason)
             try:
                 return await self._attempt(attempt)
             except UpstreamError as error:
@@ -221,8 +225,16 @@ class Completion:
             return NextTarget(f"{error.kind.value}, and the breaker of {provider.name} has opened")
         return step
 
-    def _begin_attempt(self, index: int, target: Target, retry: int, reason: str) -> Attempt:
+    async def _begin_attempt(self, index: int, target: Target, retry: int, reason: str) -> Attempt:
         attempt = Attempt(len(self.attempts) + 1, target, index, retry, reason[:300], self._clock.now())
+        if self._before_paid_again is not None and any(before.may_be_billed for before in self.attempts):
+            try:
+                await self._before_paid_again(attempt)
+            except GatewayError:
+                if self.attempts[-1].target_index != index:
+                    self.fallbacks.pop()  # a step that was not taken is none
+                raise
+            attempt.started_at = self._clock.now()
         self.attempts.append(attempt)
         return attempt
 

@@ -80,7 +80,10 @@ class Overloaded(GatewayError):
 
 
 class BudgetExceeded(GatewayError):
+    """`provider_id` is set where it is one provider's budget that is full: other targets may still serve."""
+
     status, code = 429, "budget_exceeded"
+    provider_id: int | None = None
 
     def __init__(self, message: str, *, details: Mapping[str, Any] | None = None) -> None:
         super().__init__(message, details=details)

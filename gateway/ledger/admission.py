@@ -4,11 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from gateway.engine.errors import BudgetExceeded
 from gateway.ledger.money import pico_to_usd, usd_text
 from gateway.ledger.records import BudgetClaim
-from gateway.ledger.rows import ClaimRow, IntentRow, WindowKey
+from gateway.ledger.rows import ClaimRow, WindowKey
+
+
+class Asking(Protocol):
+    """A completion that asks for room: an intent, or an extension with what it lacks."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def claims(self) -> tuple[ClaimRow, ...]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +40,7 @@ class Refusal:
     state: WindowState
 
 
-def is_overbooked(opens: Sequence[IntentRow], states: Mapping[WindowKey, WindowState]) -> bool:
+def is_overbooked(opens: Sequence[Asking], states: Mapping[WindowKey, WindowState]) -> bool:
     """Whether a blocking budget is passed once all of `opens` are counted in `states`."""
     return any(
         claim.claim.blocking and claim.amount and states[claim.key].taken > claim.limit
@@ -38,7 +49,7 @@ def is_overbooked(opens: Sequence[IntentRow], states: Mapping[WindowKey, WindowS
     )
 
 
-def refusals(opens: Sequence[IntentRow], states: Mapping[WindowKey, WindowState]) -> dict[str, Refusal]:
+def refusals(opens: Sequence[Asking], states: Mapping[WindowKey, WindowState]) -> dict[str, Refusal]:
     """Decide request by request, in order of arrival; `states` already count all of `opens`.
 
     What costs nothing always fits.
@@ -51,7 +62,7 @@ def refusals(opens: Sequence[IntentRow], states: Mapping[WindowKey, WindowState]
     for row in opens:
         refusal = _first_refusal(row, states, reserved)
         if refusal is not None:
-            refused[row.intent.id] = refusal
+            refused[row.id] = refusal
             continue
         for claim in row.claims:
             reserved[claim.key] += claim.amount
@@ -59,7 +70,7 @@ def refusals(opens: Sequence[IntentRow], states: Mapping[WindowKey, WindowState]
 
 
 def _first_refusal(
-    row: IntentRow, states: Mapping[WindowKey, WindowState], reserved: Mapping[WindowKey, int]
+    row: Asking, states: Mapping[WindowKey, WindowState], reserved: Mapping[WindowKey, int]
 ) -> Refusal | None:
     for claim in row.claims:
         state = WindowState(states[claim.key].spent, reserved[claim.key])
@@ -84,7 +95,9 @@ def budget_exceeded(refusal: Refusal) -> BudgetExceeded:
         f"limit {details['limit_usd']} USD, spent {details['spent_usd']} USD, reserved {details['reserved_usd']} USD, "
         f"resets: {details['resets_at']}."
     )
-    return BudgetExceeded(message, details=details)
+    error = BudgetExceeded(message, details=details)
+    error.provider_id = claim.provider_id
+    return error
 
 
 def _resets_at(claim: BudgetClaim) -> str:

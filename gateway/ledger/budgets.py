@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -62,13 +62,15 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class CompletionFacts:
-    """Who asks for what: ids of the configuration rows. `provider_ids` are those of the planned targets, in order."""
+    """Who asks for what: ids of the configuration rows. `provider_ids` are those of the planned targets, in order;
+    `provider_worst_usd` is the most the completion can cost at each, where that is known to be less than the whole."""
 
     team_id: int | None
     api_key_id: int | None
     route_id: int | None
     conversation: str
     provider_ids: tuple[int, ...] = ()
+    provider_worst_usd: Mapping[int, Decimal] = field(default_factory=dict)
 
 
 def window_of(window: Window | int, at: datetime, zone: ZoneInfo) -> tuple[datetime | None, datetime | None]:
@@ -93,14 +95,15 @@ def claims_for(
 ) -> tuple[BudgetClaim, ...]:
     """The room a completion asks for: one claim of `amount_usd` per budget it falls under, in the budgets' order.
 
-    A provider budget is claimed for the first planned target's provider, where the completion most likely spends; the
-    amount is the worst case of all targets, so a fallback elsewhere stays covered.
+    A provider budget is claimed for every planned target's provider, in key order: each may come to be asked.
     """
-    subjects = _subjects(facts)
     return tuple(
         _claim(budget, subject, amount_usd, at, zone)
+        if provider_id is None
+        else _provider_claim(budget, provider_id, facts, amount_usd, at, zone)
         for budget in budgets
-        if (subject := subjects[budget.scope]) is not None and budget.subject in (None, subject)
+        for subject, provider_id in _subjects(budget.scope, facts)
+        if budget.subject in (None, subject)
     )
 
 
@@ -108,19 +111,23 @@ def conversation_subject(team_id: int | None, conversation: str) -> str:
     return f"{team_id or 0}:{conversation}"
 
 
-def _subjects(facts: CompletionFacts) -> dict[Scope, str | None]:
-    return {
-        Scope.GLOBAL: "",
-        Scope.TEAM: _text(facts.team_id),
-        Scope.API_KEY: _text(facts.api_key_id),
-        Scope.ROUTE: _text(facts.route_id),
-        Scope.PROVIDER: _text(next(iter(facts.provider_ids), None)),
-        Scope.CONVERSATION: conversation_subject(facts.team_id, facts.conversation),
-    }
+def _subjects(scope: Scope, facts: CompletionFacts) -> list[tuple[str, int | None]]:
+    """Whom a budget of this scope is claimed for, with the provider's id where it is a provider's."""
+    if scope is Scope.PROVIDER:
+        return sorted((str(one), one) for one in set(facts.provider_ids))
+    if scope is Scope.GLOBAL:
+        return [("", None)]
+    if scope is Scope.CONVERSATION:
+        return [(conversation_subject(facts.team_id, facts.conversation), None)]
+    identity = {Scope.TEAM: facts.team_id, Scope.API_KEY: facts.api_key_id, Scope.ROUTE: facts.route_id}[scope]
+    return [] if identity is None else [(str(identity), None)]
 
 
-def _text(identity: int | None) -> str | None:
-    return None if identity is None else str(identity)
+def _provider_claim(
+    budget: Budget, provider_id: int, facts: CompletionFacts, amount_usd: Decimal, at: datetime, zone: ZoneInfo
+) -> BudgetClaim:
+    amount_usd = facts.provider_worst_usd.get(provider_id, amount_usd)
+    return replace(_claim(budget, str(provider_id), amount_usd, at, zone), provider_id=provider_id)
 
 
 def _claim(budget: Budget, subject: str, amount_usd: Decimal, at: datetime, zone: ZoneInfo) -> BudgetClaim:

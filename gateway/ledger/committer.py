@@ -15,8 +15,8 @@ from gateway.ledger.database import DatabaseAway, LedgerConnection
 from gateway.ledger.dialect import Dialect
 from gateway.ledger.fairlock import FairFileLock, in_turn
 from gateway.ledger.group import Group, group_apply
-from gateway.ledger.records import Intent, Settlement
-from gateway.ledger.rows import event_row, intent_row, settlement_row
+from gateway.ledger.records import Extension, Intent, Settlement
+from gateway.ledger.rows import event_row, extension_row, intent_row, settlement_row
 from gateway.ledger.waiting import Note, Verdicts, Waiting, Work, unfinished
 
 logger = logging.getLogger(__name__)
@@ -115,7 +115,7 @@ class Committer:
                 pause_seconds = min(2 * pause_seconds, _LONGEST_PAUSE_SECONDS)
 
     def _next_group(self) -> list[Work]:
-        """The next records in order of arrival; ends before a settlement whose intent is among them."""
+        """The next records in order of arrival; ends before a settlement whose intent or extension is among them."""
         group: list[Work] = []
         opened: set[str] = set()
         while self.held and len(group) < MAX_GROUP:
@@ -125,15 +125,16 @@ class Committer:
             work = self._still_wanted(self.held.popleft())
             if work is not None:
                 group.append(work)
-                if isinstance(record, Intent):
+                if isinstance(record, Intent | Extension):
                     opened.add(record.id)
         return group
 
     def _still_wanted(self, work: Work) -> Work | None:
-        """Settlements and notes always; an intent while somebody waits; one that may have been written is undone."""
+        """Settlements and notes always; an intent or extension while somebody waits. An intent that may have been
+        written is undone; what an extension may have taken is given back by its completion's settlement."""
         if isinstance(work, Note) or isinstance(work.record, Settlement) or not work.abandoned:
             return work
-        return self._release(work) if work.attempted else None
+        return self._release(work) if work.attempted and isinstance(work.record, Intent) else None
 
     def _write(self, works: Sequence[Work]) -> None:
         connection = self._connected()
@@ -184,7 +185,7 @@ class Committer:
         self._commit(connection, works[middle:])
 
     def _finish(self, work: Work, verdict: object) -> None:
-        if isinstance(verdict, Exception) and not isinstance(work.record, Intent):
+        if isinstance(verdict, Exception) and not isinstance(work.record, Intent | Extension):
             logger.error("the ledger can't write %s: %s", type(work.record).__name__, verdict, exc_info=verdict)
         if isinstance(work, Waiting):
             self._verdicts.add(work, verdict)
@@ -220,6 +221,8 @@ class Committer:
 def _encoded(record: object, dialect: Dialect) -> object:
     if isinstance(record, Intent):
         return intent_row(record, dialect)
+    if isinstance(record, Extension):
+        return extension_row(record)
     if isinstance(record, Settlement):
         return settlement_row(record, dialect)
     return event_row(record, dialect)  # type: ignore[arg-type]
@@ -228,6 +231,7 @@ def _encoded(record: object, dialect: Dialect) -> object:
 def _apply(connection: LedgerConnection, works: Sequence[Work]) -> list[object]:
     """One verdict per work, in order."""
     opens = [work for work in works if isinstance(work.record, Intent)]
+    extensions = [work for work in works if isinstance(work.record, Extension)]
     settlements = [work for work in works if isinstance(work.record, Settlement)]
     # In the order of their ids: two processes that settle the same completions must not lock them crosswise.
     settlements.sort(key=lambda work: work.record.id)
@@ -238,9 +242,11 @@ def _apply(connection: LedgerConnection, works: Sequence[Work]) -> list[object]:
             [work.encoded for work in opens],
             [work.encoded for work in settlements],
             [work.encoded for work in events],
+            [work.encoded for work in extensions],
         ),
     )
     verdicts: dict[int, object] = {}
-    for work, verdict in zip([*opens, *settlements], [*outcome.opened, *outcome.settled], strict=True):
+    answers = [*outcome.opened, *outcome.extended, *outcome.settled]
+    for work, verdict in zip([*opens, *extensions, *settlements], answers, strict=True):
         verdicts[id(work)] = verdict
     return [verdicts.get(id(work)) for work in works]

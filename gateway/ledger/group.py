@@ -1,4 +1,4 @@
-"""One transaction of the ledger: a group of intents, settlements and breaker news.
+"""One transaction of the ledger: a group of intents, extensions, settlements and breaker news.
 
 Rows of a single completion come first, shared rows last and in key order (conversations, then budget windows), each
 once per group with the sum of its changes: so shared rows are locked shortly and never crosswise.
@@ -11,23 +11,25 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from gateway.engine.errors import BudgetExceeded
-from gateway.ledger.admission import WindowState, budget_exceeded, is_overbooked, refusals
+from gateway.engine.errors import BudgetExceeded, LedgerUnavailable
+from gateway.ledger.admission import Asking, WindowState, budget_exceeded, is_overbooked, refusals
 from gateway.ledger.database import LedgerConnection, Row
+from gateway.ledger.extending import Extending, Raise
 from gateway.ledger.money import pico_to_usd
 from gateway.ledger.records import Opened, Settled
-from gateway.ledger.rows import ClaimRow, EventRow, IntentRow, SettlementRow, WindowKey
+from gateway.ledger.rows import ClaimRow, EventRow, ExtensionRow, IntentRow, SettlementRow, WindowKey
 from gateway.ledger.settling import IntentMissing, SettledRow, Settling
 from gateway.ledger.statements import Statements, statements_for
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """What goes into one transaction. No completion may be both opened and settled in the same group."""
+    """What goes into one transaction. Of one completion there may be one kind of record only."""
 
     opens: Sequence[IntentRow] = ()
     settlements: Sequence[SettlementRow] = ()
     events: Sequence[EventRow] = ()
+    extensions: Sequence[ExtensionRow] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,7 @@ class GroupOutcome:
 
     opened: list[Opened | BudgetExceeded] = field(default_factory=list)
     settled: list[Settled | IntentMissing] = field(default_factory=list)
+    extended: list[Opened | BudgetExceeded | LedgerUnavailable] = field(default_factory=list)
 
 
 def group_apply(connection: LedgerConnection, group: Group) -> GroupOutcome:
@@ -59,19 +62,33 @@ class _Application:
         self._connection = connection
         self._statements: Statements = statements_for(connection.dialect)
         self._group = group
+        self._extending = Extending(connection, self._statements)
         self._states: dict[WindowKey, WindowState] = {}
 
     def apply(self) -> GroupOutcome:
-        fresh = self._intents_insert()
+        opens = self._intents_insert()
+        raises = self._extending.extend(self._group.extensions)
         settled = Settling(self._connection, self._statements).settle(self._group.settlements)
         self._events_write()
-        self._windows_add(fresh, settled)
-        refused = self._refuse(fresh)
+        # What has been begun comes first: money was spent on it.
+        asking: list[Asking] = [*(one for one in raises if one is not None), *opens]
+        self._windows_add(asking, settled)
+        refused = self._refuse(asking)
         self._windows_read(self._missing_keys())
         opened: list[Opened | BudgetExceeded] = [
-            refused.get(row.intent.id) or Opened(self._remaining(row.claims)) for row in self._group.opens
+            refused.get(row.id) or Opened(self._remaining(row.claims)) for row in self._group.opens
         ]
-        return GroupOutcome(opened, [self._settled(row) for row in settled])
+        return GroupOutcome(opened, [self._settled(row) for row in settled], self._extended(raises, refused))
+
+    def _extended(
+        self, raises: Iterable[Raise | None], refused: dict[str, BudgetExceeded]
+    ) -> list[Opened | BudgetExceeded | LedgerUnavailable]:
+        return [
+            LedgerUnavailable("This request was given up for lost and settled; it can't go on.")
+            if one is None
+            else refused.get(one.id) or Opened(self._remaining(one.row.claims))
+            for one in raises
+        ]
 
     def _intents_insert(self) -> list[IntentRow]:
         """Insert intents and reservations; the rows that were not there before."""
@@ -80,35 +97,38 @@ class _Application:
         fresh = [row for row, result in zip(opens, inserted, strict=True) if result]
         self._connection.run(
             self._statements.reservation_insert,
-            [(row.intent.id, *claim.key, claim.amount) for row in fresh for claim in row.claims],
+            [(row.id, *claim.key, claim.amount) for row in fresh for claim in row.claims],
         )
         return fresh
 
-    def _windows_add(self, fresh: Iterable[IntentRow], settled: Iterable[SettledRow | IntentMissing]) -> None:
+    def _windows_add(self, asking: Iterable[Asking], settled: Iterable[SettledRow | IntentMissing]) -> None:
         spent: defaultdict[WindowKey, int] = defaultdict(int)
         reserved: defaultdict[WindowKey, int] = defaultdict(int)
-        for row in fresh:
+        for row in asking:
             for claim in row.claims:
                 reserved[claim.key] += claim.amount
         for item in settled:
             if isinstance(item, SettledRow):
-                for key, amount in item.released:
+                for key, amount in item.released.items():
                     reserved[key] -= amount
-                    spent[key] += item.charged
-        keys = sorted(reserved)
+                for key, amount in item.charged.items():
+                    spent[key] += amount
+        keys = sorted(reserved.keys() | spent.keys())
         rows: list[Row] = [(*key, spent[key], reserved[key]) for key in keys]
         results = self._connection.fetch_each(self._statements.window_add, rows)
         self._states.update({key: WindowState(*result[0]) for key, result in zip(keys, results, strict=True)})
 
-    def _refuse(self, fresh: Sequence[IntentRow]) -> dict[str, BudgetExceeded]:
-        """Take out again, within the transaction, the intents that don't fit a blocking budget."""
-        if not is_overbooked(fresh, self._states):
+    def _refuse(self, asking: Sequence[Asking]) -> dict[str, BudgetExceeded]:
+        """Take out again, within the transaction, what doesn't fit a blocking budget."""
+        if not is_overbooked(asking, self._states):
             return {}
-        refused = refusals(fresh, self._states)
-        ids: list[Row] = [(identity,) for identity in refused]
+        refused = refusals(asking, self._states)
+        rows = [row for row in asking if row.id in refused]
+        self._extending.undo([row for row in rows if isinstance(row, Raise)])
+        ids: list[Row] = [(row.id,) for row in rows if isinstance(row, IntentRow)]
         self._connection.run(self._statements.intent_delete, ids)
         self._connection.fetch_each(self._statements.reservation_take, ids)
-        self._unreserve(claim for row in fresh if row.intent.id in refused for claim in row.claims)
+        self._unreserve(claim for row in rows for claim in row.claims)
         return {identity: budget_exceeded(refusal) for identity, refusal in refused.items()}
 
     def _unreserve(self, claims: Iterable[ClaimRow]) -> None:
@@ -122,7 +142,8 @@ class _Application:
 
     def _missing_keys(self) -> list[WindowKey]:
         """Windows whose remaining room must be told although nothing changed in them: the work had been done before."""
-        rows: list[IntentRow | SettlementRow] = [*self._group.opens, *self._group.settlements]
+        group = self._group
+        rows: list[IntentRow | SettlementRow | ExtensionRow] = [*group.opens, *group.settlements, *group.extensions]
         wanted = {claim.key for row in rows for claim in row.claims if claim.claim.visible}
         return sorted(wanted - self._states.keys())
 
@@ -142,6 +163,8 @@ class _Application:
         return Settled(pico_to_usd(row.conversation_cost), self._remaining(row.claims))
 
     def _events_write(self) -> None:
-        self._connection.run(self._statements.breaker_status_put, [event.status for event in self._group.events])
+        # Status rows are shared: in key order; those of one provider stay in the order of their news.
+        events = sorted(self._group.events, key=lambda event: str(event.status[0]))
+        self._connection.run(self._statements.breaker_status_put, [event.status for event in events])
         transitions = [event.transition for event in self._group.events if event.transition is not None]
         self._connection.run(self._statements.breaker_transition_insert, transitions)

@@ -26,6 +26,7 @@ class BudgetClaim:
     `subject` is the id (as text) of the team, key, route or provider, or the conversation's "team_id:external id";
     "" for a global budget. `window_starts_at` and `resets_at` are None for a budget without end.
     `visible` says whether the remaining room may be told to the client (conversation, key or team budgets).
+    `provider_id` is set for a provider's budget: it is charged with the attempts at that provider alone.
     """
 
     budget_id: int
@@ -37,6 +38,7 @@ class BudgetClaim:
     amount_usd: Decimal
     blocking: bool
     visible: bool
+    provider_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,19 @@ class Intent:
 
 
 @dataclass(frozen=True, slots=True)
+class Extension:
+    """More room for a completion under way, before an attempt that follows one its provider may have billed.
+
+    All amounts are totals: `reserved_usd` is the most the completion can cost now, and each of the intent's `claims`
+    holds its `amount_usd` afterwards, or more if it did before. So applying it twice changes nothing.
+    """
+
+    id: str
+    reserved_usd: Decimal
+    claims: tuple[BudgetClaim, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class AttemptRecord:
     """One call to one target, or the reason why it was not made (outcome `skipped`). `number` counts from 1."""
 
@@ -86,6 +101,7 @@ class AttemptRecord:
     cost_usd: Decimal = ZERO_USD
     billing: Billing = Billing.NONE
     price_id: int | None = None
+    provider_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +124,9 @@ class FallbackRecord:
 class Settlement:
     """How a completion ended. Applying it twice changes nothing; `id` is the intent's.
 
-    `claims` are the intent's: they tell the limits of the budgets whose remaining room the answer names. What is
-    released and charged is decided by the reservation rows, not by them. `http_status` 0: nothing is known.
+    `claims` are the intent's: they tell the limits of the budgets whose remaining room the answer names, and which
+    budgets are a provider's. What is released, and in which windows it is charged, is decided by the reservation
+    rows. `http_status` 0: nothing is known.
     """
 
     id: str
@@ -135,7 +152,10 @@ class Settlement:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """The answer to an intent. `budget_remaining_usd`: the tightest visible budget after this reservation, or None."""
+    """The answer to an intent or an extension.
+
+    `budget_remaining_usd`: the tightest visible budget after this reservation, or None.
+    """
 
     budget_remaining_usd: Decimal | None = None
 

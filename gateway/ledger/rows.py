@@ -21,7 +21,15 @@ from gateway.engine.words import AttemptOutcome, CompletionStatus
 from gateway.ledger.database import Row
 from gateway.ledger.dialect import Dialect
 from gateway.ledger.money import usd_to_pico
-from gateway.ledger.records import AttemptRecord, BreakerEvent, BudgetClaim, FallbackRecord, Intent, Settlement
+from gateway.ledger.records import (
+    AttemptRecord,
+    BreakerEvent,
+    BudgetClaim,
+    Extension,
+    FallbackRecord,
+    Intent,
+    Settlement,
+)
 
 WindowKey = tuple[int, str, int]  # budget id, subject, window epoch
 
@@ -46,10 +54,26 @@ class IntentRow:
     values: Row
     claims: tuple[ClaimRow, ...]
 
+    @property
+    def id(self) -> str:
+        return self.intent.id
+
+
+@dataclass(frozen=True, slots=True)
+class ExtensionRow:
+    """`reserved` and the claims' amounts are what shall be held in all."""
+
+    id: str
+    reserved: int
+    claims: tuple[ClaimRow, ...]
+
 
 @dataclass(frozen=True, slots=True)
 class SettlementRow:
-    """`values` lack the id and the status the row must be in; `claims` are the visible ones."""
+    """`values` lack the id and the status the row must be in; `claims` are the visible ones.
+
+    `provider_costs` are what the windows of providers' budgets are charged; all others are charged `cost`.
+    """
 
     settlement: Settlement
     values: Row
@@ -58,6 +82,10 @@ class SettlementRow:
     claims: tuple[ClaimRow, ...]
     cost: int
     finished_at: Any
+    provider_costs: Mapping[WindowKey, int]
+
+    def cost_in(self, key: WindowKey) -> int:
+        return self.provider_costs.get(key, self.cost)
 
     @property
     def is_orphan(self) -> bool:
@@ -92,6 +120,10 @@ def intent_row(intent: Intent, dialect: Dialect) -> IntentRow:
     return IntentRow(intent, values, claim_rows(intent.claims))
 
 
+def extension_row(extension: Extension) -> ExtensionRow:
+    return ExtensionRow(_key(extension.id, 40), _amount(extension.reserved_usd), claim_rows(extension.claims))
+
+
 def settlement_row(settlement: Settlement, dialect: Dialect) -> SettlementRow:
     usage, cost = settlement.usage, _amount(settlement.cost_usd)
     finished_at = dialect.moment(settlement.finished_at)
@@ -123,7 +155,17 @@ def settlement_row(settlement: Settlement, dialect: Dialect) -> SettlementRow:
         claims=claim_rows(claim for claim in settlement.claims if claim.visible),
         cost=cost,
         finished_at=finished_at,
+        provider_costs={row.key: _cost_at(settlement, row.claim) for row in _provider_claims(settlement)},
     )
+
+
+def _provider_claims(settlement: Settlement) -> tuple[ClaimRow, ...]:
+    return claim_rows(claim for claim in settlement.claims if claim.provider_id is not None)
+
+
+def _cost_at(settlement: Settlement, claim: BudgetClaim) -> int:
+    """What the attempts at the claim's provider cost."""
+    return sum(_amount(attempt.cost_usd) for attempt in settlement.attempts if attempt.provider_id == claim.provider_id)
 
 
 def event_row(event: BreakerEvent, dialect: Dialect) -> EventRow:

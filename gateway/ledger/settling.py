@@ -2,7 +2,7 @@
 
 A completion is settled once. The one exception: an orphan that was settled at its reservation ("unknown") is corrected
 when its process turns out to have lived and tells the truth; only the difference is booked. For that an orphan keeps
-its reservation rows, with nothing in them: they say in which windows it was charged.
+its reservation rows: they then say which windows were charged, and how much.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ class IntentMissing(LookupError):
 
 @dataclass(slots=True)
 class SettledRow:
-    """What one settlement did, in pico-dollars: reservations it `released` and what it `charged` to their windows."""
+    """What one settlement did, in pico-dollars: by window what it `released` and what it `charged`."""
 
     claims: tuple[ClaimRow, ...]
-    released: list[tuple[WindowKey, int]]
-    charged: int
+    released: dict[WindowKey, int]
+    charged: dict[WindowKey, int]
     conversation: _ConversationKey | None
     conversation_cost: int = 0
 
@@ -87,22 +87,25 @@ class Settling:
         team_id, conversation, created_at = completion
         change = self._change(row, (team_id, conversation), created_at, row.cost)
         change.completions += 1
+        released = _by_window(held)
         if row.is_orphan:
-            self._kept += [(row.settlement.id, *reservation[:3], 0) for reservation in held]
-        return SettledRow(row.claims, _released(held), row.cost, (team_id, conversation))
+            self._kept += [(row.settlement.id, *reservation) for reservation in held]
+            return SettledRow(row.claims, released, released, (team_id, conversation))
+        return SettledRow(row.claims, released, {key: row.cost_in(key) for key in released}, (team_id, conversation))
 
     def _settled_before(self, row: SettlementRow) -> SettledRow | IntentMissing:
         """Correct an orphan, or leave everything as it is."""
         found = self._connection.fetch_each(self._statements.completion_read, [(row.settlement.id,)])[0]
         if not found:
-            return IntentMissing(row.settlement.id) if row.cost else SettledRow(row.claims, [], 0, None)
+            return IntentMissing(row.settlement.id) if row.cost else SettledRow(row.claims, {}, {}, None)
         status, cost, team_id, conversation = found[0]
         if status != _UNKNOWN or row.is_orphan:
-            return SettledRow(row.claims, [], 0, (team_id, conversation))
+            return SettledRow(row.claims, {}, {}, (team_id, conversation))
         created_at = self._update([row], _UNKNOWN)[0][0][2]
         self._change(row, (team_id, conversation), created_at, row.cost - cost)
-        held = self._take([row.settlement.id])[0]
-        return SettledRow(row.claims, _released(held), row.cost - cost, (team_id, conversation))
+        charged = _by_window(self._take([row.settlement.id])[0])
+        changes = {key: row.cost_in(key) - before for key, before in charged.items()}
+        return SettledRow(row.claims, {}, changes, (team_id, conversation))
 
     def _change(self, row: SettlementRow, key: _ConversationKey, created_at: Any, cost: int) -> _ConversationChange:
         """Note the rows that belong to a settlement, and its share in its conversation's totals."""
@@ -135,5 +138,5 @@ class Settling:
         return (*key, *totals, change.first_seen_at, change.last_seen_at)
 
 
-def _released(held: Sequence[Row]) -> list[tuple[WindowKey, int]]:
-    return [((budget_id, subject, epoch), amount) for budget_id, subject, epoch, amount in held]
+def _by_window(held: Sequence[Row]) -> dict[WindowKey, int]:
+    return {(budget_id, subject, epoch): amount for budget_id, subject, epoch, amount in held}

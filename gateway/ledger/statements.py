@@ -36,6 +36,10 @@ _COMPLETION_READ = """
 SELECT status, cost_usd, team_id, conversation FROM llmops_completion WHERE id = ? {for_update}
 """
 
+_RESERVED_READ = "SELECT reserved_usd FROM llmops_completion WHERE id = ? AND status = 'pending' {for_update}"
+
+_RESERVED_SET = "UPDATE llmops_completion SET reserved_usd = ? WHERE id = ?"
+
 _ORPHANS_READ = """
 SELECT id, reserved_usd FROM llmops_completion
 WHERE status = 'pending' AND lease_until < ? ORDER BY lease_until LIMIT ?
@@ -63,6 +67,15 @@ VALUES (?, ?, ?, ?, ?)
 
 _RESERVATION_TAKE = """
 DELETE FROM llmops_budget_reservation WHERE completion_id = ? RETURNING budget_id, subject, window_epoch, amount_usd
+"""
+
+_RESERVATION_READ = """
+SELECT budget_id, subject, window_epoch, amount_usd FROM llmops_budget_reservation WHERE completion_id = ?
+"""
+
+_RESERVATION_ADD = """
+UPDATE llmops_budget_reservation SET amount_usd = amount_usd + ?
+WHERE completion_id = ? AND budget_id = ? AND subject = ? AND window_epoch = ?
 """
 
 _WINDOW_ADD = """
@@ -125,11 +138,15 @@ class Statements:
     intent_delete: str
     completion_settle: str
     completion_read: str
+    reserved_read: str
+    reserved_set: str
     orphans_read: str
     attempt_insert: str
     fallback_insert: str
     reservation_insert: str
     reservation_take: str
+    reservation_read: str
+    reservation_add: str
     window_add: str
     window_read: str
     conversation_add: str
@@ -145,11 +162,15 @@ def statements_for(dialect: Dialect) -> Statements:
         intent_delete=dialect.render(_INTENT_DELETE),
         completion_settle=dialect.render(_COMPLETION_SETTLE),
         completion_read=dialect.render(_COMPLETION_READ),
+        reserved_read=dialect.render(_RESERVED_READ),
+        reserved_set=dialect.render(_RESERVED_SET),
         orphans_read=dialect.render(_ORPHANS_READ),
         attempt_insert=dialect.render(_ATTEMPT_INSERT),
         fallback_insert=dialect.render(_FALLBACK_INSERT),
         reservation_insert=dialect.render(_RESERVATION_INSERT),
         reservation_take=dialect.render(_RESERVATION_TAKE),
+        reservation_read=dialect.render(_RESERVATION_READ),
+        reservation_add=dialect.render(_RESERVATION_ADD),
         window_add=dialect.render(_WINDOW_ADD),
         window_read=dialect.render(_WINDOW_READ),
         conversation_add=dialect.render(_CONVERSATION_ADD),

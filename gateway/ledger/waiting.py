@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from gateway.engine.errors import LedgerUnavailable
-from gateway.ledger.records import BreakerEvent, Intent, Settlement
+from gateway.ledger.records import BreakerEvent, Extension, Intent, Settlement
 
-R = TypeVar("R", bound=Intent | Settlement)
+R = TypeVar("R", bound=Intent | Extension | Settlement)
 
 
 @dataclass(eq=False, slots=True)
@@ -42,15 +42,24 @@ class Note:
     done: bool = False
 
 
-Work = Waiting[Intent] | Waiting[Settlement] | Note
+Work = Waiting[Intent] | Waiting[Extension] | Waiting[Settlement] | Note
 Verdict = tuple[Waiting[Any], object]  # an exception as the second is raised where it is awaited
 
 
-async def wait_for_verdict(waiting: Waiting[Any], timeout_seconds: float, message: str) -> Any:
-    """The verdict; raises it if it is an exception, LedgerUnavailable with `message` if none comes in time."""
+async def wait_for_verdict(
+    waiting: Waiting[Any], timeout_seconds: float, message: str, *, late: Callable[[Waiting[Any], object], None]
+) -> Any:
+    """The verdict; raises it if it is an exception, LedgerUnavailable with `message` if none comes in time.
+
+    `late` hears of a verdict that was handed out in the very moment in which the caller was cancelled.
+    """
     timer = waiting.loop.call_later(timeout_seconds, _give_up, waiting.future, message)
     try:
         return await waiting.future
+    except asyncio.CancelledError:
+        if waiting.future.done() and not waiting.future.cancelled() and waiting.future.exception() is None:
+            late(waiting, waiting.future.result())
+        raise
     finally:
         timer.cancel()
 

@@ -20,7 +20,7 @@ from gateway.engine.errors import LedgerUnavailable
 from gateway.engine.words import CompletionStatus
 from gateway.ledger.committer import Committer
 from gateway.ledger.database import LedgerConnection
-from gateway.ledger.records import BreakerEvent, Intent, Opened, Settled, Settlement
+from gateway.ledger.records import BreakerEvent, Extension, Intent, Opened, Settled, Settlement
 from gateway.ledger.waiting import Note, Waiting, wait_for_verdict
 
 logger = logging.getLogger(__name__)
@@ -75,6 +75,17 @@ class LedgerWriter:
         message = "The ledger's database does not answer; nothing was sent to a provider."
         opened: Opened = await self._wait(intent, message)
         return opened
+
+    async def extend(self, extension: Extension) -> Opened:
+        """Reserve more for a completion under way, in all its budgets or in none.
+
+        Raises BudgetExceeded when a blocking budget has no room, LedgerUnavailable when the completion isn't open any
+        more or the database doesn't answer in time. What was reserved before stays so; whatever an extension may have
+        taken is given back by the settlement.
+        """
+        message = "The ledger's database does not answer; the request is not tried again."
+        extended: Opened = await self._wait(extension, message)
+        return extended
 
     async def settle(self, settlement: Settlement) -> Settled:
         """Settle a completion; again changes nothing and returns the totals as they are.
@@ -139,21 +150,22 @@ class LedgerWriter:
         if self._thread.is_alive() or self.queue_depth:
             logger.error("the ledger's writer stopped with %d records not written", self.queue_depth)
 
-    async def _wait(self, record: Intent | Settlement, message: str) -> Any:
+    async def _wait(self, record: Intent | Extension | Settlement, message: str) -> Any:
         if self._stopping:
             raise LedgerUnavailable("The ledger is shutting down.", retry_after_seconds=1)
         loop = asyncio.get_running_loop()
-        waiting: Waiting[Intent | Settlement] = Waiting(record, loop, loop.create_future())
+        waiting: Waiting[Intent | Extension | Settlement] = Waiting(record, loop, loop.create_future())
         self._queue.put(waiting)
-        return await wait_for_verdict(waiting, self._answer_within_seconds, message)
+        return await wait_for_verdict(waiting, self._answer_within_seconds, message, late=self._late)
 
     def _late(self, waiting: Waiting[Any], verdict: object) -> None:
         """An intent was written for a caller who had given up: nothing was sent, so nothing may stay reserved."""
-        if isinstance(verdict, Opened):
+        if isinstance(verdict, Opened) and isinstance(waiting.record, Intent):
             self._queue.put(self._release(waiting))
 
     def _release(self, waiting: Waiting[Intent]) -> Waiting[Settlement]:
-        left = waiting.future.cancelled()
+        # A verdict that is there all the same was handed out in the moment of the cancellation.
+        left = waiting.future.cancelled() or waiting.future.exception() is None
         settlement = Settlement(
             id=waiting.record.id,
             finished_at=datetime.fromtimestamp(self._clock(), UTC),

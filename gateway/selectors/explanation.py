@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
 
-from django.db.models import Q
+from django.db.models import F, Q
 
+from gateway.engine.words import CompletionStatus
 from gateway.ledger.budgets import Budget as LedgerBudget
 from gateway.ledger.budgets import CompletionFacts, Scope, Window, claims_for
 from gateway.ledger.records import BudgetClaim
@@ -69,11 +69,17 @@ def _budget_checks(story: CompletionStory) -> tuple[BudgetCheck, ...]:
     configured = [_as_ledger_knows_it(row) for row in rows.values()]
     claims = claims_for(configured, _facts(story), story.reserved_usd, began_at, organisation_zone())
     windows = _windows(claims)
-    held: dict[int, Any] = dict(
-        BudgetReservation.objects.filter(completion_id=story.line.id).values_list("budget_id", "amount_usd")
-    )
+    held = _held(story)
     names = subject_names((rows[claim.budget_id].scope, claim.subject) for claim in claims)
     return tuple(_check(claim, rows[claim.budget_id], windows, held, names) for claim in claims)
+
+
+def _held(story: CompletionStory) -> dict[tuple[int, str], Decimal]:
+    """By budget and subject. What is kept of an orphan says what was charged: nothing is held any more."""
+    if story.line.status != CompletionStatus.PENDING:
+        return {}
+    rows = BudgetReservation.objects.filter(completion_id=story.line.id)
+    return {(row.budget_id, row.subject): row.amount_usd for row in rows}
 
 
 def _as_ledger_knows_it(row: Budget) -> LedgerBudget:
@@ -94,17 +100,19 @@ def _facts(story: CompletionStory) -> CompletionFacts:
         api_key_id=story.api_key_id,
         route_id=story.route_id,
         conversation=story.conversation,
-        provider_ids=_first_planned(story),
+        provider_ids=_planned(story),
     )
 
 
-def _first_planned(story: CompletionStory) -> tuple[int, ...]:
-    """The id of the first planned target's provider, which the decision keeps as "provider/model"."""
+def _planned(story: CompletionStory) -> tuple[int, ...]:
+    """The ids of the planned targets' providers, which the decision keeps as "provider/model"."""
     targets = story.decision.get("targets")
-    if not isinstance(targets, list) or not targets:
+    if not isinstance(targets, list):
         return ()
-    name = str(targets[0]).partition("/")[0]
-    return tuple(Provider.objects.filter(name=name).order_by("archived_at").values_list("pk", flat=True)[:1])
+    names = {str(target).partition("/")[0] for target in targets}
+    living_last = F("archived_at").desc(nulls_last=True)
+    rows = Provider.objects.filter(name__in=names).order_by(living_last).values_list("name", "pk")
+    return tuple({str(name): int(pk) for name, pk in rows}.values())
 
 
 def _key(claim: BudgetClaim) -> _Key:
@@ -123,7 +131,7 @@ def _check(
     claim: BudgetClaim,
     row: Budget,
     windows: dict[_Key, BudgetWindow],
-    held: Mapping[int, Decimal],
+    held: Mapping[tuple[int, str], Decimal],
     names: dict[tuple[str, str], tuple[str | None, str | None]],
 ) -> BudgetCheck:
     window = windows.get(_key(claim))
@@ -138,7 +146,7 @@ def _check(
         limit_usd=claim.limit_usd,
         window_starts_at=claim.window_starts_at,
         resets_at=claim.resets_at,
-        held_usd=held.get(claim.budget_id, _ZERO_USD),
+        held_usd=held.get((claim.budget_id, claim.subject), _ZERO_USD),
         window_spent_usd=window.spent_usd if window else _ZERO_USD,
         window_reserved_usd=window.reserved_usd if window else _ZERO_USD,
     )

@@ -97,6 +97,7 @@ def attempt_record(attempt: Attempt, charge: Charge) -> AttemptRecord:
         cost_usd=charge.cost_usd,
         billing=charge.billing,
         price_id=charge.price_id,
+        provider_id=attempt.target.provider.id,
     )
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from gateway.engine.completion import Completion
 from gateway.engine.configuration import Route
-from gateway.engine.errors import GatewayError, InvalidRequest, ShuttingDown
+from gateway.engine.errors import BudgetExceeded, GatewayError, InvalidRequest, ShuttingDown
 from gateway.engine.exchange import Answer, Ask
 from gateway.engine.live_stream import LiveStream
 from gateway.engine.routing import Plan, able_targets, plan_completion
@@ -30,6 +30,7 @@ from gateway.services.charging import Bounds, worst_case_usd
 from gateway.services.conversation import conversation_id
 from gateway.services.header_names import names_in_header
 from gateway.services.pricing import priced_targets
+from gateway.services.room import Room, plan_without_full, provider_worst_cases
 from gateway.services.runtime import Runtime
 from gateway.services.settling import Ending, Receipt, settle
 from gateway.services.snapshot import ApiKey, Snapshot
@@ -124,20 +125,27 @@ async def _open(runtime: Runtime, call: Call, parsed: ParsedRequest) -> Work:
     plan = priced_targets(plan, snapshot.price_book, now)
     conversation = conversation_id(call.headers, parsed.conversation_id)
     bounds = _bounds(parsed, call.body, route)
-    reserved_usd = worst_case_usd(snapshot.price_book, plan.targets, bounds, now)
-    intent = _intent(snapshot, call, parsed, route, plan, conversation, reserved_usd, now)
-    must_bound = any(claim.blocking for claim in intent.claims)
-    if must_bound and parsed.unbounded is not None:
-        raise _without_bound(parsed.unbounded)
-    opened = await runtime.ledger.open(intent)
+    while True:
+        intent = _intent(snapshot, call, parsed, route, plan, conversation, bounds, now)
+        must_bound = any(claim.blocking for claim in intent.claims)
+        if must_bound and parsed.unbounded is not None:
+            raise _without_bound(parsed.unbounded)
+        try:
+            opened = await runtime.ledger.open(intent)
+            break
+        except BudgetExceeded as refused:
+            plan = plan_without_full(plan, refused)
     ask = _ask(call, parsed, route, must_bound=must_bound)
+    room = Room(runtime.ledger, snapshot.price_book, intent, bounds)
     completion = Completion(
         runtime.engine,
         ask,
         plan,
         deadline_seconds=route.deadline_seconds,
         recovery=_recovery(route, call.operation, parsed),
+        before_paid_again=room.before_paid_again if intent.claims else None,
     )
+    room.attempts = completion.attempts
     return Work(runtime, call, intent, completion, bounds, snapshot, opened.budget_remaining_usd)
 
 
@@ -183,10 +191,11 @@ def _intent(
     route: Route,
     plan: Plan,
     conversation: str,
-    reserved_usd: Decimal,
+    bounds: Bounds,
     now: datetime,
 ) -> Intent:
-    key = call.key
+    key, prices = call.key, snapshot.price_book
+    reserved_usd = worst_case_usd(prices, plan.targets, bounds, now)
     return Intent(
         id=call.request_id,
         created_at=now,
@@ -212,6 +221,7 @@ def _intent(
                 route_id=route.id,
                 conversation=conversation,
                 provider_ids=tuple(target.provider.id for target in plan.targets),
+                provider_worst_usd=provider_worst_cases(prices, plan.targets, bounds, now),
             ),
             reserved_usd,
             now,

@@ -29,6 +29,7 @@ class LiveState:
     ledger_healthy: bool
     configuration_version: int | None
     missing: tuple[str, ...]
+    redis: str  # how the breakers' shared store is doing, in words
 
 
 def serving_runtime() -> Runtime | None:
@@ -54,6 +55,7 @@ async def _read(runtime: Runtime) -> LiveState:
         ledger_healthy=runtime.ledger.healthy,
         configuration_version=snapshot.version if snapshot is not None else None,
         missing=tuple(runtime.missing()),
+        redis=runtime.breakers.status.words,
     )
 
 

@@ -9,6 +9,9 @@ from collections.abc import Coroutine
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from django.conf import settings
+from django.db import DatabaseError
+
 from gateway.engine.breaker import BreakerChange
 from gateway.engine.clock import SYSTEM_CLOCK, Clock
 from gateway.engine.completion import Engine
@@ -17,9 +20,11 @@ from gateway.ledger.connections import ledger_connections, ledger_lock_path
 from gateway.ledger.records import BreakerEvent
 from gateway.ledger.writer import LedgerWriter
 from gateway.providers.registry import Callers, import_sdks
+from gateway.services.breaker_memory import open_breakers
 from gateway.services.snapshot import Snapshot
 from gateway.services.snapshot_holder import SnapshotHolder
 from gateway.stores.memory import MemoryBreakers
+from gateway.stores.redis_breakers import RedisBreakers
 
 if TYPE_CHECKING:
     from gateway.providers.caller import HttpCaller
@@ -35,12 +40,14 @@ FIRST_CONFIGURATION_SECONDS = 5.0
 class Runtime:
     """Started and stopped with the process's event loop; `stop` waits for what is being settled."""
 
-    def __init__(self, holder: SnapshotHolder, ledger: LedgerWriter, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(
+        self, holder: SnapshotHolder, ledger: LedgerWriter, clock: Clock = SYSTEM_CLOCK, *, redis_url: str = ""
+    ) -> None:
         self.holder = holder
         self.clock = clock
         self.ledger = ledger
         self.callers = Callers()
-        self.breakers = MemoryBreakers(clock, self._breaker_changed)
+        self.breakers = self._breaker_store(redis_url, clock)
         self.engine = Engine(self._caller_of, self.breakers, clock)
         self.started_at = time.time()
         self.breaking_off = False  # the drain is over: whatever is cancelled now is our doing, not its client's
@@ -57,9 +64,21 @@ class Runtime:
         self.holder.start()
         self.ledger.start()
 
+    async def start_breakers(self) -> None:
+        """Take up the breakers where this process, or the fleet, left them; the database may be away."""
+        try:
+            remembered = await asyncio.to_thread(open_breakers)
+        except DatabaseError as error:
+            logger.warning("the breakers' rows can't be read, all begin closed: %s", error)
+            remembered = ()
+        for one in remembered:
+            self.breakers.seed(one.provider, one.opened_at, one.consecutive_failures, one.last_error)
+        await self.breakers.start(self.snapshot.providers.values() if self.holder.loaded else ())
+
     async def stop(self) -> None:
         """Wait for settlements under way, then close everything in the order of dependence."""
         await asyncio.gather(*self._background, return_exceptions=True)
+        await self.breakers.aclose()
         for provider in list(self._held_news):
             self._note_held(provider)
         await self.callers.aclose()
@@ -95,6 +114,12 @@ class Runtime:
             self._called_for = snapshot
             self.callers.want(snapshot.providers.values())
         return self.callers.of(provider)
+
+    def _breaker_store(self, redis_url: str, clock: Clock) -> MemoryBreakers | RedisBreakers:
+        if redis_url:
+            timeout_seconds = settings.LLMOPS_REDIS_TIMEOUT_MS / 1000
+            return RedisBreakers(redis_url, clock, self._breaker_changed, timeout_seconds=timeout_seconds)
+        return MemoryBreakers(clock, self._breaker_changed)
 
     def _breaker_changed(self, change: BreakerChange) -> None:
         moved = change.before is not change.reading.state
@@ -162,11 +187,13 @@ _running: Runtime | None = None
 async def runtime_start() -> Runtime:
     """Start this process's runtime on the running event loop; ready once the first configuration has been read."""
     global _running
-    runtime = Runtime(SnapshotHolder(), LedgerWriter(ledger_connections(), lock_path=ledger_lock_path()))
+    ledger = LedgerWriter(ledger_connections(), lock_path=ledger_lock_path())
+    runtime = Runtime(SnapshotHolder(), ledger, redis_url=settings.REDIS_URL)
     runtime.start()
     if await asyncio.to_thread(runtime.holder.wait, FIRST_CONFIGURATION_SECONDS):
         kinds = {provider.kind for provider in runtime.snapshot.providers.values()}
         await asyncio.to_thread(import_sdks, kinds)
+    await runtime.start_breakers()
     _running = runtime
     return runtime
 

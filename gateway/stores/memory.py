@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from gateway.engine.breaker import (
@@ -16,6 +17,7 @@ from gateway.engine.breaker import (
 from gateway.engine.clock import Clock
 from gateway.engine.configuration import Provider
 from gateway.engine.words import BreakerState
+from gateway.stores.status import StoreStatus
 
 
 class MemoryBreakers:
@@ -25,6 +27,20 @@ class MemoryBreakers:
         self._clock = clock
         self._on_change = on_change
         self._breakers: dict[str, Breaker] = {}
+
+    async def start(self, providers: Iterable[Provider]) -> None:
+        """Nothing to connect to."""
+
+    async def aclose(self) -> None:
+        """Nothing to close."""
+
+    @property
+    def status(self) -> StoreStatus:
+        return StoreStatus(shared=False)
+
+    def seed(self, name: str, opened_at: float, failures: int, last_error: str) -> None:
+        """Begin with an open breaker, as the rows remember it."""
+        self._breakers[name] = Breaker(BreakerState.OPEN, failures, opened_at, last_error)
 
     async def admit(self, provider: Provider, longest_seconds: float) -> Permit | Refusal:
         breaker = self._breaker(provider)

@@ -83,7 +83,7 @@ class Child:
         return time.monotonic() - self.started_at
 
     def watch(self, ready_read: int) -> None:
-        """Sets `ready` when the child says so through the pipe, or once its port answers."""
+        """Sets `ready` when the child says so through the pipe, or once its port or socket answers."""
         loop = asyncio.get_running_loop()
 
         def heard() -> None:
@@ -93,13 +93,18 @@ class Child:
             os.close(ready_read)
 
         loop.add_reader(ready_read, heard)
-        if self.part.ready_port is not None:
-            self._port_watch = asyncio.create_task(self._watch_port(self.part.ready_port))
+        if self.part.ready_port is not None or self.part.ready_socket is not None:
+            self._port_watch = asyncio.create_task(self._watch_port())
 
-    async def _watch_port(self, port: int) -> None:
+    async def _connect(self) -> asyncio.StreamWriter:
+        if self.part.ready_socket is not None:
+            return (await asyncio.open_unix_connection(self.part.ready_socket))[1]
+        return (await asyncio.open_connection("127.0.0.1", self.part.ready_port))[1]
+
+    async def _watch_port(self) -> None:
         while self.process.returncode is None and not self.ready.is_set():
             try:
-                _, writer = await asyncio.open_connection("127.0.0.1", port)
+                writer = await self._connect()
             except OSError:
                 await asyncio.sleep(PORT_POLL_SECONDS)
             else:

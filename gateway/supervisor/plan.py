@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from gateway.supervisor.spec import DEFAULT_APP, Part, Role
@@ -23,6 +24,7 @@ def gateway_part(
     app: str = DEFAULT_APP,
     drain_seconds: int = DRAIN_SECONDS,
     send_timeout_seconds: int = SEND_TIMEOUT_SECONDS,
+    environment: Mapping[str, str] | None = None,
 ) -> Part:
     bounds = ("--drain-seconds", str(drain_seconds), "--send-timeout-seconds", str(send_timeout_seconds))
     options = ("--fd", str(listener_fd), "--app", app, *bounds)
@@ -30,6 +32,7 @@ def gateway_part(
         name=f"gateway worker {number}",
         role=Role.GATEWAY,
         command=(sys.executable, "-m", "gateway.supervisor.web", *options),
+        environment=environment or {},
         listener_fd=listener_fd,
         stop_timeout_seconds=drain_seconds + DRAIN_MARGIN_SECONDS,
     )

@@ -6,6 +6,7 @@ import enum
 import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 DEFAULT_APP = "llmops.asgi:application"
 
@@ -13,14 +14,15 @@ DEFAULT_APP = "llmops.asgi:application"
 class Role(enum.Enum):
     GATEWAY = "gateway"  # serves on the shared socket; replaced on SIGHUP; drained first
     BACKGROUND = "background"  # may be away for a while without anybody noticing at once
-    UPSTREAM = "upstream"  # the simulator: needed until the last gateway worker has drained
+    UPSTREAM = "upstream"  # the simulator, a private Redis: needed until the last gateway worker has drained
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
     """One child process.
 
-    `ready_port`: a loopback port it listens on once it is ready; None if it says so itself (`signs.tell_ready`).
+    `ready_port`, `ready_socket`: a loopback port, or a Unix socket, it listens on once it is ready; without either it
+    says so itself (`signs.tell_ready`).
     """
 
     name: str
@@ -29,6 +31,7 @@ class Part:
     environment: Mapping[str, str] = field(default_factory=dict)
     listener_fd: int | None = None
     ready_port: int | None = None
+    ready_socket: Path | None = None
     stop_timeout_seconds: float = 10.0
 
     @property

@@ -1,4 +1,4 @@
-"""Any interleaving of reserve, settle, settle again, expire and late settlement keeps budgets and balances books."""
+"""Any order of reserve, extend, settle, settle again, expire and late settlement keeps budgets and books right."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from gateway.ledger.dialect import SQLITE
 from gateway.ledger.group import Group, group_apply
 from gateway.ledger.money import pico_to_usd
-from gateway.ledger.records import BudgetClaim, Opened
-from gateway.ledger.rows import intent_row, settlement_row
+from gateway.ledger.records import BudgetClaim, Extension, Opened
+from gateway.ledger.rows import extension_row, intent_row, settlement_row
 from gateway.ledger.sqlite import SqliteConnection
 from gateway.ledger.sweep import orphans_settle
 from tests.ledger.books import NOW, Books, claim, intent, settlement, usd
 
 LIMIT = usd("1.00")
+PENDING = "completion_id IN (SELECT id FROM llmops_completion WHERE status = 'pending')"
 amounts = st.integers(1, 600_000_000_000).map(pico_to_usd)
 shares = st.integers(0, 100)
 
@@ -45,6 +46,7 @@ class Ledger(RuleBasedStateMachine):
             self.connection.run(statement, [()])
         self.books = Books(self.connection)
         self.opened: dict[str, Decimal] = {}
+        self.conversations: dict[str, str] = {}
         self.settled: dict[str, Decimal] = {}
         self.expired: set[str] = set()
         self.number = 0
@@ -63,6 +65,21 @@ class Ledger(RuleBasedStateMachine):
         for row, opened in zip(rows, outcome.opened, strict=True):
             if isinstance(opened, Opened):
                 self.opened[row.intent.id] = row.intent.reserved_usd
+                self.conversations[row.intent.id] = row.intent.conversation
+
+    @rule(data=st.data(), more=amounts, again=st.booleans())
+    def extend(self, data: st.DataObject, more: Decimal, again: bool) -> None:
+        """Also after a sweep has settled it, and twice, as after a COMMIT whose answer was lost."""
+        if not (waiting := sorted(set(self.opened) - set(self.settled))):
+            return
+        identity = data.draw(st.sampled_from(waiting))
+        total = self.opened[identity] + more
+        row = extension_row(Extension(identity, total, claims_of(total, self.conversations[identity])))
+        for _ in range(1 + again):
+            (extended,) = group_apply(self.connection, Group(extensions=[row])).extended
+        assert not (identity in self.expired and isinstance(extended, Opened))
+        if isinstance(extended, Opened):
+            self.opened[identity] = total
 
     @rule(data=st.data(), share=shares)
     def settle(self, data: st.DataObject, share: int) -> None:
@@ -107,7 +124,8 @@ class Ledger(RuleBasedStateMachine):
             where = f"budget_id = {budget_id}"
             assert self.books.amount("spent_usd", "llmops_budget_window", where) == spent
             assert self.books.amount("reserved_usd", "llmops_budget_window", where) == reserved
-            assert self.books.amount("amount_usd", "llmops_budget_reservation", where) == reserved
+            assert self.books.amount("amount_usd", "llmops_budget_reservation", f"{where} AND {PENDING}") == reserved
+        assert self.books.amount("reserved_usd", "llmops_completion", "status = 'pending'") == reserved
         assert self.books.amount("cost_usd", "llmops_completion") == spent
         assert self.books.amount("cost_usd", "llmops_conversation") == spent
         counted = self.books.value("SELECT COALESCE(SUM(completions), 0) FROM llmops_conversation")

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from gateway.ledger.database import LedgerConnection
+from gateway.ledger.group import Group, group_apply
 from gateway.ledger.records import BreakerEvent
+from gateway.ledger.rows import event_row
 from gateway.ledger.writer import LedgerWriter
 from tests.ledger.books import NOW, Books, intent
 
@@ -80,6 +82,29 @@ def test_the_same_transition_told_twice_is_one_row(told: Callable[..., None], bo
     told(event("closed", "open"), event("closed", "open"))
 
     assert books.count("llmops_breaker_transition") == 1
+
+
+def test_status_rows_are_locked_in_the_order_of_their_providers(connection: LedgerConnection) -> None:
+    written: list[str] = []
+
+    class Listening:
+        dialect = connection.dialect
+        begin, commit, rollback, fetch_each = (
+            connection.begin,
+            connection.commit,
+            connection.rollback,
+            connection.fetch_each,
+        )
+
+        def run(self, sql: str, rows: Any) -> None:
+            if "llmops_breaker_status" in sql:
+                written.extend(row[0] for row in rows)
+            connection.run(sql, rows)
+
+    events = [event("closed", "open", provider=name) for name in ("openai", "anthropic", "first")]
+    group_apply(Listening(), Group(events=[event_row(one, connection.dialect) for one in events]))  # type: ignore[arg-type]
+
+    assert written == ["anthropic", "first", "openai"]
 
 
 def test_too_much_news_is_dropped_and_said(

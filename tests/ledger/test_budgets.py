@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -102,9 +103,10 @@ def budget(scope: Scope, subject: str | None = None, **changes: Any) -> Budget:
         (Scope.API_KEY, None, ["5"]),
         (Scope.API_KEY, "6", []),
         (Scope.ROUTE, "3", ["3"]),
-        (Scope.PROVIDER, None, ["2"]),
+        (Scope.PROVIDER, None, ["2", "4"]),
         (Scope.PROVIDER, "2", ["2"]),
-        (Scope.PROVIDER, "4", []),
+        (Scope.PROVIDER, "4", ["4"]),
+        (Scope.PROVIDER, "6", []),
         (Scope.CONVERSATION, None, ["7:c1"]),
     ],
 )
@@ -133,6 +135,22 @@ def test_a_claim_carries_amount_limit_window_and_enforcement() -> None:
 
 @pytest.mark.parametrize("scope", Scope)
 def test_only_conversation_key_and_team_budgets_may_be_told_to_the_client(scope: Scope) -> None:
-    (claim,) = claims_for([budget(scope)], FACTS, Decimal(1), AT, BERLIN)
+    claim = claims_for([budget(scope)], FACTS, Decimal(1), AT, BERLIN)[0]
 
     assert claim.visible == (scope in {Scope.CONVERSATION, Scope.API_KEY, Scope.TEAM})
+
+
+def test_a_providers_budget_is_claimed_once_however_many_targets_are_planned_there() -> None:
+    facts = replace(FACTS, provider_ids=(4, 2, 4))
+
+    claims = claims_for([budget(Scope.PROVIDER)], facts, Decimal(1), AT, BERLIN)
+
+    assert [(claim.subject, claim.provider_id) for claim in claims] == [("2", 2), ("4", 4)]
+
+
+def test_a_providers_budget_is_asked_for_what_that_provider_can_cost() -> None:
+    facts = replace(FACTS, provider_worst_usd={4: Decimal("0.25")})
+
+    claims = claims_for([budget(Scope.PROVIDER)], facts, Decimal(1), AT, BERLIN)
+
+    assert [claim.amount_usd for claim in claims] == [Decimal(1), Decimal("0.25")]

@@ -272,6 +272,36 @@ async def test_an_intent_whose_client_left_while_it_was_written_keeps_nothing_re
     assert (books.reserved, books.spent) == (0, 0)
 
 
+async def test_a_client_that_leaves_in_the_moment_of_its_verdict_keeps_nothing_reserved(
+    connect: Connect, books: Books
+) -> None:
+    committing, go_on, handed_out = asyncio.Event(), threading.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+
+    def hesitate(inner: LedgerConnection) -> None:
+        if go_on.is_set():
+            handed_out.set()  # the second group: the first one's verdict is in the event loop's hands
+        loop.call_soon_threadsafe(committing.set)
+        go_on.wait()
+        inner.commit()
+
+    writer = LedgerWriter(lambda: Meddling(connect(), hesitate))
+    writer.start()
+    leaving = asyncio.create_task(writer.open(intent("req_1", claim())))
+    await committing.wait()
+    staying = asyncio.create_task(writer.open(intent("req_2")))
+    await asyncio.sleep(0)
+    go_on.set()
+    assert handed_out.wait(10)  # blocks the event loop: the verdict and the cancellation meet in one iteration
+    loop.call_soon(leaving.cancel)
+    await asyncio.gather(leaving, staying, return_exceptions=True)
+    await asyncio.to_thread(writer.stop)
+
+    assert leaving.cancelled()
+    assert books.rows("SELECT status, cost_usd FROM llmops_completion WHERE id = 'req_1'") == [("cancelled", 0)]
+    assert (books.reserved, books.spent) == (0, 0)
+
+
 async def test_an_intent_that_may_have_been_written_when_its_client_left_is_undone(
     connect: Connect, books: Books
 ) -> None:

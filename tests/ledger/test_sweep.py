@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
 
 from gateway.ledger.database import LedgerConnection
 from gateway.ledger.records import Settled
 from gateway.ledger.sweep import orphans_settle
 from gateway.ledger.writer import LedgerWriter
+from gateway.tasks import orphans_sweep
 from tests.ledger.books import NOW, Books, claim, intent, settlement, usd
 
 LATER = NOW + timedelta(hours=1)
@@ -80,3 +86,13 @@ async def test_a_correction_is_made_once(writer: LedgerWriter, connection: Ledge
 
     assert await writer.settle(settlement("req_1", "0.03")) == first
     assert (books.spent, books.count("llmops_attempt")) == (usd("0.03"), 1)
+
+
+def test_the_scheduled_sweep_takes_turns_with_the_writers(
+    sqlite_books: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(settings.DATABASES, "default", sqlite_books)
+
+    orphans_sweep()
+
+    assert Path(f"{sqlite_books['NAME']}.ledger-lock").exists()

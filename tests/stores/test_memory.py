@@ -7,34 +7,14 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.engine.breaker import BreakerChange, Outcome, Permit, Refusal
-from gateway.engine.configuration import Provider
-from gateway.engine.words import BreakerState, Wire
+from gateway.engine.breaker import Outcome, Permit, Refusal
+from gateway.engine.words import BreakerState
 from gateway.stores.memory import MemoryBreakers
+from tests.stores.conftest import OPENAI, Ear, attempt, open_it
 from tests.virtual_time import EPOCH_SECONDS, VirtualClock
 
-OPENAI = Provider("openai", Wire.OPENAI, "http://openai.invalid")
 OTHER = replace(OPENAI, name="other")
 CLOSED, OPEN, HALF_OPEN = BreakerState.CLOSED, BreakerState.OPEN, BreakerState.HALF_OPEN
-
-
-class Ear:
-    def __init__(self) -> None:
-        self.heard: list[BreakerChange] = []
-
-    def __call__(self, change: BreakerChange) -> None:
-        self.heard.append(change)
-
-    def steps(self) -> list[tuple[BreakerState, BreakerState, int, str]]:
-        """Before, after, consecutive failures, cause; and forget them."""
-        told = [(c.before, c.reading.state, c.reading.consecutive_failures, c.cause) for c in self.heard]
-        self.heard.clear()
-        return told
-
-
-@pytest.fixture
-def ear() -> Ear:
-    return Ear()
 
 
 @pytest.fixture
@@ -42,15 +22,8 @@ def store(virtual: VirtualClock, ear: Ear) -> MemoryBreakers:
     return MemoryBreakers(virtual.clock, ear)
 
 
-async def attempt(store: MemoryBreakers, outcome: Outcome, provider: Provider = OPENAI) -> None:
-    permit = await store.admit(provider, 30)
-    assert isinstance(permit, Permit)
-    await store.report(provider, permit, outcome, error="boom", request_id="req-9")
-
-
 async def opened(store: MemoryBreakers, ear: Ear) -> None:
-    for _ in range(5):
-        await attempt(store, Outcome.FAILURE)
+    await open_it(store)
     ear.heard.clear()
 
 

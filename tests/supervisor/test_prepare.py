@@ -6,15 +6,17 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
-from gateway.management.commands.up import check_workers
+from gateway.management.commands.up import private_redis_for
 from gateway.models import ApiKey, AppliedFile, Provider, Route
 from gateway.services.configuration_file import ConfigurationFileError
+from gateway.supervisor import private_redis
 from gateway.supervisor.prepare import demo_credentials, file_apply_once, file_to_apply, simulator_is_used
 from tests.supervisor.conftest import ROOT
 
@@ -123,9 +125,37 @@ def test_disabled_provider_needs_no_simulator() -> None:
     assert not simulator_is_used(8100)
 
 
-def test_several_workers_are_refused_with_the_reason() -> None:
-    with pytest.raises(CommandError, match="several workers need a shared store for breaker states in Redis"):
-        check_workers(2)
+def test_several_workers_without_any_redis_are_refused_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(private_redis, "redis_binary", lambda: None)
+    with pytest.raises(CommandError, match="Set REDIS_URL, or install a server") as refused:
+        private_redis_for(2)
+    assert str(refused.value).endswith("or start with --workers 1.")
+
+
+def test_several_workers_get_a_redis_of_their_own_on_a_socket_only_we_may_use(settings: Any) -> None:
+    private = private_redis_for(2)
+    assert private is not None
+    assert private.url == f"unix://{settings.DATA_DIR}/redis.sock"
+    command = " ".join(private.part.command)
+    assert "--port 0" in command
+    assert "--unixsocketperm 600" in command
+
+
+def test_several_workers_use_the_redis_that_is_named(settings: Any) -> None:
+    settings.REDIS_URL = "redis://redis.invalid/0"
+    assert private_redis_for(4) is None
+
+
+def test_a_socket_path_no_kernel_takes_is_told(settings: Any) -> None:
+    settings.DATA_DIR = Path("/" + "x" * 120)
+    with pytest.raises(CommandError, match="too long a path: set REDIS_URL, or LLMOPS_DATA_DIR"):
+        private_redis_for(2)
+
+
+@pytest.mark.parametrize("workers", [0, -1])
+def test_fewer_than_one_worker_is_refused(workers: int) -> None:
+    with pytest.raises(CommandError, match=f"--workers must be at least 1, not {workers}"):
+        private_redis_for(workers)
 
 
 @pytest.mark.parametrize("port", ["-1", "65536", "http", "8e3"])

@@ -20,6 +20,7 @@ from gateway.services.configuration_file import ConfigurationFileError
 from gateway.supervisor import plan, prepare
 from gateway.supervisor.banner import banner, credentials_text
 from gateway.supervisor.listener import PortUnavailable, check_free, listen, local_address
+from gateway.supervisor.private_redis import NoPrivateRedis, PrivateRedis, private_redis
 from gateway.supervisor.spec import Part
 from gateway.supervisor.supervise import Supervisor, say
 from llmops.broker import FILESYSTEM, empty_broker_folder
@@ -50,16 +51,16 @@ class Command(BaseCommand):
         parser.add_argument("--no-simulator", action="store_true", help="don't start the simulator")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        check_workers(options["workers"])
+        private = private_redis_for(options["workers"])
         try:
             with closing(listen(options["host"], options["port"])) as listener:
-                status = self._run(listener, options)
+                status = self._run(listener, options, private)
         except PortUnavailable as error:
             raise CommandError(str(error)) from None
         if status:
             sys.exit(status)
 
-    def _run(self, listener: socket.socket, options: dict[str, Any]) -> int:
+    def _run(self, listener: socket.socket, options: dict[str, Any], private: PrivateRedis | None) -> int:
         self._prepare(options["config"])
         simulator = not options["no_simulator"] and prepare.simulator_is_used(SIMULATOR_PORT)
         if simulator:
@@ -68,7 +69,11 @@ class Command(BaseCommand):
         route = Route.objects.alive().order_by("pk").values_list("name", flat=True).first() or "default"
         prepare.database_release()
         parts = parts_of_this_machine(
-            listener, options["workers"], simulator=simulator, drain_seconds=options["drain_seconds"]
+            listener,
+            options["workers"],
+            simulator=simulator,
+            drain_seconds=options["drain_seconds"],
+            private=private,
         )
         return run(parts, listener, route, credentials)
 
@@ -101,29 +106,43 @@ def drain_seconds(text: str) -> int:
     return int(text)
 
 
-def check_workers(workers: int) -> None:
-    """Raises CommandError: several workers must share one breaker, and a store for that comes with a later release."""
+def private_redis_for(workers: int) -> PrivateRedis | None:
+    """The Redis to start for several workers, None where none is needed. Raises CommandError where none can be had."""
     if workers < 1:
         raise CommandError(f"--workers must be at least 1, not {workers}.")
-    if workers > 1:
+    if workers == 1 or settings.REDIS_URL:
+        return None
+    try:
+        return private_redis(settings.DATA_DIR)
+    except NoPrivateRedis as error:
         raise CommandError(
-            f"--workers {workers}: several workers need a shared store for breaker states in Redis, which this "
-            "release does not have yet. Start with --workers 1."
-        )
+            f"--workers {workers}: several workers share their breakers through Redis. {error}"
+        ) from None
 
 
 def parts_of_this_machine(
-    listener: socket.socket, workers: int, *, simulator: bool, drain_seconds: int = plan.DRAIN_SECONDS
+    listener: socket.socket,
+    workers: int,
+    *,
+    simulator: bool,
+    drain_seconds: int = plan.DRAIN_SECONDS,
+    private: PrivateRedis | None = None,
 ) -> list[Part]:
+    environment = {}
+    if private is not None:  # the workers' alone: Celery keeps the broker it has
+        environment = {"REDIS_URL": private.url, "CELERY_BROKER_URL": settings.CELERY_BROKER_URL}
     parts = [
         plan.gateway_part(
             number,
             listener.fileno(),
             drain_seconds=drain_seconds,
             send_timeout_seconds=settings.LLMOPS_SEND_TIMEOUT_SECONDS,
+            environment=environment,
         )
         for number in range(1, workers + 1)
     ]
+    if private is not None:
+        parts.append(private.part)
     if settings.CELERY_BROKER_URL == FILESYSTEM:
         empty_broker_folder(settings.DATA_DIR)
     parts += [plan.task_worker_part(), plan.task_clock_part(settings.DATA_DIR)]
