@@ -13,6 +13,7 @@ import random
 import secrets
 from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from gateway.engine.breaker import (
