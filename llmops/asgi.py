@@ -17,9 +17,10 @@ from django.core.exceptions import SuspiciousFileOperation
 from django.http import Http404, HttpRequest
 
 from gateway.api.asgi import ApiHandler, Receive, Scope, Send
+from gateway.api.public import check_key
 from gateway.services.runtime import runtime_break_off, runtime_start, runtime_stop
 
-_api = ApiHandler(max_body_bytes=settings.LLMOPS_MAX_BODY_BYTES)
+_api = ApiHandler(max_body_bytes=settings.LLMOPS_MAX_BODY_BYTES, check_headers=check_key)
 
 
 class StaticFiles(ASGIStaticFilesHandler):

@@ -11,7 +11,7 @@ import asyncio
 import inspect
 import io
 import logging
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, cast
 
 from django.core.handlers.asgi import ASGIRequest
@@ -22,6 +22,7 @@ from django.urls import get_resolver
 from gateway.api.keep_alive import KeepAlive
 from gateway.api.public import unknown_path
 from gateway.api.replies import EventStream, error_response, request_id_of
+from gateway.api.requests import lower_headers
 from gateway.engine.errors import GatewayError, InvalidRequest, RequestTooLarge, ShuttingDown
 
 logger = logging.getLogger("gateway.api")
@@ -31,6 +32,7 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 BODY_TIMEOUT_SECONDS = 60.0
+BODYLESS_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class ClientGone(Exception):
@@ -38,11 +40,21 @@ class ClientGone(Exception):
 
 
 class ApiHandler:
-    """An ASGI application for the paths of the public API."""
+    """An ASGI application for the paths of the public API.
 
-    def __init__(self, *, max_body_bytes: int, body_timeout_seconds: float = BODY_TIMEOUT_SECONDS) -> None:
+    `check_headers` raises a GatewayError for a request whose body is not worth reading.
+    """
+
+    def __init__(
+        self,
+        *,
+        max_body_bytes: int,
+        body_timeout_seconds: float = BODY_TIMEOUT_SECONDS,
+        check_headers: Callable[[str, dict[str, str]], None] = lambda path, headers: None,
+    ) -> None:
         self._max_body_bytes = max_body_bytes
         self._body_timeout_seconds = body_timeout_seconds
+        self._check_headers = check_headers
         self._under_way: set[asyncio.Task[None]] = set()
         self._broken_off = False
 
@@ -64,6 +76,10 @@ class ApiHandler:
         await self._serve_while_connected(request, receive, send)
 
     async def _read_request(self, scope: Scope, receive: Receive) -> ASGIRequest:
+        if scope["method"] not in BODYLESS_METHODS:
+            headers = lower_headers(scope["headers"])
+            self._check_headers(scope["path"], headers)
+            check_length(headers, self._max_body_bytes)
         try:
             async with asyncio.timeout(self._body_timeout_seconds):
                 body = await read_body(receive, self._max_body_bytes)
@@ -107,6 +123,17 @@ class ApiHandler:
             return error_response(request, ShuttingDown())
 
 
+def check_length(headers: Mapping[str, str], limit_bytes: int) -> None:
+    """Raises RequestTooLarge for a body that says of itself that it is too large."""
+    length = headers.get("content-length", "")
+    if length.isdecimal() and int(length) > limit_bytes:
+        raise _too_large(limit_bytes)
+
+
+def _too_large(limit_bytes: int) -> RequestTooLarge:
+    return RequestTooLarge(f"The request's body is larger than {limit_bytes} bytes.")
+
+
 async def read_body(receive: Receive, limit_bytes: int) -> bytes:
     """The whole body. Raises RequestTooLarge past `limit_bytes`, ClientGone when the client leaves."""
     pieces: list[bytes] = []
@@ -118,7 +145,7 @@ async def read_body(receive: Receive, limit_bytes: int) -> bytes:
         piece = message.get("body", b"")
         size += len(piece)
         if size > limit_bytes:
-            raise RequestTooLarge(f"The request's body is larger than {limit_bytes} bytes.")
+            raise _too_large(limit_bytes)
         pieces.append(piece)
         if not message.get("more_body", False):
             return b"".join(pieces) if len(pieces) > 1 else pieces[0]

@@ -65,6 +65,15 @@ async def embeddings(request: HttpRequest) -> HttpResponseBase:
     return await _complete(request, Operation.EMBEDDINGS)
 
 
+def check_key(path: str, headers: dict[str, str]) -> None:
+    """Before a body is read: whoever has no key needn't send one. Raises NotAuthenticated.
+
+    The operation checks it again: much may change while a body arrives.
+    """
+    if path.startswith("/v1/"):
+        authenticate(running_runtime().snapshot, headers, datetime.now(UTC))
+
+
 def _call(request: HttpRequest, runtime: Runtime, operation: Operation) -> Call:
     """The call of an authenticated client. Raises NotAuthenticated."""
     headers = headers_of(request)

@@ -37,7 +37,7 @@ class Engine:
     meters: dict[str, RetryMeter] = field(default_factory=dict)
 
     def tower(self, provider: Provider) -> Tower:
-        return Tower(self.caller_of(provider), self.breakers, self.gate(provider), self.clock)
+        return Tower(self.caller_of, self.breakers, self.gate(provider), self.clock)
 
     def gate(self, provider: Provider) -> Gate:
         gate = self.gates.get(provider.name)

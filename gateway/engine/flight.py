@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from gateway.engine.attempt import Attempt, skipped
 from gateway.engine.breaker import BreakerStore, Outcome, Permit
 from gateway.engine.clock import Clock
-from gateway.engine.configuration import Target
+from gateway.engine.configuration import Provider, Target
 from gateway.engine.deadline import Deadline
 from gateway.engine.errors import DeadlineExceeded, GatewayError, UpstreamError
 from gateway.engine.exchange import Answer, AnswerStream, Ask, Caller
@@ -25,9 +26,12 @@ PREAMBLE_LIMIT_BYTES = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Tower:
-    """What a flight needs of the process: the provider's caller, the breakers, the provider's gate, the time."""
+    """What a flight needs of the process: who calls its provider, the breakers, the provider's gate, the time.
 
-    caller: Caller
+    The caller is asked for when it is used: one that nobody uses may be closed.
+    """
+
+    caller_of: Callable[[Provider], Caller]
     breakers: BreakerStore
     gate: Gate
     clock: Clock
@@ -60,7 +64,7 @@ class Flight:
             await self._take_place()
             limit_seconds = self.target.timeouts.attempt_seconds
             async with self._deadline.bound(limit_seconds, lambda: self._no("answer", limit_seconds)):
-                answer = await self._tower.caller.answer(self._ask, self.target)
+                answer = await self._tower.caller_of(self.target.provider).answer(self._ask, self.target)
         except BaseException as error:
             raise await self._failed(error) from error
         self.attempt.usage, self.attempt.upstream_id = answer.usage, answer.upstream_id
@@ -91,7 +95,7 @@ class Flight:
         return self.attempt.error
 
     async def _open_stream(self) -> tuple[AnswerStream, list[bytes]]:
-        stream = await self._tower.caller.stream(self._ask, self.target)
+        stream = await self._tower.caller_of(self.target.provider).stream(self._ask, self.target)
         try:
             first = await read_to_content(stream)
             self.attempt.first_content_ms = self._elapsed_ms()

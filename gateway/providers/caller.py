@@ -64,6 +64,8 @@ class HttpCaller(ABC):
         auth_headers: Mapping[str, object],
     ) -> None:
         self.provider = provider
+        self.in_use = 0  # answers and streams under way
+        self.on_idle: Callable[[], None] = lambda: None  # called when the last of them has ended
         self._http = http
         self._ending: set[asyncio.Task[None]] = set()
         self._urls = {operation: httpx2.URL(f"{base_url.rstrip('/')}/{path}") for operation, path in self.paths.items()}
@@ -80,6 +82,27 @@ class HttpCaller(ABC):
         """What a reply that is not a 2xx means: the vendor's error table."""
 
     async def answer(self, ask: Ask, target: Target) -> Answer:
+        self.in_use += 1
+        try:
+            return await self._answer(ask, target)
+        finally:
+            self._use_ended()
+
+    async def stream(self, ask: Ask, target: Target) -> SseStream:
+        """Counts as a use until the stream is closed."""
+        self.in_use += 1
+        try:
+            return await self._stream(ask, target)
+        except BaseException:
+            self._use_ended()
+            raise
+
+    def _use_ended(self) -> None:
+        self.in_use -= 1
+        if not self.in_use:
+            self.on_idle()
+
+    async def _answer(self, ask: Ask, target: Target) -> Answer:
         translated = self._translate(ask, target)
         response = await self._send(ask, target, translated)
         try:
@@ -89,14 +112,14 @@ class HttpCaller(ABC):
         answer = translate_answer(ask.surface, self.provider.kind, body, translated.context)
         return replace(answer, dropped_params=translated.dropped) if translated.dropped else answer
 
-    async def stream(self, ask: Ask, target: Target) -> SseStream:
+    async def _stream(self, ask: Ask, target: Target) -> SseStream:
         ask = continuation_ask(ask)
         translated = self._translate(ask, target)
         response = await self._send(ask, target, translated)
         translator: StreamTranslator = stream_translator(ask.surface, self.provider.kind, translated.context)
         if ask.continuation is not None:
             translator = continuation_stream(ask.surface, translator, ask.continuation)
-        return SseStream(self.provider.name, response, translator, translated.dropped, self._read_out)
+        return SseStream(self.provider.name, response, translator, translated.dropped, self._read_out, self._use_ended)
 
     async def idle(self) -> None:
         """Wait until every connection whose stream has ended is either free again or closed."""
@@ -191,6 +214,7 @@ class SseStream:
         translator: StreamTranslator,
         dropped_params: tuple[str, ...],
         read_out: Callable[[httpx2.Response, AsyncIterator[bytes]], None],
+        ended: Callable[[], None],
     ) -> None:
         self.bytes_received = 0
         self.dropped_params = dropped_params
@@ -198,6 +222,7 @@ class SseStream:
         self._response = response
         self._translator = translator
         self._read_out = read_out
+        self._ended: Callable[[], None] | None = ended
         self._reads: AsyncIterator[bytes] | None = response.aiter_bytes()
         self._unended: AsyncIterator[bytes] | None = None
 
@@ -253,10 +278,15 @@ class SseStream:
 
     async def aclose(self) -> None:
         unended, self._reads, self._unended = self._unended, None, None
-        if unended is None or self._response.extensions["at_end"]():
-            await self._response.aclose()
-        else:
-            self._read_out(self._response, unended)
+        ended, self._ended = self._ended, None
+        try:
+            if unended is None or self._response.extensions["at_end"]():
+                await self._response.aclose()
+            else:
+                self._read_out(self._response, unended)
+        finally:
+            if ended is not None:
+                ended()
 
 
 async def _read_out(response: httpx2.Response, reads: AsyncIterator[bytes]) -> None:

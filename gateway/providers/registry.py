@@ -1,35 +1,39 @@
-"""Which caller speaks for which provider, kept as long as its configuration stays the same."""
+"""Which caller speaks for which provider, kept as long as its configuration stays the same or somebody uses it."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gateway.engine.configuration import Provider
-from gateway.engine.exchange import Caller
 from gateway.engine.words import Wire
 
+if TYPE_CHECKING:
+    from gateway.providers.caller import HttpCaller
 
-def make_caller(provider: Provider) -> Caller:
+Settings = tuple[Any, ...]
+
+
+def make_caller(provider: Provider) -> HttpCaller:
     """A caller for this provider. The SDKs take a second to import, so that is left until one is needed."""
     return _FACTORIES[provider.kind](provider)
 
 
-def _openai(provider: Provider) -> Caller:
+def _openai(provider: Provider) -> HttpCaller:
     from gateway.providers.openai import OpenAICaller
 
     return OpenAICaller(provider)
 
 
-def _anthropic(provider: Provider) -> Caller:
+def _anthropic(provider: Provider) -> HttpCaller:
     from gateway.providers.anthropic import AnthropicCaller
 
     return AnthropicCaller(provider)
 
 
-_FACTORIES: dict[Wire, Callable[[Provider], Caller]] = {Wire.OPENAI: _openai, Wire.ANTHROPIC: _anthropic}
+_FACTORIES: dict[Wire, Callable[[Provider], HttpCaller]] = {Wire.OPENAI: _openai, Wire.ANTHROPIC: _anthropic}
 
 
 def import_sdks(kinds: Iterable[Wire]) -> None:
@@ -39,47 +43,51 @@ def import_sdks(kinds: Iterable[Wire]) -> None:
 
 
 class Callers:
-    """One caller per provider; belongs to one event loop.
+    """One caller per provider and connection settings; belongs to one event loop.
 
-    When a provider's connection settings change, new attempts use a new caller, and the old one is closed once its last
-    stream must have ended.
+    Requests that began under other settings go on with theirs: what is not wanted any more is closed when its last
+    answer or stream has ended.
     """
 
     def __init__(self) -> None:
-        self._callers: dict[str, tuple[tuple[Any, ...], Caller]] = {}
-        self._retired: dict[asyncio.Task[None], Caller] = {}
+        self._callers: dict[Settings, HttpCaller] = {}
+        self._wanted: frozenset[Settings] | None = None  # None: nobody has said yet, so all of them
+        self._closing: set[asyncio.Task[None]] = set()
 
-    def of(self, provider: Provider) -> Caller:
+    def of(self, provider: Provider) -> HttpCaller:
+        """To be used at once: between two uses an unwanted one is closed."""
         settings = _connection_settings(provider)
-        known = self._callers.get(provider.name)
-        if known is not None and known[0] == settings:
-            return known[1]
-        caller = make_caller(provider)
-        self._callers[provider.name] = (settings, caller)
-        if known is not None:
-            self._retire(known[1], max(provider.timeouts.stream_max_seconds, provider.timeouts.attempt_seconds))
+        caller = self._callers.get(settings)
+        if caller is None:
+            caller = self._callers[settings] = make_caller(provider)
+            caller.on_idle = lambda: self._idle(settings)
         return caller
 
-    def _retire(self, caller: Caller, after_seconds: float) -> None:
-        task = asyncio.get_running_loop().create_task(_close_later(caller, after_seconds))
-        self._retired[task] = caller
-        task.add_done_callback(lambda done: self._retired.pop(done, None))
+    def want(self, providers: Iterable[Provider]) -> None:
+        """These are the providers as they are configured now."""
+        self._wanted = frozenset(_connection_settings(provider) for provider in providers)
+        for settings in list(self._callers):
+            self._idle(settings)
+
+    def _idle(self, settings: Settings) -> None:
+        caller = self._callers.get(settings)
+        if caller is None or caller.in_use or self._wanted is None or settings in self._wanted:
+            return
+        del self._callers[settings]
+        task = asyncio.get_running_loop().create_task(caller.aclose())
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
 
     async def aclose(self) -> None:
-        callers = [*self._retired.values(), *(caller for _, caller in self._callers.values())]
-        for task in list(self._retired):
-            task.cancel()
+        callers = list(self._callers.values())
         self._callers.clear()
         for caller in callers:
             await caller.aclose()
+        await asyncio.gather(*self._closing, return_exceptions=True)
 
 
-def _connection_settings(provider: Provider) -> tuple[Any, ...]:
+def _connection_settings(provider: Provider) -> Settings:
     headers = tuple(sorted(provider.extra_headers.items()))
     connect_seconds = provider.timeouts.connect_seconds
-    return (provider.kind, provider.base_url, provider.api_key, headers, connect_seconds, provider.max_in_flight)
-
-
-async def _close_later(caller: Caller, after_seconds: float) -> None:
-    await asyncio.sleep(after_seconds)
-    await caller.aclose()
+    key = provider.api_key
+    return (provider.name, provider.kind, provider.base_url, key, headers, connect_seconds, provider.max_in_flight)

@@ -52,7 +52,7 @@ async def _ask_provider(runtime: Runtime, call: Call, parsed: ParsedRequest, tar
     clock = runtime.engine.clock
     try:
         async with clock.timeout(COUNT_TIMEOUT_SECONDS):
-            return await runtime.callers.of(target.provider).answer(ask, target)
+            return await runtime.engine.caller_of(target.provider).answer(ask, target)
     except TimeoutError:
         return None
     except UpstreamError as error:

@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Coroutine
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from django.db import DatabaseError
@@ -15,6 +15,7 @@ from django.db import DatabaseError
 from gateway.engine.breaker import BreakerChange
 from gateway.engine.clock import SYSTEM_CLOCK, Clock
 from gateway.engine.completion import Engine
+from gateway.engine.configuration import Provider
 from gateway.ledger.connections import ledger_connections, ledger_lock_path
 from gateway.ledger.records import BreakerEvent
 from gateway.ledger.writer import LedgerWriter
@@ -24,6 +25,9 @@ from gateway.services.snapshot import Snapshot
 from gateway.services.snapshot_holder import SnapshotHolder
 from gateway.stores.memory import MemoryBreakers
 from gateway.stores.redis_breakers import RedisBreakers
+
+if TYPE_CHECKING:
+    from gateway.providers.caller import HttpCaller
 
 logger = logging.getLogger("gateway.breaker")
 
@@ -44,11 +48,13 @@ class Runtime:
         self.ledger = ledger
         self.callers = Callers()
         self.breakers = self._breaker_store(redis_url, clock)
-        self.engine = Engine(self.callers.of, self.breakers, clock)
+        self.engine = Engine(self._caller_of, self.breakers, clock)
         self.started_at = time.time()
         self.breaking_off = False  # the drain is over: whatever is cancelled now is our doing, not its client's
         self._background: set[asyncio.Task[Any]] = set()
+        self._called_for: Snapshot | None = None  # whose providers the callers know as wanted
         self._last_news: dict[str, float] = {}
+        self._held_news: dict[str, BreakerChange] = {}
 
     @property
     def snapshot(self) -> Snapshot:
@@ -73,6 +79,8 @@ class Runtime:
         """Wait for settlements under way, then close everything in the order of dependence."""
         await self._background_finished()
         await self.breakers.aclose()
+        for provider in list(self._held_news):
+            self._note_held(provider)
         await self.callers.aclose()
         await self._background_finished()  # a call that was cut has left its settlement there
         await asyncio.to_thread(self.ledger.stop)
@@ -104,6 +112,14 @@ class Runtime:
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.error("work in the background failed: %s", error, exc_info=error)
 
+    def _caller_of(self, provider: Provider) -> HttpCaller:
+        """The provider's caller; with the first call after a change the callers hear what is configured now."""
+        snapshot = self.snapshot
+        if snapshot is not self._called_for:
+            self._called_for = snapshot
+            self.callers.want(snapshot.providers.values())
+        return self.callers.of(provider)
+
     def _breaker_store(self, redis_url: str, clock: Clock) -> MemoryBreakers | RedisBreakers:
         if redis_url:
             timeout_seconds = settings.LLMOPS_REDIS_TIMEOUT_MS / 1000
@@ -114,8 +130,25 @@ class Runtime:
         moved = change.before is not change.reading.state
         if moved:
             _log_transition(change)
-        elif change.at - self._last_news.get(change.provider, 0.0) < NEWS_INTERVAL_SECONDS:
-            return
+        else:
+            wait_seconds = self._last_news.get(change.provider, 0.0) + NEWS_INTERVAL_SECONDS - change.at
+            if wait_seconds > 0:
+                self._hold_back(change, wait_seconds)
+                return
+        self._note(change)
+
+    def _hold_back(self, change: BreakerChange, wait_seconds: float) -> None:
+        """The last news of an interval are told at its end."""
+        if change.provider not in self._held_news:
+            asyncio.get_running_loop().call_later(wait_seconds, self._note_held, change.provider)
+        self._held_news[change.provider] = change
+
+    def _note_held(self, provider: str) -> None:
+        if (change := self._held_news.get(provider)) is not None:
+            self._note(change)
+
+    def _note(self, change: BreakerChange) -> None:
+        self._held_news.pop(change.provider, None)
         self._last_news[change.provider] = change.at
         self.ledger.note(_breaker_event(change))
 

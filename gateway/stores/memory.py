@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from gateway.engine.breaker import (
     Breaker,
@@ -75,5 +76,7 @@ class MemoryBreakers:
         return breaker if breaker is not None else self._breakers.setdefault(provider.name, Breaker())
 
     def _tell(self, provider: Provider, before: BreakerState, cause: str, request_id: str) -> None:
-        change = BreakerChange(provider.name, self._clock.now(), before, self.reading(provider), cause, request_id)
+        """Of the breaker's own state, as `before` is: what operations force is written down where they do."""
+        reading = self.reading(replace(provider, forced_breaker=None))
+        change = BreakerChange(provider.name, self._clock.now(), before, reading, cause, request_id)
         self._on_change(change)

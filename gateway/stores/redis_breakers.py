@@ -13,6 +13,7 @@ import random
 import secrets
 from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from gateway.engine.breaker import (
@@ -285,7 +286,7 @@ class RedisBreakers:
     ) -> None:
         mirror.version += 1
         now = self._now()
-        reading = mirror.breaker.reading(provider, now)
+        reading = mirror.breaker.reading(replace(provider, forced_breaker=None), now)
         self._on_change(BreakerChange(provider.name, now, before, reading, cause, request_id))
 
     def _tell_changes(
@@ -294,7 +295,7 @@ class RedisBreakers:
         """Announce what the script says this process has changed."""
         at = float(reply["now"]) / 1000
         for change in reply["changes"]:
-            reading = mirror.after(change["after"]).reading(provider, at)
+            reading = mirror.after(change["after"]).reading(replace(provider, forced_breaker=None), at)
             index = int(change["report"])
             request_id = reports[index - 1].request_id if index else ""
             before = BreakerState(change["before"])

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from gateway.engine.configuration import BreakerPolicy, Provider, Timeouts
+from gateway.engine.errors import UpstreamError
 from gateway.engine.words import Wire
 from gateway.providers.anthropic import AnthropicCaller
 from gateway.providers.openai import OpenAICaller
@@ -69,43 +70,71 @@ async def test_settings_that_are_not_of_the_connection_keep_the_caller(
     assert callers.of(replace(OPENAI, **change)) is callers.of(OPENAI)
 
 
-async def test_a_retired_caller_finishes_its_stream_while_new_calls_use_the_new_one(
+async def test_requests_of_two_configurations_at_once_share_one_caller_each(callers: Callers) -> None:
+    """Old requests that still retry and new ones take turns."""
+    newer = replace(OPENAI, api_key="sk-2")
+    callers.want([newer])
+    seen = {id(callers.of(provider)) for _ in range(200) for provider in (OPENAI, newer)}
+    assert len(seen) == 2
+
+
+async def test_an_unwanted_caller_finishes_its_stream_while_new_calls_use_the_new_one(
     callers: Callers, raw: RawServer
 ) -> None:
     go_on = asyncio.Event()
     raw.will(STREAM_HEAD + chunked(HEL, end=False), go_on, chunked(FINISH, DONE))
     raw.will(OK)
     provider = replace(OPENAI, base_url=raw.url)
+    newer = replace(provider, api_key="sk-2")
     old = callers.of(provider)
-    stream = await old.stream(an_ask(stream=True), target_of(old))  # type: ignore[arg-type]
+    stream = await old.stream(an_ask(stream=True), target_of(old))
     await stream.read()
-    new = callers.of(replace(provider, api_key="sk-2"))
-    await new.answer(an_ask(), target_of(new))  # type: ignore[arg-type]
+    callers.want([newer])
+    new = callers.of(newer)
+    await new.answer(an_ask(), target_of(new))
     go_on.set()
-    assert FINISH in await read_all(stream)  # type: ignore[arg-type]
+    assert FINISH in await read_all(stream)
     assert [seen.headers["authorization"] for seen in raw.requests] == ["Bearer sk-1", "Bearer sk-2"]
     await stream.aclose()
+    assert callers.of(provider) is not old
 
 
-async def test_a_retired_caller_is_closed_once_its_last_stream_must_have_ended(
-    callers: Callers, raw: RawServer
+@pytest.mark.parametrize("wanted", [[replace(OPENAI, api_key="sk-2")], []], ids=["changed", "removed"])
+async def test_an_unwanted_caller_that_nobody_uses_is_closed_at_once(
+    callers: Callers, raw: RawServer, wanted: list[Provider]
 ) -> None:
     raw.will(OK)
-    brief = Timeouts(attempt_seconds=0.02, stream_max_seconds=0.02)
-    provider = replace(OPENAI, base_url=raw.url, timeouts=brief)
-    old = callers.of(provider)
-    await old.answer(an_ask(), target_of(old))  # type: ignore[arg-type]
-    callers.of(replace(provider, api_key="sk-2"))
+    old = callers.of(replace(OPENAI, base_url=raw.url))
+    await old.answer(an_ask(), target_of(old))
     assert not raw.client_gone.is_set()
+    callers.want(wanted)
     await asyncio.wait_for(raw.client_gone.wait(), WAIT_SECONDS)
 
 
-async def test_closing_the_registry_closes_retired_callers_too(raw: RawServer) -> None:
+async def test_an_unwanted_caller_is_closed_when_its_last_answer_has_come(callers: Callers, raw: RawServer) -> None:
+    raw.will(OK)
+    provider = replace(OPENAI, base_url=raw.url)
+    callers.want([])
+    late = callers.of(provider)
+    await late.answer(an_ask(), target_of(late))
+    await asyncio.wait_for(raw.client_gone.wait(), WAIT_SECONDS)
+    assert callers.of(provider) is not late
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_unwanted_caller_is_closed_when_its_last_call_has_failed(callers: Callers, stream: bool) -> None:
+    provider = replace(OPENAI, base_url="http://127.0.0.1:1")
+    callers.want([])
+    late = callers.of(provider)
+    with pytest.raises(UpstreamError):
+        await (late.stream if stream else late.answer)(an_ask(stream=stream), target_of(late))
+    assert callers.of(provider) is not late
+
+
+async def test_closing_the_registry_closes_every_caller(raw: RawServer) -> None:
     raw.will(OK)
     callers = Callers()
-    provider = replace(OPENAI, base_url=raw.url)
-    old = callers.of(provider)
-    await old.answer(an_ask(), target_of(old))  # type: ignore[arg-type]
-    callers.of(replace(provider, api_key="sk-2"))
+    old = callers.of(replace(OPENAI, base_url=raw.url))
+    await old.answer(an_ask(), target_of(old))
     await callers.aclose()
     await asyncio.wait_for(raw.client_gone.wait(), WAIT_SECONDS)

@@ -127,6 +127,15 @@ async def test_a_reset_closes_and_is_told_with_its_cause(store: MemoryBreakers, 
     assert store.is_closed(OPENAI)
 
 
+@pytest.mark.parametrize("forced", ["open", "closed"])
+async def test_a_reset_before_the_order_is_known_to_be_lifted_tells_of_the_breaker_itself(
+    store: MemoryBreakers, ear: Ear, forced: str
+) -> None:
+    """A process whose configuration still holds the order has not seen the breaker open, or close."""
+    await store.reset(replace(OPENAI, forced_breaker=forced), "reset by ada")
+    assert ear.steps() == [(CLOSED, CLOSED, 0, "reset by ada")]
+
+
 @pytest.mark.parametrize(("forced", "closed"), [("open", False), ("closed", True)])
 async def test_a_forced_state_decides_whether_a_retry_is_worth_waiting_for(
     store: MemoryBreakers, ear: Ear, forced: str, closed: bool
