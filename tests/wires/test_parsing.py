@@ -37,7 +37,7 @@ def test_all_that_matters_is_read_from_a_chat() -> None:
     )
     read = parsed(OPENAI, request)
     assert (read.model, read.stream, read.choices, read.max_output_tokens) == ("default", True, 2, 7)
-    assert (read.conversation_id, read.has_tools, read.has_media, read.wants_usage) == ("c-1", True, False, True)
+    assert (read.conversation_id, read.has_tools, read.unbounded, read.wants_usage) == ("c-1", True, None, True)
 
 
 def test_all_that_matters_is_read_from_a_message() -> None:
@@ -49,24 +49,6 @@ def test_all_that_matters_is_read_from_a_message() -> None:
 def test_a_count_of_tokens_needs_no_output_limit() -> None:
     body = orjson.dumps({"model": "default", "messages": [user("hi")]})
     assert parse_request(ANTHROPIC, body, counting=True).max_output_tokens is None
-
-
-@pytest.mark.parametrize(
-    "part",
-    [
-        {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}},
-        {"type": "input_audio", "input_audio": {}},
-        {"type": "file", "file": {"file_id": "file-1"}},
-        {"type": "document", "source": {}},
-        {"type": "tool_result", "tool_use_id": "t", "content": [{"type": "image", "source": {}}]},
-    ],
-)
-def test_media_are_noticed(part: dict[str, Any]) -> None:
-    assert parsed(ANTHROPIC, messages(user([part]))).has_media
-
-
-def test_words_about_images_are_no_media() -> None:
-    assert not parsed(OPENAI, chat(user('an "image" in a "file"'))).has_media
 
 
 @SURFACES
