@@ -9,23 +9,24 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from gateway.engine.completion import Completion
 from gateway.engine.configuration import Route
-from gateway.engine.errors import GatewayError, InvalidRequest
+from gateway.engine.errors import GatewayError
 from gateway.engine.exchange import Answer, Ask
 from gateway.engine.live_stream import LiveStream
 from gateway.engine.routing import Plan, able_targets, plan_completion
 from gateway.engine.words import Operation
 from gateway.ledger.budgets import CompletionFacts, claims_for
 from gateway.ledger.money import usd_text
-from gateway.ledger.records import Intent
+from gateway.ledger.records import ZERO_USD, Intent
 from gateway.services.access import route_for
-from gateway.services.charging import Bounds, worst_case_usd
+from gateway.services.bounding import check_bounded, request_bounds
+from gateway.services.charging import BoundsOf, worst_case_usd
 from gateway.services.conversation import conversation_id
 from gateway.services.header_names import names_in_header
 from gateway.services.pricing import priced_targets
@@ -35,16 +36,12 @@ from gateway.services.snapshot import ApiKey, Snapshot
 from gateway.wires import (
     ParsedRequest,
     cost_comment,
-    input_token_bound,
     parse_call,
     render_responses_error,
     render_stream_error,
 )
 
 FORWARDED_HEADERS = ("anthropic-version", "anthropic-beta", "openai-beta", "traceparent")
-# Providers add a prompt of their own to requests with tools: up to 530 tokens at Anthropic, by model and choice
-# (https://docs.anthropic.com/en/docs/agents-and-tools/tool-use/overview#pricing); twice that, to be safe.
-TOOL_PROMPT_TOKENS = 1_060
 # How much longer than everything it may wait for a completion can take before its intent counts as orphaned.
 LEASE_MARGIN_SECONDS = 60
 
@@ -95,31 +92,21 @@ async def _open(runtime: Runtime, call: Call, parsed: ParsedRequest) -> Work:
     plan = able_targets(plan_completion(route, parsed.model), call.operation)
     plan = priced_targets(plan, snapshot.price_book, now)
     conversation = conversation_id(call.headers, parsed.conversation_id)
-    bounds = _bounds(parsed, call.body, route)
-    reserved_usd = worst_case_usd(snapshot.price_book, plan.targets, bounds, now)
-    intent = _intent(snapshot, call, parsed, route, plan, conversation, reserved_usd, now)
+    intent = _intent(snapshot, call, parsed, route, plan, conversation, ZERO_USD, now)
     must_bound = any(claim.blocking for claim in intent.claims)
-    if must_bound and parsed.unbounded is not None:
-        raise _without_bound(parsed.unbounded)
+    if must_bound:
+        check_bounded(parsed)
+    bounds = request_bounds(call.operation, parsed, call.body, route, bound_output=must_bound)
+    intent = _reserving(intent, worst_case_usd(snapshot.price_book, plan.targets, bounds, now))
     opened = await runtime.ledger.open(intent)
     ask = _ask(call, parsed, route, must_bound=must_bound)
     completion = Completion(runtime.engine, ask, plan, deadline_seconds=route.deadline_seconds)
     return Work(runtime, call, intent, completion, bounds, snapshot, opened.budget_remaining_usd)
 
 
-def _without_bound(param: str) -> InvalidRequest:
-    return InvalidRequest(
-        f"The cost of {param!r} can't be bounded from the request, and a blocking budget applies to it. Send what it "
-        "stands for in the request itself, or ask operations for a budget that only alerts.",
-        param=param,
-    )
-
-
-def _bounds(parsed: ParsedRequest, body: bytes, route: Route) -> Bounds:
-    input_tokens = input_token_bound(body) + (TOOL_PROMPT_TOKENS if parsed.has_tools else 0)
-    limit = parsed.max_output_tokens
-    output_tokens = route.max_output_tokens if limit is None else limit
-    return Bounds(input_tokens, output_tokens * max(1, parsed.choices))
+def _reserving(intent: Intent, usd: Decimal) -> Intent:
+    """The intent with the most that it can cost. What bounds it depends on which budgets it falls under."""
+    return replace(intent, reserved_usd=usd, claims=tuple(replace(claim, amount_usd=usd) for claim in intent.claims))
 
 
 def forwarded_headers(call: Call) -> dict[str, str]:
@@ -196,7 +183,7 @@ class Work:
     call: Call
     intent: Intent
     completion: Completion
-    bounds: Bounds
+    bounds: BoundsOf
     snapshot: Snapshot
     budget_remaining_usd: Decimal | None
 
