@@ -140,8 +140,8 @@ def _schema(payload: Mapping[str, Any]) -> Any:
 
 def _tool_prompt_tokens(parsed: ParsedRequest, *, has_schema: bool) -> int:
     """One prompt for all tools of the client's, one for each tool that the provider defines."""
-    tools = parsed.payload.get("tools") or ()
-    provided = sum(tool.get("type") not in (None, "function", "custom") for tool in tools)
+    tools = parsed.payload.get("tools") if parsed.has_tools else None
+    provided = sum(tool.get("type") not in (None, "function", "custom") for tool in tools or ())
     return TOOL_PROMPT_TOKENS * (int(parsed.has_tools or has_schema) + provided)
 
 

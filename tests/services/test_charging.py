@@ -219,6 +219,10 @@ def test_tools_that_the_provider_defines_have_a_prompt_each() -> None:
     assert own.input_tokens - plain.input_tokens == 1_060 + len("bash_20250124") - len("custom")
 
 
+def test_a_field_of_another_operation_changes_no_bound() -> None:
+    assert bounds_for(Operation.EMBEDDINGS, input="hi", tools="?")(GPT_4O).input_tokens > 0
+
+
 def test_an_image_sent_along_counts_by_the_targets_formula() -> None:
     part = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
     seen = chat(messages=[{"role": "user", "content": [part, part]}])
@@ -255,7 +259,7 @@ def test_a_translated_request_is_never_longer_than_its_bound(schema: dict[str, A
 def test_another_price_holds_for_the_targets_that_are_sent_the_parameter() -> None:
     asked = chat(service_tier="priority")
     assert (asked(GPT_4O).price_factor, asked(GPT_4O).exact) == (Decimal("2.5"), False)
-    assert (asked(CLAUDE).price_factor, asked(CLAUDE).exact) == (1, True)
+    assert (asked(CLAUDE).price_factor, asked(CLAUDE).exact) == (Decimal(1), True)
     assert messages(speed="fast", inference_geo="us")(CLAUDE).price_factor == Decimal("6.6")
 
 
