@@ -96,7 +96,7 @@ class StreamBase:
 
     __slots__ = (
         "_content_seen", "_context", "_error", "_splitter", "_texts", "complete", "finish_reason", "model",
-        "skipped_events", "upstream_id", "usage",
+        "skipped_events", "upstream_id", "usage", "usage_is_final",
     )  # fmt: skip
 
     def __init__(self, context: Context) -> None:
@@ -106,6 +106,7 @@ class StreamBase:
         self._error: UpstreamError | None = None
         self._content_seen = False
         self.usage: Usage | None = None
+        self.usage_is_final = False
         self.finish_reason: FinishReason | None = None
         self.model = context.model
         self.upstream_id: str | None = None
@@ -136,7 +137,8 @@ class StreamBase:
         return StreamBatch(batch.data + b"".join(out), batch.has_content)
 
     def _whole(self) -> bool:
-        return self.finish_reason is not None or (self.complete and self._content_seen)
+        """A terminator without a finish reason will do, unless the reason may have been in an event that was broken."""
+        return self.finish_reason is not None or (self.complete and self._content_seen and not self.skipped_events)
 
     def _translate(self, head: bytes) -> StreamBatch:
         out: list[bytes] = []

@@ -76,11 +76,13 @@ class Untranslatable(UpstreamError):
 class StreamTranslator(Protocol):
     """One attempt's stream on its way from the provider's wire to the surface's.
 
+    `usage` is what has been told so far; only once `usage_is_final` does it stand for the whole answer.
     `text` is the answer's text so far (the first choice's), for later recovery; `complete` says that the upstream's own
     terminator was seen; `terminator` closes the surface's stream and is never part of a batch.
     """
 
     usage: Usage | None
+    usage_is_final: bool
     finish_reason: FinishReason | None
     model: str
     upstream_id: str | None
