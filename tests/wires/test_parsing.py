@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from gateway.engine.errors import InvalidRequest
 from gateway.engine.words import Wire
 from gateway.wires import Untranslatable, parse_request
+from gateway.wires.splice import repeated_keys
 
 from .helpers import ANTHROPIC, NEW_CLAUDE, OLD_GPT, OPENAI, chat, messages, send, user
 
@@ -178,6 +179,25 @@ def test_a_large_hostile_body_takes_bounded_time(filling: bytes) -> None:
     with suppress(InvalidRequest):
         parse_request(OPENAI, body)
     assert time.process_time() - started < 1.5  # linear in its size; an idle machine takes a tenth
+
+
+@pytest.mark.parametrize(
+    "filling", [b"[],", b'{"role":"user","content":"a\\u0041"},', b'{"text":"\\u006d\\u006fdel"},']
+)
+def test_an_escape_that_is_in_no_key_costs_less_than_reading_the_body(filling: bytes) -> None:
+    body = b'{"model":"a","z":"\\u0041","x":[' + filling * 200_000 + b"0]}"
+    reading = min(timeit.repeat(lambda: orjson.loads(body), number=1, repeat=3, timer=time.process_time))
+    looking = min(timeit.repeat(lambda: repeated_keys(body), number=1, repeat=3, timer=time.process_time))
+    assert looking < reading
+
+
+@pytest.mark.parametrize("key", [b"mod\\u0065l", b"\\u006d\\u006f\\u0064\\u0065\\u006c", b"\\u006Dodel"])
+def test_a_key_given_twice_is_found_behind_values_of_any_kind(key: bytes) -> None:
+    values = (
+        b'"x":[[{"model":"c"}]],"y":"\\"model\\":","z" : -1.5e3 , "\xc3\xa4":{"n":12345678901234567890},"t":true'
+    )
+    assert repeated_keys(b'{ "model":"a",' + values + b',"' + key + b'" : null }') == "model"
+    assert repeated_keys(b'{ "model":"a",' + values + b',"' + key + b's" : null }') is None
 
 
 def test_a_small_chat_is_parsed_in_microseconds() -> None:
