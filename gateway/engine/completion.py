@@ -161,7 +161,6 @@ class Completion:
         attempt.probe = permit.probe
         self._engine.meter(provider).count_request(self._clock.monotonic())
         ask = self._ask_of(attempt.target)
-        attempt.bytes_added = ask.continuation.bytes_added if ask.continuation is not None else 0
         flight = Flight(tower, ask, attempt, permit, self._patience)
         if not ask.stream:
             return await flight.answer()
@@ -227,6 +226,8 @@ class Completion:
 
     async def _begin_attempt(self, index: int, target: Target, retry: int, reason: str) -> Attempt:
         attempt = Attempt(len(self.attempts) + 1, target, index, retry, reason[:300], self._clock.now())
+        continuation = self._ask_of(target).continuation
+        attempt.bytes_added = continuation.bytes_added if continuation is not None else 0
         if self._before_paid_again is not None and any(before.may_be_billed for before in self.attempts):
             try:
                 await self._before_paid_again(attempt)

@@ -100,7 +100,9 @@ class AnswerStream(Protocol):
     """A live stream of one attempt, without its terminator. The facts are what is known so far."""
 
     @property
-    def usage(self) -> Usage | None: ...
+    def usage(self) -> Usage | None:
+        """What the provider reported of the whole answer; None until it has, whatever it told on the way."""
+        ...
 
     @property
     def finish_reason(self) -> FinishReason | None: ...

@@ -10,25 +10,14 @@ from anthropic import AsyncAnthropic
 from gateway.engine.configuration import Provider, Target
 from gateway.engine.errors import UpstreamError
 from gateway.engine.exchange import Ask
-from gateway.engine.words import FailureKind, Operation, Wire
+from gateway.engine.words import Operation, Wire
 from gateway.providers.caller import NO_KEY, HttpCaller, http_client
-from gateway.providers.errors import COMMON_STATUSES, ErrorReply, Meaning, by_class, read_error, upstream_error
+from gateway.providers.errors import ErrorReply, read_error, upstream_error
+from gateway.wires.meanings import ANTHROPIC_TYPES, COMMON_STATUSES, Meaning, by_class, by_sentence
 
 # The version whose requests may carry sampling parameters; the next one refuses them.
 VERSION_WITH_SAMPLING = "2023-06-01"
 
-# https://docs.anthropic.com/en/api/errors; `error.type` comes first, then the status.
-BY_TYPE: dict[str, Meaning] = {
-    "billing_error": Meaning(FailureKind.QUOTA_EXHAUSTED),
-    "overloaded_error": Meaning(FailureKind.SERVER_ERROR, retryable=True, counts_against_breaker=True),
-}
-# A 400 or 429 has one type for everything; these sentences are the only way to tell. Compared in lower case.
-BY_SENTENCE: tuple[tuple[str, Meaning], ...] = (
-    ("prompt is too long", Meaning(FailureKind.CONTEXT_TOO_LONG)),
-    ("exceed context limit", Meaning(FailureKind.CONTEXT_TOO_LONG)),
-    ("credit balance is too low", Meaning(FailureKind.QUOTA_EXHAUSTED)),
-    ("content filtering policy", Meaning(FailureKind.CONTENT_POLICY)),
-)
 # A 400 of models that don't continue a last assistant message (Anthropic, "Prefill Claude's response").
 NO_PREFILL = ("prefill", "must end with a user message")
 
@@ -46,14 +35,9 @@ def _about_prefill(said: str) -> bool:
 
 
 def _meaning(status: int, reply: ErrorReply) -> Meaning:
-    named = BY_TYPE.get(reply.type)
-    if named is not None:
-        return named
-    if status in (400, 429):
-        said = reply.message.lower()
-        told = (meaning for sentence, meaning in BY_SENTENCE if sentence in said)
-        return next(told, COMMON_STATUSES[status])
-    return COMMON_STATUSES.get(status) or by_class(status)
+    # https://docs.anthropic.com/en/api/errors: by type first, then by what a 400 says, then by status
+    named = ANTHROPIC_TYPES.get(reply.type) or by_sentence(status, reply.message)
+    return named or COMMON_STATUSES.get(status) or by_class(status)
 
 
 class AnthropicCaller(HttpCaller):

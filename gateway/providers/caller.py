@@ -228,7 +228,7 @@ class SseStream:
 
     @property
     def usage(self) -> Usage | None:
-        return self._translator.usage
+        return self._translator.usage if self._translator.usage_is_final else None
 
     @property
     def finish_reason(self) -> FinishReason | None:

@@ -11,19 +11,10 @@ from typing import Any
 import orjson
 
 from gateway.engine.errors import UpstreamError
-from gateway.engine.words import FailureKind
+from gateway.wires.meanings import Meaning
 
 # A provider may ask for a long rest, but not for one that no number describes.
 LONGEST_RETRY_AFTER_SECONDS = 24 * 3600.0
-
-
-@dataclass(frozen=True, slots=True)
-class Meaning:
-    """One row of an error table."""
-
-    kind: FailureKind
-    retryable: bool = False
-    counts_against_breaker: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,30 +86,3 @@ def upstream_error(
         retry_after_seconds=retry_after_seconds(headers),
         body=body,
     )
-
-
-OTHER_4XX = Meaning(FailureKind.INVALID_REQUEST)
-ANY_5XX = Meaning(FailureKind.SERVER_ERROR, retryable=True, counts_against_breaker=True)
-NOT_AN_ANSWER = Meaning(FailureKind.UNREADABLE, retryable=True, counts_against_breaker=True)
-
-
-def by_class(status: int) -> Meaning:
-    """A status that no table names: closed by default."""
-    if 400 <= status < 500:
-        return OTHER_4XX
-    return ANY_5XX if status >= 500 else NOT_AN_ANSWER
-
-
-# Statuses that mean the same at both vendors; each vendor's table adds what is its own.
-COMMON_STATUSES: dict[int, Meaning] = {
-    400: Meaning(FailureKind.INVALID_REQUEST),
-    401: Meaning(FailureKind.REJECTED_US, counts_against_breaker=True),
-    402: Meaning(FailureKind.QUOTA_EXHAUSTED),
-    403: Meaning(FailureKind.REJECTED_US, counts_against_breaker=True),
-    404: Meaning(FailureKind.MODEL_NOT_FOUND),
-    408: Meaning(FailureKind.SERVER_ERROR, retryable=True),
-    409: Meaning(FailureKind.SERVER_ERROR, retryable=True),
-    413: Meaning(FailureKind.INVALID_REQUEST),
-    422: Meaning(FailureKind.INVALID_REQUEST),
-    429: Meaning(FailureKind.RATE_LIMITED, retryable=True, counts_against_breaker=True),
-}

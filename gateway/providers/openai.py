@@ -10,20 +10,10 @@ from openai import AsyncOpenAI
 from gateway.engine.configuration import Provider, Target
 from gateway.engine.errors import UpstreamError
 from gateway.engine.exchange import Ask
-from gateway.engine.words import FailureKind, Operation, Wire
+from gateway.engine.words import Operation, Wire
 from gateway.providers.caller import NO_KEY, HttpCaller, http_client
-from gateway.providers.errors import COMMON_STATUSES, ErrorReply, Meaning, by_class, read_error, upstream_error
-
-# Error codes by name come first, then the status; https://platform.openai.com/docs/guides/error-codes
-BY_CODE: dict[str, Meaning] = {
-    "context_length_exceeded": Meaning(FailureKind.CONTEXT_TOO_LONG),
-    "content_policy_violation": Meaning(FailureKind.CONTENT_POLICY),
-    "content_filter": Meaning(FailureKind.CONTENT_POLICY),
-    "insufficient_quota": Meaning(FailureKind.QUOTA_EXHAUSTED, counts_against_breaker=True),
-    "billing_hard_limit_reached": Meaning(FailureKind.QUOTA_EXHAUSTED, counts_against_breaker=True),
-    "billing_not_active": Meaning(FailureKind.QUOTA_EXHAUSTED, counts_against_breaker=True),
-    "model_not_found": Meaning(FailureKind.MODEL_NOT_FOUND),
-}
+from gateway.providers.errors import ErrorReply, read_error, upstream_error
+from gateway.wires.meanings import COMMON_STATUSES, OPENAI_CODES, Meaning, by_class
 
 
 def classify(status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
@@ -33,7 +23,8 @@ def classify(status: int, headers: Mapping[str, str], body: bytes) -> UpstreamEr
 
 
 def _meaning(status: int, reply: ErrorReply) -> Meaning:
-    named = BY_CODE.get(reply.code) or BY_CODE.get(reply.type)
+    # https://platform.openai.com/docs/guides/error-codes: by name first, then by status
+    named = OPENAI_CODES.get(reply.code) or OPENAI_CODES.get(reply.type)
     if named is not None and 400 <= status < 500:
         return named
     return COMMON_STATUSES.get(status) or by_class(status)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 
 from gateway.engine.attempt import Attempt, FallbackStep
 from gateway.engine.configuration import Target
@@ -14,13 +14,28 @@ from gateway.engine.words import AttemptOutcome, Billing
 from gateway.ledger.prices import Price, PriceBook, cost_usd, upper_bound_usd
 from gateway.ledger.records import NO_USAGE, ZERO_USD, AttemptRecord, FallbackRecord
 
+NO_FACTOR = Decimal(1)
+_PICO_USD = Decimal("1e-12")
+# What a provider may have written when a stream was cut, beyond the bytes that came: it goes on until it notices.
+CUT_STREAM_MARGIN_TOKENS = 1_024
+
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """The most one answer can use: `input_tokens` of the request's bytes, `output_tokens` of limit times choices."""
+    """The most one answer can use at one target, all choices together.
+
+    `hidden_output` says that more may be billed than is streamed (reasoning). `price_factor` is the most that the
+    request's own parameters make of the list price; `exact` is false where the list price isn't all of it.
+    """
 
     input_tokens: int
     output_tokens: int
+    hidden_output: bool = False
+    price_factor: Decimal = NO_FACTOR
+    exact: bool = True
+
+
+BoundsOf = Callable[[Target], Bounds]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,17 +51,19 @@ class Charge:
 FREE_OF_CHARGE = Charge(ZERO_USD, Billing.NONE, NO_USAGE, None)
 
 
-def worst_case_usd(prices: PriceBook, targets: Sequence[Target], bounds: Bounds, at: datetime) -> Decimal:
+def worst_case_usd(prices: PriceBook, targets: Sequence[Target], bounds_of: BoundsOf, at: datetime) -> Decimal:
     """The most this request can cost at the dearest of `targets`, which all have a price."""
-    found = (price_of(prices, target, at) for target in targets)
-    return max(
-        (
-            upper_bound_usd(price, input_tokens_bound=bounds.input_tokens, output_tokens_bound=bounds.output_tokens)
-            for price in found
-            if price is not None
-        ),
-        default=ZERO_USD,
-    )
+    found = ((price_of(prices, target, at), bounds_of(target)) for target in targets)
+    return max((_most_usd(price, bounds) for price, bounds in found if price is not None), default=ZERO_USD)
+
+
+def _most_usd(price: Price, bounds: Bounds) -> Decimal:
+    usd = upper_bound_usd(price, input_tokens_bound=bounds.input_tokens, output_tokens_bound=bounds.output_tokens)
+    return _times(usd, bounds.price_factor)
+
+
+def _times(usd: Decimal, factor: Decimal) -> Decimal:
+    return usd if factor == NO_FACTOR else (usd * factor).quantize(_PICO_USD, ROUND_CEILING)
 
 
 def price_of(prices: PriceBook, target: Target, at: datetime) -> Price | None:
@@ -54,24 +71,27 @@ def price_of(prices: PriceBook, target: Target, at: datetime) -> Price | None:
 
 
 def charge_attempt(attempt: Attempt, price: Price | None, bounds: Bounds) -> Charge:
-    """Reported usage at its price; an upper bound where the provider may bill without having told; else nothing.
-
-    The bound of a cut stream: the request's bytes in (with what a continuation adds to them), the bytes received out,
-    at most the output limit. A token is never shorter than a byte, and the frame around each one leaves the margin.
-    """
+    """Reported usage at its price, however the attempt ended; an upper bound where the provider may bill without having
+    told; else nothing. `bounds` are those of the attempt's target; a continuation adds the text it was given."""
     if price is None or not attempt.sent:
         return FREE_OF_CHARGE
-    if attempt.outcome is AttemptOutcome.SUCCEEDED and attempt.usage is not None:
-        return Charge(cost_usd(price, attempt.usage), Billing.REPORTED, attempt.usage, price.id)
+    if attempt.usage is not None:
+        billing = Billing.REPORTED if bounds.exact else Billing.ESTIMATED
+        usd = _times(cost_usd(price, attempt.usage), bounds.price_factor)
+        return Charge(usd, billing, attempt.usage, price.id)
     if attempt.outcome is not AttemptOutcome.SUCCEEDED and not attempt.may_be_billed:
         return FREE_OF_CHARGE
-    output_tokens = bounds.output_tokens
-    if attempt.bytes_received:
-        output_tokens = min(attempt.bytes_received, output_tokens)
-    input_tokens = bounds.input_tokens + attempt.bytes_added
-    bound_usd = upper_bound_usd(price, input_tokens_bound=input_tokens, output_tokens_bound=output_tokens)
-    usage = Usage(input_tokens=input_tokens, output_tokens=output_tokens)
-    return Charge(bound_usd, Billing.ESTIMATED, usage, price.id)
+    output_tokens = _output_bound(attempt, bounds)
+    most = replace(bounds, input_tokens=bounds.input_tokens + attempt.bytes_added, output_tokens=output_tokens)
+    usage = Usage(input_tokens=most.input_tokens, output_tokens=most.output_tokens)
+    return Charge(_most_usd(price, most), Billing.ESTIMATED, usage, price.id)
+
+
+def _output_bound(attempt: Attempt, bounds: Bounds) -> int:
+    """What came of a cut stream bounds its output, for no token is shorter than a byte; but not what came hidden."""
+    if not attempt.bytes_received or bounds.hidden_output:
+        return bounds.output_tokens
+    return min(attempt.bytes_received + CUT_STREAM_MARGIN_TOKENS, bounds.output_tokens)
 
 
 def attempt_record(attempt: Attempt, charge: Charge) -> AttemptRecord:

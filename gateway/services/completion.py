@@ -10,23 +10,24 @@ import asyncio
 import secrets
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from gateway.engine.completion import Completion
 from gateway.engine.configuration import Route
-from gateway.engine.errors import BudgetExceeded, GatewayError, InvalidRequest, ShuttingDown
+from gateway.engine.errors import BudgetExceeded, GatewayError, ShuttingDown
 from gateway.engine.exchange import Answer, Ask
 from gateway.engine.live_stream import LiveStream
 from gateway.engine.routing import Plan, able_targets, plan_completion
 from gateway.engine.words import Operation, StreamRecovery, Wire
 from gateway.ledger.budgets import CompletionFacts, claims_for
 from gateway.ledger.money import usd_text
-from gateway.ledger.records import Intent
+from gateway.ledger.records import ZERO_USD, Intent
 from gateway.services.access import route_for
-from gateway.services.charging import Bounds, worst_case_usd
+from gateway.services.bounding import check_bounded, request_bounds
+from gateway.services.charging import BoundsOf, worst_case_usd
 from gateway.services.conversation import conversation_id
 from gateway.services.header_names import names_in_header
 from gateway.services.pricing import priced_targets
@@ -37,7 +38,6 @@ from gateway.services.snapshot import ApiKey, Snapshot
 from gateway.wires import (
     ParsedRequest,
     cost_comment,
-    input_token_bound,
     parse_call,
     render_responses_error,
     render_stream_error,
@@ -45,9 +45,6 @@ from gateway.wires import (
 from gateway.wires.continuation import continuable
 
 FORWARDED_HEADERS = ("anthropic-version", "anthropic-beta", "openai-beta", "traceparent")
-# Providers add a prompt of their own to requests with tools: up to 530 tokens at Anthropic, by model and choice
-# (https://docs.anthropic.com/en/docs/agents-and-tools/tool-use/overview#pricing); twice that, to be safe.
-TOOL_PROMPT_TOKENS = 1_060
 # How much longer than everything it may wait for a completion can take before its intent counts as orphaned.
 LEASE_MARGIN_SECONDS = 60
 # How long a stream's status line waits for its first content, since an error after it can only be told in-band
@@ -124,12 +121,13 @@ async def _open(runtime: Runtime, call: Call, parsed: ParsedRequest) -> Work:
     plan = able_targets(plan_completion(route, parsed.model), call.operation)
     plan = priced_targets(plan, snapshot.price_book, now)
     conversation = conversation_id(call.headers, parsed.conversation_id)
-    bounds = _bounds(parsed, call.body, route)
     while True:
-        intent = _intent(snapshot, call, parsed, route, plan, conversation, bounds, now)
-        must_bound = any(claim.blocking for claim in intent.claims)
-        if must_bound and parsed.unbounded is not None:
-            raise _without_bound(parsed.unbounded)
+        facts = _facts(call, route, plan, conversation)
+        must_bound = any(claim.blocking for claim in claims_for(snapshot.budgets, facts, ZERO_USD, now, snapshot.zone))
+        if must_bound:
+            check_bounded(parsed)
+        bounds = request_bounds(call.operation, parsed, call.body, route, bound_output=must_bound)
+        intent = _intent(snapshot, call, parsed, route, plan, facts, bounds, now)
         try:
             opened = await runtime.ledger.open(intent)
             break
@@ -147,21 +145,6 @@ async def _open(runtime: Runtime, call: Call, parsed: ParsedRequest) -> Work:
     )
     room.attempts = completion.attempts
     return Work(runtime, call, intent, completion, bounds, snapshot, opened.budget_remaining_usd)
-
-
-def _without_bound(param: str) -> InvalidRequest:
-    return InvalidRequest(
-        f"The cost of {param!r} can't be bounded from the request, and a blocking budget applies to it. Send what it "
-        "stands for in the request itself, or ask operations for a budget that only alerts.",
-        param=param,
-    )
-
-
-def _bounds(parsed: ParsedRequest, body: bytes, route: Route) -> Bounds:
-    input_tokens = input_token_bound(body) + (TOOL_PROMPT_TOKENS if parsed.has_tools else 0)
-    limit = parsed.max_output_tokens
-    output_tokens = route.max_output_tokens if limit is None else limit
-    return Bounds(input_tokens, output_tokens * max(1, parsed.choices))
 
 
 def forwarded_headers(call: Call) -> dict[str, str]:
@@ -184,18 +167,29 @@ def _ask(call: Call, parsed: ParsedRequest, route: Route, *, must_bound: bool) -
     )
 
 
+def _facts(call: Call, route: Route, plan: Plan, conversation: str) -> CompletionFacts:
+    return CompletionFacts(
+        team_id=call.key.team_id,
+        api_key_id=call.key.id,
+        route_id=route.id,
+        conversation=conversation,
+        provider_ids=tuple(target.provider.id for target in plan.targets),
+    )
+
+
 def _intent(
     snapshot: Snapshot,
     call: Call,
     parsed: ParsedRequest,
     route: Route,
     plan: Plan,
-    conversation: str,
-    bounds: Bounds,
+    facts: CompletionFacts,
+    bounds: BoundsOf,
     now: datetime,
 ) -> Intent:
     key, prices = call.key, snapshot.price_book
     reserved_usd = worst_case_usd(prices, plan.targets, bounds, now)
+    facts = replace(facts, provider_worst_usd=provider_worst_cases(prices, plan.targets, bounds, now))
     return Intent(
         id=call.request_id,
         created_at=now,
@@ -208,25 +202,12 @@ def _intent(
         api_key_name=key.name,
         team_id=key.team_id,
         team_name=key.team_name or "",
-        conversation=conversation,
+        conversation=facts.conversation,
         stream=parsed.stream,
         reserved_usd=reserved_usd,
         lease_until=now + timedelta(seconds=_longest_seconds(route, plan) + LEASE_MARGIN_SECONDS),
         decision=plan.decision,
-        claims=claims_for(
-            snapshot.budgets,
-            CompletionFacts(
-                team_id=key.team_id,
-                api_key_id=key.id,
-                route_id=route.id,
-                conversation=conversation,
-                provider_ids=tuple(target.provider.id for target in plan.targets),
-                provider_worst_usd=provider_worst_cases(prices, plan.targets, bounds, now),
-            ),
-            reserved_usd,
-            now,
-            snapshot.zone,
-        ),
+        claims=claims_for(snapshot.budgets, facts, reserved_usd, now, snapshot.zone),
     )
 
 
@@ -253,7 +234,7 @@ class Work:
     call: Call
     intent: Intent
     completion: Completion
-    bounds: Bounds
+    bounds: BoundsOf
     snapshot: Snapshot
     budget_remaining_usd: Decimal | None
 

@@ -14,11 +14,11 @@ from gateway.engine.routing import Plan
 from gateway.ledger.prices import PriceBook
 from gateway.ledger.records import ZERO_USD, BudgetClaim, Extension, Intent
 from gateway.ledger.writer import LedgerWriter
-from gateway.services.charging import Bounds, charge_attempt, price_of, worst_case_usd
+from gateway.services.charging import BoundsOf, charge_attempt, price_of, worst_case_usd
 
 
 def provider_worst_cases(
-    prices: PriceBook, targets: Sequence[Target], bounds: Bounds, at: datetime
+    prices: PriceBook, targets: Sequence[Target], bounds: BoundsOf, at: datetime
 ) -> dict[int, Decimal]:
     """By provider's id the most that one attempt at its targets can cost."""
     ids = {target.provider.id for target in targets}
@@ -48,7 +48,7 @@ class Room:
     ledger: LedgerWriter
     prices: PriceBook
     intent: Intent
-    bounds: Bounds
+    bounds: BoundsOf
     attempts: Sequence[Attempt] = ()
 
     async def before_paid_again(self, attempt: Attempt) -> None:
@@ -64,10 +64,15 @@ class Room:
 
     def _charged_usd(self, attempt: Attempt) -> Decimal:
         price = price_of(self.prices, attempt.target, self.intent.created_at)
-        return charge_attempt(attempt, price, self.bounds).cost_usd
+        return charge_attempt(attempt, price, self.bounds(attempt.target)).cost_usd
 
     def _worst_usd(self, attempt: Attempt) -> Decimal:
-        return worst_case_usd(self.prices, [attempt.target], self.bounds, self.intent.created_at)
+        return worst_case_usd(self.prices, [attempt.target], self._bounds_with(attempt), self.intent.created_at)
+
+    def _bounds_with(self, attempt: Attempt) -> BoundsOf:
+        """The request's bounds, and the text so far that a continuation sends with it."""
+        bounds = self.bounds(attempt.target)
+        return lambda target: replace(bounds, input_tokens=bounds.input_tokens + attempt.bytes_added)
 
 
 def _amount_usd(claim: BudgetClaim, charged: Sequence[tuple[int, Decimal]]) -> Decimal:

@@ -15,7 +15,7 @@ from gateway.ledger.prices import PriceBook
 from gateway.ledger.records import NO_USAGE, ZERO_USD, FallbackRecord, Intent, Settlement
 from gateway.ledger.writer import LedgerWriter
 from gateway.services.charging import (
-    Bounds,
+    BoundsOf,
     attempt_record,
     charge_attempt,
     fallback_records,
@@ -54,7 +54,7 @@ class Receipt:
 
 
 async def settle(
-    ledger: LedgerWriter, prices: PriceBook, intent: Intent, completion: Completion, bounds: Bounds, ending: Ending
+    ledger: LedgerWriter, prices: PriceBook, intent: Intent, completion: Completion, bounds_of: BoundsOf, ending: Ending
 ) -> Receipt:
     """Settle durably.
 
@@ -62,7 +62,7 @@ async def settle(
     back; the answer has been paid for, so its client gets it all the same. Should this process die before, the intent
     is settled at its reservation.
     """
-    settlement = settlement_of(prices, intent, completion, bounds, ending)
+    settlement = settlement_of(prices, intent, completion, bounds_of, ending)
     for fallback in settlement.fallbacks:
         _log_fallback(intent, fallback)
     try:
@@ -74,12 +74,14 @@ async def settle(
 
 
 def settlement_of(
-    prices: PriceBook, intent: Intent, completion: Completion, bounds: Bounds, ending: Ending
+    prices: PriceBook, intent: Intent, completion: Completion, bounds_of: BoundsOf, ending: Ending
 ) -> Settlement:
     """The settlement's facts; pure but for the time."""
     attempts = completion.attempts
     at = intent.created_at
-    charges = [charge_attempt(attempt, price_of(prices, attempt.target, at), bounds) for attempt in attempts]
+    charges = [
+        charge_attempt(attempt, price_of(prices, attempt.target, at), bounds_of(attempt.target)) for attempt in attempts
+    ]
     last = completion.served
     return Settlement(
         id=intent.id,

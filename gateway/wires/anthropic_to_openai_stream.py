@@ -13,7 +13,7 @@ import orjson
 from gateway.engine.exchange import Seam
 from gateway.engine.usage import Usage
 from gateway.wires.answers import DECLINED
-from gateway.wires.passthrough_stream import merge_usage
+from gateway.wires.passthrough_stream import counts_output, merge_usage
 from gateway.wires.stream_base import StreamBase, in_band_error
 from gateway.wires.tools import arguments_of
 from gateway.wires.vocabulary import OPENAI_FINISH, finish_from_openai, usage_from_anthropic, usage_to_openai
@@ -175,6 +175,11 @@ class AnthropicToOpenAIStream(StreamBase):
         if delta.get("stop_reason"):
             self._stop, self._stop_details = delta["stop_reason"], delta.get("stop_details")
             self.finish_reason = finish_from_openai(self._finish_word())
+        self.usage_is_final = self.finish_reason is not None and counts_output(event.get("usage"))
+
+    def _whole(self) -> bool:
+        """Anthropic gives a reason with every answer: without one, whatever comes, something is missing."""
+        return self.finish_reason is not None
 
     def _add_usage(self, usage: Any) -> None:
         merge_usage(self._usage_fields, usage)

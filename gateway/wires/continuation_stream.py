@@ -38,6 +38,10 @@ class ContinuationStream:
         return self._inner.usage
 
     @property
+    def usage_is_final(self) -> bool:
+        return self._inner.usage_is_final
+
+    @property
     def finish_reason(self) -> FinishReason | None:
         return self._inner.finish_reason
 

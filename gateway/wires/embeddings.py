@@ -39,7 +39,6 @@ def parse_embeddings(body: bytes) -> ParsedRequest:
         max_output_tokens=0,
         choices=1,
         has_tools=False,
-        has_media=False,
         wants_usage=True,
     )
 

@@ -89,14 +89,15 @@ class OpenAIToAnthropicStream(StreamBase):
         choices = event.get("choices")
         if not choices and event.get("error"):
             raise in_band_error(event["error"], _dumps(event))
-        if event.get("usage"):
-            self.usage = usage_from_openai(event["usage"])
         if choices and not self._started:
             self._begin(event, out)
         content = False
         for choice in choices or ():
             if not choice.get("index"):
                 content = self._on_choice(choice, out) or content
+        if event.get("usage"):
+            self.usage = usage_from_openai(event["usage"])
+            self.usage_is_final = self.finish_reason is not None
         return content
 
     def _begin(self, event: dict[str, Any], out: list[bytes]) -> None:
@@ -252,6 +253,7 @@ class OpenAIToAnthropicStream(StreamBase):
         if self._finished or not self._whole():
             return
         self._finished = True
+        self.usage_is_final = self.usage_is_final or (self.complete and not self.skipped_events)
         if self._stop is None:
             self._on_finish("stop", out)
         delta = _dumps({"stop_reason": self._stop, "stop_sequence": None})

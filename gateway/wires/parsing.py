@@ -13,6 +13,7 @@ import orjson
 
 from gateway.engine.errors import InvalidRequest
 from gateway.engine.words import Wire
+from gateway.wires.costs import costs_of
 from gateway.wires.splice import GUARDED, repeated_keys
 from gateway.wires.words import ParsedRequest
 
@@ -24,7 +25,6 @@ MAX_SEPARATORS = 2_000_000
 MAX_CHOICES = 128
 
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
-_MEDIA = (b'"image', b'"input_audio', b'"file', b'"document', b'"audio', b'"container_upload', b'"video')
 
 
 def parse_request(surface: Wire, body: bytes, *, counting: bool = False) -> ParsedRequest:
@@ -38,6 +38,7 @@ def parse_request(surface: Wire, body: bytes, *, counting: bool = False) -> Pars
     stream = optional(payload, "stream", bool, "true or false") or False
     tools = tools_of(payload)
     openai = surface is Wire.OPENAI
+    costs = costs_of(surface, payload)
     return ParsedRequest(
         payload=payload,
         model=model_of(payload),
@@ -46,8 +47,11 @@ def parse_request(surface: Wire, body: bytes, *, counting: bool = False) -> Pars
         max_output_tokens=_openai_limit(payload) if openai else _anthropic_limit(payload, required=not counting),
         choices=_choices(payload) if openai else 1,
         has_tools=bool(tools) or bool(openai and payload.get("functions")),
-        has_media=any(mark in body for mark in _MEDIA) and _holds_media(messages),
         wants_usage=_wants_usage(payload) if openai else True,
+        unbounded=costs.unbounded,
+        has_fees=costs.has_fees,
+        inline_images=costs.inline_images,
+        surcharges=costs.surcharges,
     )
 
 
@@ -214,22 +218,3 @@ def _wants_usage(payload: Mapping[str, Any]) -> bool:
     if value is None or type(value) is bool:
         return bool(value)
     raise InvalidRequest("'stream_options.include_usage' must be true or false.", param="stream_options.include_usage")
-
-
-def _holds_media(messages: Any) -> bool:
-    """Whether any message has a part that is not text, a tool's or thinking; looks into tool results too."""
-    return any(_media_part(part) for message in messages for part in _parts(message.get("content")))
-
-
-_TEXT_PARTS = frozenset({"text", "refusal", "tool_use", "thinking", "redacted_thinking"})
-
-
-def _media_part(part: Mapping[str, Any]) -> bool:
-    kind = part.get("type")
-    if kind == "tool_result":
-        return any(_media_part(inner) for inner in _parts(part.get("content")))
-    return kind not in _TEXT_PARTS
-
-
-def _parts(content: Any) -> list[dict[str, Any]]:
-    return [part for part in content if isinstance(part, dict)] if isinstance(content, list) else []

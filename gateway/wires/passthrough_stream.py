@@ -81,6 +81,7 @@ class OpenAIPassthrough(PassthroughStream):
     def _read(self, data: bytes, event: bytes) -> tuple[Any, bool]:
         if data == b"[DONE]":
             self.complete = True
+            self.usage_is_final = self.usage_is_final or (self._whole() and not self.skipped_events)
             return b"", False
         chunk = orjson.loads(data)
         if chunk.get("error"):
@@ -94,6 +95,7 @@ class OpenAIPassthrough(PassthroughStream):
         usage = chunk.get("usage")
         if usage:
             self.usage = usage_from_openai(usage)
+            self.usage_is_final = len(self._finished) >= self._context.choices
             if not self._context.wants_usage:
                 return self._without_usage(chunk, choices), content
         return KEEP, content
@@ -129,7 +131,7 @@ class OpenAIPassthrough(PassthroughStream):
 
     def _whole(self) -> bool:
         if self.complete:
-            return self.finish_reason is not None or self._content_seen
+            return self.finish_reason is not None or (self._content_seen and not self.skipped_events)
         return len(self._finished) >= self._context.choices
 
     @staticmethod
@@ -212,6 +214,11 @@ class AnthropicPassthrough(PassthroughStream):
     def _read_end(self, event: dict[str, Any]) -> None:
         self._add_usage(event.get("usage"))
         self.finish_reason = finish_from_anthropic(event["delta"].get("stop_reason")) or self.finish_reason
+        self.usage_is_final = self.finish_reason is not None and counts_output(event.get("usage"))
+
+    def _whole(self) -> bool:
+        """Anthropic gives a reason with every answer: without one, whatever comes, something is missing."""
+        return self.finish_reason is not None
 
     def _add_usage(self, usage: Any) -> None:
         merge_usage(self._usage_fields, usage)
@@ -225,3 +232,8 @@ def merge_usage(fields: dict[str, Any], usage: Any) -> None:
     """The counts of `message_delta` are cumulative: each replaces what `message_start` said."""
     if isinstance(usage, dict):
         fields.update((name, value) for name, value in usage.items() if value is not None)
+
+
+def counts_output(usage: Any) -> bool:
+    """Whether this `message_delta` tells what the answer has become; `message_start` only tells how it began."""
+    return isinstance(usage, dict) and type(usage.get("output_tokens")) is int

@@ -14,6 +14,7 @@ import orjson
 from gateway.engine.errors import InvalidRequest
 from gateway.engine.exchange import Answer
 from gateway.engine.words import FinishReason, Operation, Wire
+from gateway.wires.costs import surcharges_of
 from gateway.wires.parsing import conversation_of, limit_of, model_of, optional, parse_object, tools_of
 from gateway.wires.splice import with_model, with_values
 from gateway.wires.stream_base import in_band_error
@@ -30,7 +31,6 @@ _STORED = ("previous_response_id", "conversation", "prompt")
 # Tools that run at the client: the request's bytes are all there is to them.
 _CLIENT_TOOLS = frozenset({"function", "custom", "local_shell", "apply_patch"})
 _UNBOUNDED_PARTS = frozenset({"input_image", "input_file", "input_audio", "item_reference"})
-_MEDIA = (b'"input_image"', b'"input_file"', b'"input_audio"', b'"item_reference"')
 CALLS = frozenset({"function_call", "custom_tool_call", "local_shell_call", "apply_patch_call"})
 _INCOMPLETE = {"max_output_tokens": FinishReason.LENGTH, "content_filter": FinishReason.REFUSAL}
 
@@ -45,7 +45,7 @@ def parse_responses(body: bytes) -> ParsedRequest:
             param="background",
         )
     tools = tools_of(payload)
-    has_media = any(mark in body for mark in _MEDIA) and any(map(_is_unbounded, _parts(payload.get("input"))))
+    has_media = any(map(_is_unbounded, _parts(payload.get("input"))))
     return ParsedRequest(
         payload=payload,
         model=model_of(payload),
@@ -54,9 +54,10 @@ def parse_responses(body: bytes) -> ParsedRequest:
         max_output_tokens=limit_of(payload, "max_output_tokens", 1),
         choices=1,
         has_tools=bool(tools),
-        has_media=has_media,
         wants_usage=True,
         unbounded=_unbounded(payload, tools, has_media=has_media),
+        has_fees=_has_provider_tools(tools),
+        surcharges=surcharges_of(payload),
     )
 
 
@@ -72,8 +73,12 @@ def _check_input(payload: Mapping[str, Any]) -> None:
             raise InvalidRequest(f"'input[{index}]' must be an object.", param=f"input[{index}]")
 
 
+def _has_provider_tools(tools: list[dict[str, Any]]) -> bool:
+    return any(tool.get("type") not in _CLIENT_TOOLS for tool in tools)
+
+
 def _unbounded(payload: Mapping[str, Any], tools: list[dict[str, Any]], *, has_media: bool) -> str | None:
-    if any(tool.get("type") not in _CLIENT_TOOLS for tool in tools):
+    if _has_provider_tools(tools):
         return "tools"
     if has_media:
         return "input"

@@ -51,6 +51,8 @@ class ResponsesPassthrough(PassthroughStream):
             self._read_end(parsed["response"], event)
             return b"", False
         if kind == "response.failed":
+            self.usage = usage_from_responses(parsed["response"].get("usage"))
+            self.usage_is_final = self.usage is not None
             raise in_band_error(parsed["response"].get("error") or {}, data)
         if kind == "error":
             raise in_band_error(parsed.get("error") or parsed, data)
@@ -73,6 +75,7 @@ class ResponsesPassthrough(PassthroughStream):
         self.usage = usage_from_responses(response.get("usage"))
         finish = finish_of(response)  # its output may have been left out: the client has had it
         self.finish_reason = FinishReason.TOOL_CALLS if self._called and finish is FinishReason.STOP else finish
+        self.usage_is_final = self.usage is not None
         self.terminator = event + b"\n\n"
         self.complete = True
 

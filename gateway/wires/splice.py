@@ -5,18 +5,21 @@ The bytes are known to be valid JSON when they come here (they were parsed befor
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 
 import orjson
 
-_TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[{}\[\]:,]', re.DOTALL)
-# Inside a value only the brackets matter: everything up to the next one is passed in one step.
-_NEXT_BRACKET = re.compile(rb'(?:[^"\[\]{}]++|"(?:[^"\\]++|\\.)*+")*+[\[\]{}]', re.DOTALL)
-_OPEN, _CLOSE = frozenset(b"{["), frozenset(b"}]")
-_COLON, _QUOTE = b":"[0], b'"'[0]
-# ASCII letters written as escapes, which no serializer does: a key might hide behind them.
-_HIDING = re.compile(rb"\\u00[4-7]")
+_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
+_SPACE = re.compile(rb"[ \t\r\n]*+")
+_SCALAR_END = re.compile(rb"[,}]")
+_QUOTE, _OPEN, _COMMA = b'"'[0], frozenset(b"{["), b","[0]
+# An ASCII letter written as an escape, which no serializer does, in what might be one of our keys: after the last such
+# letter there are only plain ones, the key's end and a colon.
+_HIDING_IN_KEY = re.compile(rb'\\u00[4-7][0-9A-Fa-f][a-z_]*+"[ \t\r\n]*+:')
+# Reads a whole list or object at once, in C; what it makes of numbers is of no interest.
+_NESTED = json.JSONDecoder(parse_int=len, parse_float=len)
 # The top-level keys that must mean the same to us and to the provider. A key written with escapes counts as well.
 GUARDED = (
     b'"model"',
@@ -32,7 +35,8 @@ _MODEL_VALUE = re.compile(rb'"model"\s*:\s*("(?:[^"\\]++|\\.)*+")')
 
 def repeated_keys(body: bytes, guarded: Sequence[bytes] = GUARDED) -> str | None:
     """A top-level key that occurs twice, if one of the `guarded` is suspected of it."""
-    if all(body.count(key) < 2 for key in guarded) and not _HIDING.search(body):
+    suspected = any(_occurs_twice(body, key) for key in guarded)
+    if not suspected and not _HIDING_IN_KEY.search(body):
         return None
     seen: set[str] = set()
     for key, _, _ in top_level(body):
@@ -42,41 +46,58 @@ def repeated_keys(body: bytes, guarded: Sequence[bytes] = GUARDED) -> str | None
     return None
 
 
+def _occurs_twice(body: bytes, key: bytes) -> bool:
+    """Whether it stands twice anywhere, as a key; the first and the last place tell without looking at the others."""
+    first = body.find(key)
+    return first >= 0 and body.rfind(key) > first
+
+
 def top_level(body: bytes) -> list[tuple[str, int, int]]:
     """The object's keys with the start and end of each value, in the order of the bytes."""
     found: list[tuple[str, int, int]] = []
-    depth, at = 0, 0
-    key, start = "", -1  # of the value under way, where there is one
-    last_string = b""
-    while match := (_TOKEN if depth < 2 else _NEXT_BRACKET).search(body, at):
-        at = match.end()
-        last = body[at - 1]
-        if last in _OPEN:
-            depth += 1
-            continue
-        if depth == 1 and last == _COLON:
-            key, start = orjson.loads(last_string), at
-        elif depth == 1 and last == _QUOTE:
-            last_string = match.group()
-        elif depth == 1 and start >= 0:  # a comma or the end of the object
-            found.append((key, *_trimmed(body, start, at - 1)))
-            start = -1
-        if last in _CLOSE:
-            depth -= 1
+    text = ""
+    at = _after_space(body, body.index(b"{") + 1)
+    while body[at] == _QUOTE:
+        key_end = _string_end(body, at)
+        start = _after_space(body, body.index(b":", key_end) + 1)
+        if body[start] == _QUOTE:
+            end = _string_end(body, start)
+        elif body[start] in _OPEN:
+            text = text or body.decode("latin-1")  # one character for each byte, so that places are the same
+            end = _NESTED.raw_decode(text, start)[1]
+        else:
+            end = _scalar_end(body, start)
+        found.append((orjson.loads(body[at:key_end]), start, end))
+        at = _after_space(body, end)
+        if body[at] == _COMMA:
+            at = _after_space(body, at + 1)
     return found
 
 
-def _trimmed(body: bytes, start: int, end: int) -> tuple[int, int]:
-    while body[start] in b" \t\r\n":
-        start += 1
+def _string_end(body: bytes, at: int) -> int:
+    match = _STRING.match(body, at)
+    assert match is not None  # valid JSON
+    return match.end()
+
+
+def _after_space(body: bytes, at: int) -> int:
+    match = _SPACE.match(body, at)
+    assert match is not None  # it may be empty
+    return match.end()
+
+
+def _scalar_end(body: bytes, at: int) -> int:
+    match = _SCALAR_END.search(body, at)
+    assert match is not None  # valid JSON
+    end = match.start()
     while body[end - 1] in b" \t\r\n":
         end -= 1
-    return start, end
+    return end
 
 
 def with_model(body: bytes, model: bytes) -> bytes:
     """The body with its top-level `model` replaced by this JSON string."""
-    if body.count(b'"model"') == 1 and not _HIDING.search(body):
+    if body.count(b'"model"') == 1 and not _HIDING_IN_KEY.search(body):
         match = _MODEL_VALUE.search(body)
         if match is not None:
             return body[: match.start(1)] + model + body[match.end(1) :]

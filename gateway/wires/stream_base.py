@@ -14,70 +14,31 @@ from gateway.engine.exchange import Seam, StreamBatch
 from gateway.engine.usage import Usage
 from gateway.engine.words import FailureKind, FinishReason
 from gateway.wires import sse
+from gateway.wires.meanings import Meaning, by_name
 from gateway.wires.words import Context
 
 DONE = b"data: [DONE]\n\n"
 MESSAGE_STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 NOTHING = StreamBatch(b"", False)
 
-# kind, status, retryable, counts against the breaker
-_MEANINGS: dict[str, tuple[FailureKind, int, bool, bool]] = {
-    "overloaded_error": (FailureKind.SERVER_ERROR, 529, True, True),
-    "api_error": (FailureKind.SERVER_ERROR, 500, True, True),
-    "server_error": (FailureKind.SERVER_ERROR, 500, True, True),
-    "internal_server_error": (FailureKind.SERVER_ERROR, 500, True, True),
-    "service_unavailable": (FailureKind.SERVER_ERROR, 503, True, True),
-    "timeout_error": (FailureKind.TIMEOUT, 504, False, True),
-    "rate_limit_error": (FailureKind.RATE_LIMITED, 429, True, True),
-    "rate_limit_exceeded": (FailureKind.RATE_LIMITED, 429, True, True),
-    "requests": (FailureKind.RATE_LIMITED, 429, True, True),
-    "tokens": (FailureKind.RATE_LIMITED, 429, True, True),
-    "insufficient_quota": (FailureKind.QUOTA_EXHAUSTED, 429, False, True),
-    "billing_error": (FailureKind.REJECTED_US, 402, False, True),
-    "authentication_error": (FailureKind.REJECTED_US, 401, False, True),
-    "invalid_api_key": (FailureKind.REJECTED_US, 401, False, True),
-    "permission_error": (FailureKind.REJECTED_US, 403, False, True),
-    "not_found_error": (FailureKind.MODEL_NOT_FOUND, 404, False, False),
-    "model_not_found": (FailureKind.MODEL_NOT_FOUND, 404, False, False),
-    "context_length_exceeded": (FailureKind.CONTEXT_TOO_LONG, 400, False, False),
-    "content_filter": (FailureKind.CONTENT_POLICY, 400, False, False),
-    "content_policy_violation": (FailureKind.CONTENT_POLICY, 400, False, False),
-    "invalid_request_error": (FailureKind.INVALID_REQUEST, 400, False, False),
-    # what a failed response of the Responses API may say beyond that
-    "invalid_prompt": (FailureKind.INVALID_REQUEST, 400, False, False),
-    "invalid_image": (FailureKind.INVALID_REQUEST, 400, False, False),
-    "invalid_image_format": (FailureKind.INVALID_REQUEST, 400, False, False),
-    "invalid_base64_image": (FailureKind.INVALID_REQUEST, 400, False, False),
-    "invalid_image_url": (FailureKind.INVALID_REQUEST, 400, False, False),
-    "invalid_image_mode": (FailureKind.INVALID_REQUEST, 400, False, False),
-    "image_too_large": (FailureKind.INVALID_REQUEST, 400, False, False),
-    "image_too_small": (FailureKind.INVALID_REQUEST, 400, False, False),
-    "image_file_too_large": (FailureKind.INVALID_REQUEST, 400, False, False),
-    "image_parse_error": (FailureKind.INVALID_REQUEST, 400, False, False),
-    "image_file_not_found": (FailureKind.INVALID_REQUEST, 400, False, False),
-    "empty_image_file": (FailureKind.INVALID_REQUEST, 400, False, False),
-    "unsupported_image_media_type": (FailureKind.INVALID_REQUEST, 400, False, False),
-    "failed_to_download_image": (FailureKind.INVALID_REQUEST, 400, False, False),
-    "image_content_policy_violation": (FailureKind.CONTENT_POLICY, 400, False, False),
-    "bio_policy": (FailureKind.CONTENT_POLICY, 400, False, False),
-    "misalignment_policy_violation": (FailureKind.CONTENT_POLICY, 400, False, False),
-}
+_UNKNOWN = (Meaning(FailureKind.STREAM_BROKEN, retryable=True, counts_against_breaker=True), None)
 
 
 def in_band_error(error: Any, raw: bytes) -> UpstreamError:
     """What an error inside a stream means, by its code first, then its type; an unknown one is a broken stream."""
     fields = error if isinstance(error, dict) else {"message": str(error)}
     code, kind_of = fields.get("code"), fields.get("type")
-    meaning = next((_MEANINGS[key] for key in (code, kind_of) if isinstance(key, str) and key in _MEANINGS), None)
-    kind, status, retryable, counts = meaning or (FailureKind.STREAM_BROKEN, None, True, True)
+    message = str(fields.get("message") or "The provider reported an error in the stream.")
+    told = (by_name(name, message) for name in (code, kind_of) if isinstance(name, str))
+    meaning, status = next(filter(None, told), _UNKNOWN)
     return UpstreamError(
-        kind,
-        str(fields.get("message") or "The provider reported an error in the stream."),
+        meaning.kind,
+        message,
         status=status,
         code=code if isinstance(code, str) else None,
         type=kind_of if isinstance(kind_of, str) else None,
-        retryable=retryable,
-        counts_against_breaker=counts,
+        retryable=meaning.retryable,
+        counts_against_breaker=meaning.counts_against_breaker,
         may_be_billed=True,
         body=raw[:65536],
     )
@@ -96,7 +57,7 @@ class StreamBase:
 
     __slots__ = (
         "_content_seen", "_context", "_error", "_last_seam", "_splitter", "_texts", "complete", "finish_reason",
-        "model", "skipped_events", "upstream_id", "usage",
+        "model", "skipped_events", "upstream_id", "usage", "usage_is_final",
     )  # fmt: skip
 
     def __init__(self, context: Context) -> None:
@@ -107,6 +68,7 @@ class StreamBase:
         self._content_seen = False
         self._last_seam: tuple[Seam | None] | None = None
         self.usage: Usage | None = None
+        self.usage_is_final = False
         self.finish_reason: FinishReason | None = None
         self.model = context.model
         self.upstream_id: str | None = None
@@ -146,7 +108,8 @@ class StreamBase:
         return StreamBatch(batch.data + b"".join(out), batch.has_content)
 
     def _whole(self) -> bool:
-        return self.finish_reason is not None or (self.complete and self._content_seen)
+        """A terminator without a finish reason will do, unless the reason may have been in an event that was broken."""
+        return self.finish_reason is not None or (self.complete and self._content_seen and not self.skipped_events)
 
     def _translate(self, head: bytes) -> StreamBatch:
         out: list[bytes] = []

@@ -18,7 +18,9 @@ class ParsedRequest:
 
     `max_output_tokens` is the limit the client set, `choices` its `n`, `wants_usage` OpenAI's
     `stream_options.include_usage` (always true on the Anthropic surface, whose streams carry usage). `unbounded` names
-    the parameter, if any, whose cost can't be told from the request's bytes.
+    the parameter or part, if any, whose cost can't be told from the request's bytes; `has_fees` says that tools which
+    the provider runs, with fees of their own, are among the request's. `inline_images` counts images sent along,
+    `surcharges` are the parameters that ask for another price than the list price.
     """
 
     payload: dict[str, Any]
@@ -28,9 +30,11 @@ class ParsedRequest:
     max_output_tokens: int | None
     choices: int
     has_tools: bool
-    has_media: bool
     wants_usage: bool
     unbounded: str | None = None
+    has_fees: bool = False
+    inline_images: int = 0
+    surcharges: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +76,16 @@ class Untranslatable(UpstreamError):
 class StreamTranslator(Protocol):
     """One attempt's stream on its way from the provider's wire to the surface's.
 
-    `text` is the answer's text so far (the first choice's), `seam` where what was given out could be continued;
-    `complete` says that the upstream's own
-    terminator was seen; `terminator` closes the surface's stream and is never part of a batch.
+    `usage` is what has been told so far; only once `usage_is_final` does it stand for the whole answer. `text` is the
+    answer's text so far (the first choice's), `seam` where what was given out could be continued; `complete` says that
+    the upstream's own terminator was seen; `terminator` closes the surface's stream and is never part of a batch.
     """
 
     @property
     def usage(self) -> Usage | None: ...
+
+    @property
+    def usage_is_final(self) -> bool: ...
 
     @property
     def finish_reason(self) -> FinishReason | None: ...

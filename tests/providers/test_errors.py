@@ -16,6 +16,8 @@ from gateway.engine.words import FailureKind, Wire
 from gateway.providers import anthropic, openai
 from gateway.providers.errors import ErrorReply, read_error, retry_after_seconds
 from gateway.simulator import Fault, FaultKind, Simulator
+from gateway.wires.meanings import STATUS_OF_NAME
+from gateway.wires.stream_base import in_band_error
 from tests.providers.conftest import PATHS, CallerFactory, an_ask, target_of
 
 K = FailureKind
@@ -255,3 +257,12 @@ async def test_a_refusal_arrives_with_provider_wire_status_and_rest(
     assert (error.kind, error.status, error.retry_after_seconds) == (failure, fault["status"], retry_after)
     assert (error.provider, error.wire, error.may_be_billed) == (kind.value, kind, False)
     assert orjson.loads(error.body)["error"]["message"] == error.message
+
+
+@pytest.mark.parametrize(("name", "status"), STATUS_OF_NAME.items())
+def test_an_error_means_the_same_inside_a_stream_as_in_a_reply(name: str, status: int) -> None:
+    inside = in_band_error({"type": name, "message": "m"}, b"")
+    vendor = anthropic if name.endswith("_error") else openai
+    reply = vendor.classify(status, {}, body(type=name, message="m"))
+    facts = [(e.kind, e.status, e.retryable, e.counts_against_breaker) for e in (inside, reply)]
+    assert facts[0] == facts[1]

@@ -205,3 +205,20 @@ async def test_usage_is_asked_of_the_provider_and_kept_from_a_client_that_did_no
     assert stream.usage is not None
     assert (stream.usage.input_tokens, stream.usage.output_tokens) == (5, 2)
     await stream.aclose()
+
+
+USAGE = b'data: {"id":"chatcmpl-1","choices":[],"usage":{"prompt_tokens":7,"completion_tokens":3}}\n\n'
+
+
+@pytest.mark.parametrize(
+    ("sent", "output_tokens"),
+    [(HEL + LO + FINISH + USAGE, 3), (HEL + LO + FINISH, None), (HEL + USAGE, None)],
+)
+async def test_usage_of_a_stream_that_is_left_is_told_once_it_is_final(
+    raw: RawServer, caller_for: CallerFactory, sent: bytes, output_tokens: int | None
+) -> None:
+    raw.will(STREAM_HEAD + chunked(sent, end=False), HANG)
+    stream = await opened(caller_for, raw.url)
+    assert await stream.read() is not None
+    await stream.aclose()
+    assert (stream.usage.output_tokens if stream.usage else None) == output_tokens

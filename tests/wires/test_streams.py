@@ -148,7 +148,9 @@ ERRORS = [
     ({"type": "rate_limit_error", "message": "x"}, FailureKind.RATE_LIMITED, True),
     ({"type": "tokens", "code": "rate_limit_exceeded", "message": "x"}, FailureKind.RATE_LIMITED, True),
     ({"type": "insufficient_quota", "code": "insufficient_quota", "message": "x"}, FailureKind.QUOTA_EXHAUSTED, False),
-    ({"type": "timeout_error", "message": "x"}, FailureKind.TIMEOUT, False),
+    ({"type": "timeout_error", "message": "x"}, FailureKind.SERVER_ERROR, True),
+    ({"type": "billing_error", "message": "x"}, FailureKind.QUOTA_EXHAUSTED, False),
+    ({"type": "invalid_request_error", "message": "Prompt is too long: 9"}, FailureKind.CONTEXT_TOO_LONG, False),
     ({"type": "authentication_error", "message": "x"}, FailureKind.REJECTED_US, False),
     ({"type": "invalid_request_error", "message": "x"}, FailureKind.INVALID_REQUEST, False),
     ({"type": "something_new", "message": "x"}, FailureKind.STREAM_BROKEN, True),
@@ -443,3 +445,54 @@ def test_a_hundred_chunks_take_well_under_a_millisecond_or_two(surface: Wire, ki
         translator.close()
 
     assert min(timeit.repeat(run, number=5, repeat=5, timer=time.process_time)) / 5 < 2e-3
+
+
+LONG = text_block(0, *["hello "] * 500)
+CUT_DELTA = b'event: message_delta\ndata: {"type":"message_delta","delta":{"stop_reason":"max_to\n\n'
+
+
+@pytest.mark.parametrize("surface", list(Wire))
+@pytest.mark.parametrize("delta", [CUT_DELTA, b"", event("message_delta", delta={}, usage={"output_tokens": 5})])
+def test_an_anthropic_stream_without_a_stop_reason_is_broken_whatever_ends_it(surface: Wire, delta: bytes) -> None:
+    translator = stream_translator(surface, ANTHROPIC, context(surface, ANTHROPIC))
+    translator.feed(start() + LONG + delta + STOP)
+    with pytest.raises(UpstreamError) as failure:
+        translator.close()
+    assert (failure.value.kind, translator.usage_is_final) == (FailureKind.STREAM_BROKEN, False)
+
+
+@pytest.mark.parametrize("surface", list(Wire))
+def test_an_openai_stream_whose_finish_was_malformed_is_broken_although_it_was_done(surface: Wire) -> None:
+    translator = stream_translator(surface, OPENAI, context(surface, OPENAI))
+    translator.feed(chunk({"content": "hello"}) + b'data: {"choices":[{"finish_reas\n\n' + DONE)
+    with pytest.raises(UpstreamError) as failure:
+        translator.close()
+    assert failure.value.kind is FailureKind.STREAM_BROKEN
+
+
+NO_COUNTS = event("message_delta", delta={"stop_reason": "end_turn"}, usage={})
+PARTIAL = chunk({"content": "hello"}, usage={"prompt_tokens": 10, "completion_tokens": 1})
+
+
+@pytest.mark.parametrize("surface", list(Wire))
+@pytest.mark.parametrize(
+    ("kind", "stream", "is_final"),
+    [
+        (ANTHROPIC, start() + LONG, False),
+        (ANTHROPIC, start() + LONG + NO_COUNTS, False),
+        (ANTHROPIC, start() + LONG + NO_COUNTS + STOP, False),
+        (ANTHROPIC, start() + LONG + end(), True),
+        (OPENAI, PARTIAL, False),
+        (OPENAI, PARTIAL + chunk({}, "stop"), False),
+        (OPENAI, PARTIAL + chunk({}, "stop") + USAGE_CHUNK, True),
+        (OPENAI, PARTIAL + chunk({}, "stop", usage={"prompt_tokens": 10, "completion_tokens": 5}), True),
+        (OPENAI, PARTIAL + chunk({}, "stop") + b"data: {oops\n\n" + DONE, False),
+        (OPENAI, PARTIAL + chunk({}, "stop") + DONE, True),
+    ],
+)
+def test_usage_is_final_once_it_is_told_of_the_whole_answer(
+    surface: Wire, kind: Wire, stream: bytes, is_final: bool
+) -> None:
+    translator = stream_translator(surface, kind, context(surface, kind))
+    translator.feed(stream)
+    assert translator.usage_is_final is is_final
