@@ -142,7 +142,7 @@ def test_a_second_attempt_that_fits_is_made_and_both_are_charged(
 ) -> None:
     simulator.faults.add(Fault(kind=FaultKind.HANG, provider="openai", times=1))
 
-    headers = ask(tight, conversation).headers
+    headers = ask(tight, conversation, output_tokens=900).headers
 
     spent, reserved = spent_and_reserved(tight, conversation)
     assert attempts(tight, conversation) == [
@@ -161,7 +161,7 @@ def test_each_providers_budget_pays_for_its_own_attempts(
     )
     before = {"openai": 0, "anthropic": 0, **dict(rows(tight, sql))}
     simulator.faults.add(Fault(kind=FaultKind.HANG, provider="openai", times=1))
-    ask(tight, conversation)
+    ask(tight, conversation, output_tokens=900)
 
     after = dict(rows(tight, sql))
     costs = (
