@@ -34,8 +34,8 @@ IMAGE_TOKENS = {Wire.OPENAI: 50_000, Wire.ANTHROPIC: 5_000}
 # No listed model writes more in one answer (gateway.engine.catalogue), so one that isn't listed is taken to.
 UNKNOWN_MODEL_OUTPUT_TOKENS = 128_000
 # List prices times these are the most that parameters with a price of their own make of them, by the providers' price
-# pages: OpenAI's priority tier, Anthropic's fast mode and its processing in one region.
-PRICE_FACTORS = {"service_tier": Decimal("2.5"), "speed": Decimal(6), "inference_geo": Decimal("1.1")}
+# pages: OpenAI's ultrafast tier (priority: 2.5), Anthropic's fast mode and its processing in one region.
+PRICE_FACTORS = {"service_tier": Decimal(6), "speed": Decimal(6), "inference_geo": Decimal("1.1")}
 
 
 @dataclass(frozen=True, slots=True)

@@ -258,7 +258,7 @@ def test_a_translated_request_is_never_longer_than_its_bound(schema: dict[str, A
 
 def test_another_price_holds_for_the_targets_that_are_sent_the_parameter() -> None:
     asked = chat(service_tier="priority")
-    assert (asked(GPT_4O).price_factor, asked(GPT_4O).exact) == (Decimal("2.5"), False)
+    assert (asked(GPT_4O).price_factor, asked(GPT_4O).exact) == (Decimal(6), False)
     assert (asked(CLAUDE).price_factor, asked(CLAUDE).exact) == (Decimal(1), True)
     assert messages(speed="fast", inference_geo="us")(CLAUDE).price_factor == Decimal("6.6")
 
