@@ -13,6 +13,7 @@ from gateway.engine.configuration import Timeouts
 from gateway.engine.errors import DeadlineExceeded
 from gateway.engine.exchange import INSTRUCTION_BYTES_MAX
 from gateway.engine.words import AttemptOutcome, CompletionStatus, FailureKind, Wire
+from gateway.services.bounding import TRANSLATION_TOKENS
 from gateway.services.completion import COMMENT, PING
 from tests.engine.scripted import FALLBACK, HANG, PRIMARY, Stream, Wait, World, failure, frame, text, unavailable
 from tests.virtual_time import EPOCH_SECONDS, VirtualClock
@@ -143,7 +144,7 @@ async def test_a_continuation_that_breaks_too_is_charged_for_the_text_it_was_giv
     await gateway.ask()
     (settlement,) = gateway.ledger.settlements
     first, second = (attempt.usage.input_tokens for attempt in settlement.attempts)
-    assert second - first == len("hel") + INSTRUCTION_BYTES_MAX
+    assert second - first == len("hel") + INSTRUCTION_BYTES_MAX + TRANSLATION_TOKENS
     assert settlement.cost_usd == sum(attempt.cost_usd for attempt in settlement.attempts)
 
 
