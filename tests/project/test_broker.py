@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
+from llmops import filesystem_broker
 from llmops.broker import FILESYSTEM, broker_folder, broker_options, broker_url, empty_broker_folder
 
 
@@ -34,3 +36,20 @@ def test_redis_that_hangs_holds_nobody_for_long(url: str, tmp_path: Path) -> Non
     options = broker_options(url, tmp_path)
     assert options["socket_timeout"] <= 10
     assert options["socket_connect_timeout"] <= 10
+
+
+def test_a_message_is_never_seen_half_written(tmp_path: Path) -> None:
+    """Whatever the folder shows under a message's name at any moment is a whole message."""
+    from kombu import Connection
+
+    filesystem_broker.use()
+    folder = {"data_folder_in": str(tmp_path), "data_folder_out": str(tmp_path), "control_folder": str(tmp_path / "c")}
+    with Connection("filesystem://localhost/", transport_options=folder) as connection:
+        queue = connection.SimpleQueue("nudges")
+        queue.put({"task": "sweep"})
+        (message,) = tmp_path.glob("*.msg")
+        assert json.loads(message.read_text())["properties"]
+        assert type(connection.transport) is filesystem_broker.Transport
+        assert queue.get(timeout=1).payload == {"task": "sweep"}
+        queue.close()
+    assert not list(tmp_path.glob("*.draft"))
