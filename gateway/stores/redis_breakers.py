@@ -1,4 +1,4 @@
-"""Breakers shared by a fleet through Redis (docs/decisions/0007-breaker-in-redis.md).
+"""Breakers shared by a fleet through Redis (docs/decisions/0008-breaker-in-redis.md).
 
 A mirror per provider serves requests without a round trip while the breaker is closed and quiet. Every change of state
 is one atomic script with Redis' own clock, published to all mirrors; its answer tells who caused the change, and that
