@@ -19,9 +19,11 @@ from gateway.engine.configuration import Route
 from gateway.engine.errors import GatewayError, ModelNotFound
 from gateway.engine.words import Operation
 from gateway.services.access import allowed_routes, authenticate, route_for
-from gateway.services.completion import Call, PlainReply, completion_obtain
+from gateway.services.call import Call
+from gateway.services.completion import completion_obtain
 from gateway.services.counting import tokens_count
 from gateway.services.runtime import Runtime, running_runtime
+from gateway.services.work import PlainReply
 
 api = NinjaAPI(
     title="llmops",

@@ -10,7 +10,9 @@ from django.http.response import HttpResponseBase
 
 from gateway.api.requests import headers_of, surface_of
 from gateway.engine.errors import GatewayError
-from gateway.services.completion import PlainReply, StreamReply, new_request_id
+from gateway.services.call import new_request_id
+from gateway.services.stream_reply import StreamReply
+from gateway.services.work import PlainReply
 from gateway.wires import render_error
 
 AnyResponse = TypeVar("AnyResponse", bound=HttpResponseBase)

@@ -11,8 +11,9 @@ from gateway.engine.retry import PASSED_ON
 from gateway.engine.routing import plan_completion
 from gateway.engine.words import Operation, Wire
 from gateway.services.access import route_for
-from gateway.services.completion import Call, PlainReply, forwarded_headers
+from gateway.services.call import Call, forwarded_headers
 from gateway.services.runtime import Runtime
+from gateway.services.work import PlainReply
 from gateway.wires import ParsedRequest, count_tokens_estimate, parse_call
 
 # Clients count before they ask; a guess now is worth more than a number late.

@@ -20,8 +20,10 @@ from gateway.engine.errors import GatewayError
 from gateway.engine.words import Operation, Wire
 from gateway.ledger.prices import Price, PriceBook
 from gateway.ledger.records import Intent, Opened, Settled, Settlement
-from gateway.services.completion import Call, StreamReply, completion_obtain
+from gateway.services.call import Call
+from gateway.services.completion import completion_obtain
 from gateway.services.snapshot import ApiKey
+from gateway.services.stream_reply import StreamReply
 from tests.engine.scripted import FALLBACK, PRIMARY, World, target
 from tests.virtual_time import VirtualClock, loop_factories
 

@@ -14,7 +14,7 @@ from gateway.engine.errors import DeadlineExceeded
 from gateway.engine.exchange import INSTRUCTION_BYTES_MAX
 from gateway.engine.words import AttemptOutcome, CompletionStatus, FailureKind, Wire
 from gateway.services.bounding import TRANSLATION_TOKENS
-from gateway.services.completion import COMMENT, PING
+from gateway.services.stream_reply import COMMENT, PING
 from tests.engine.scripted import FALLBACK, HANG, PRIMARY, Stream, Wait, World, failure, frame, text, unavailable
 from tests.virtual_time import EPOCH_SECONDS, VirtualClock
 

@@ -1,0 +1,137 @@
+"""From a parsed call to a completion that may begin: route, plan, bounds, and an intent with its reservations."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from gateway.engine.completion import Completion
+from gateway.engine.configuration import Route
+from gateway.engine.errors import BudgetExceeded
+from gateway.engine.exchange import Ask
+from gateway.engine.routing import Plan, able_targets, plan_completion
+from gateway.engine.words import Operation, StreamRecovery
+from gateway.ledger.budgets import CompletionFacts, claims_for
+from gateway.ledger.records import ZERO_USD, Intent
+from gateway.services.access import route_for
+from gateway.services.bounding import check_bounded, request_bounds
+from gateway.services.call import Call, forwarded_headers
+from gateway.services.charging import BoundsOf, worst_case_usd
+from gateway.services.conversation import conversation_id
+from gateway.services.pricing import priced_targets
+from gateway.services.room import Room, plan_without_full, provider_worst_cases
+from gateway.services.runtime import Runtime
+from gateway.services.snapshot import Snapshot
+from gateway.services.work import Work
+from gateway.wires import ParsedRequest
+from gateway.wires.continuation import continuable
+
+# How much longer than everything it may wait for a completion can take before its intent counts as orphaned.
+LEASE_MARGIN_SECONDS = 60
+
+
+async def completion_open(runtime: Runtime, call: Call, parsed: ParsedRequest) -> Work:
+    """Route, plan and reserve; the intent is durable when this returns."""
+    snapshot = runtime.snapshot
+    now = datetime.now(UTC)
+    route = route_for(snapshot, call.key, parsed.model)
+    plan = able_targets(plan_completion(route, parsed.model), call.operation)
+    plan = priced_targets(plan, snapshot.price_book, now)
+    conversation = conversation_id(call.headers, parsed.conversation_id)
+    while True:
+        facts = _facts(call, route, plan, conversation)
+        must_bound = any(claim.blocking for claim in claims_for(snapshot.budgets, facts, ZERO_USD, now, snapshot.zone))
+        if must_bound:
+            check_bounded(parsed)
+        bounds = request_bounds(call.operation, parsed, call.body, route, bound_output=must_bound)
+        intent = _intent(snapshot, call, parsed, route, plan, facts, bounds, now)
+        try:
+            opened = await runtime.ledger.open(intent)
+            break
+        except BudgetExceeded as refused:
+            plan = plan_without_full(plan, refused)
+    ask = _ask(call, parsed, route, must_bound=must_bound)
+    room = Room(runtime.ledger, snapshot.price_book, intent, bounds)
+    completion = Completion(
+        runtime.engine,
+        ask,
+        plan,
+        deadline_seconds=route.deadline_seconds,
+        recovery=_recovery(route, call.operation, parsed),
+        before_paid_again=room.before_paid_again if intent.claims else None,
+    )
+    room.attempts = completion.attempts
+    return Work(runtime, call, intent, completion, bounds, snapshot, opened.budget_remaining_usd)
+
+
+def _ask(call: Call, parsed: ParsedRequest, route: Route, *, must_bound: bool) -> Ask:
+    return Ask(
+        request_id=call.request_id,
+        surface=call.operation.surface,
+        payload=parsed.payload,
+        body=call.body,
+        stream=parsed.stream,
+        forwarded_headers=forwarded_headers(call),
+        default_output_tokens=route.max_output_tokens,
+        bound_output=must_bound,
+        operation=call.operation,
+    )
+
+
+def _facts(call: Call, route: Route, plan: Plan, conversation: str) -> CompletionFacts:
+    return CompletionFacts(
+        team_id=call.key.team_id,
+        api_key_id=call.key.id,
+        route_id=route.id,
+        conversation=conversation,
+        provider_ids=tuple(target.provider.id for target in plan.targets),
+    )
+
+
+def _intent(
+    snapshot: Snapshot,
+    call: Call,
+    parsed: ParsedRequest,
+    route: Route,
+    plan: Plan,
+    facts: CompletionFacts,
+    bounds: BoundsOf,
+    now: datetime,
+) -> Intent:
+    key, prices = call.key, snapshot.price_book
+    reserved_usd = worst_case_usd(prices, plan.targets, bounds, now)
+    facts = replace(facts, provider_worst_usd=provider_worst_cases(prices, plan.targets, bounds, now))
+    return Intent(
+        id=call.request_id,
+        created_at=now,
+        surface=call.operation.surface,
+        operation=call.operation.value,
+        requested_model=parsed.model[:200],
+        route_id=route.id,
+        route_name=route.name,
+        api_key_id=key.id,
+        api_key_name=key.name,
+        team_id=key.team_id,
+        team_name=key.team_name or "",
+        conversation=facts.conversation,
+        stream=parsed.stream,
+        reserved_usd=reserved_usd,
+        lease_until=now + timedelta(seconds=_longest_seconds(route, plan) + LEASE_MARGIN_SECONDS),
+        decision=plan.decision,
+        claims=claims_for(snapshot.budgets, facts, reserved_usd, now, snapshot.zone),
+    )
+
+
+def _recovery(route: Route, operation: Operation, parsed: ParsedRequest) -> StreamRecovery:
+    """What the route says, where the request allows for it."""
+    recovery = StreamRecovery(route.stream_recovery)
+    able = not operation.is_metered and continuable(operation.surface, parsed.payload)
+    if recovery is StreamRecovery.CONTINUE and not able:
+        return StreamRecovery.ERROR
+    return recovery
+
+
+def _longest_seconds(route: Route, plan: Plan) -> float:
+    """A stream may break at every target; each waits for its first content anew, all together have one longest time."""
+    waits_seconds = route.deadline_seconds * len(plan.targets)
+    return waits_seconds + max(target.timeouts.stream_max_seconds for target in plan.targets)
