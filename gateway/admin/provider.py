@@ -6,10 +6,15 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.http import HttpRequest
 
 from gateway.admin.base import ConfigurationAdmin, ConfigurationForm
 from gateway.admin.fields import HeadersField, SecretField
 from gateway.models import Provider
+from gateway.services.breakers import breaker_force_closed, breaker_force_open, breaker_release
+
+
+_ORDERS = {"open": breaker_force_open, "closed": breaker_force_closed, None: breaker_release}
 
 
 class ProviderForm(ConfigurationForm):
@@ -31,6 +36,8 @@ class ProviderForm(ConfigurationForm):
             self.instance.set_api_key(plain)
         elif variable:
             self.instance.api_key_encrypted = ""
+        if not data.get("forced_breaker"):
+            data["forced_breaker"] = None
         return data
 
 
@@ -80,6 +87,21 @@ class ProviderAdmin(ConfigurationAdmin):
         ),
         ("Load", {"fields": ("max_in_flight", "max_queued", "queue_timeout_seconds", "extra_headers")}),
     )
+
+    def save_model(self, request: HttpRequest, obj: Provider, form: Any, change: bool) -> None:
+        """An order to the breaker is no column like others: it goes the way of every such order, after the rest."""
+        order, reason = obj.forced_breaker or None, obj.forced_breaker_reason
+        stored = Provider.objects.filter(pk=obj.pk).values_list("forced_breaker", "forced_breaker_reason").first()
+        obj.forced_breaker, obj.forced_breaker_reason = stored or (None, "")
+        super().save_model(request, obj, form, change)
+        if (order or obj.forced_breaker) and (order, reason) != (obj.forced_breaker, obj.forced_breaker_reason):
+            form.breaker_order = (order, reason)
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        super().save_related(request, form, formsets, change)
+        order: tuple[str | None, str] | None = getattr(form, "breaker_order", None)
+        if order is not None:
+            _ORDERS[order[0]](provider=form.instance, reason=order[1], actor=str(request.user))
 
     @admin.display(description="API key")
     def key_from(self, row: Provider) -> str:

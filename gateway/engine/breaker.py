@@ -23,6 +23,7 @@ RATE_WINDOW_SECONDS = 60.0
 RATE_BUCKET_SECONDS = 5.0
 # A probe is given up this long after its attempt must have ended, so that a dead prober can't wedge the breaker.
 PROBE_GRACE_SECONDS = 5.0
+OUT_OF_REACH = 1_000_000_000
 
 
 class Outcome(StrEnum):
@@ -147,11 +148,11 @@ class Breaker:
             self.rate.add(now, failed=outcome is Outcome.FAILURE)
         if outcome is Outcome.FAILURE:
             self.last_error = error[:500]
-        if permit.generation != self.generation or provider.forced_breaker is not None:
+        if permit.generation != self.generation or not provider_is_judged(provider, permit, self.state):
             return None
         if permit.probe:
             return self._report_probe(outcome, now)
-        return self._report_closed(provider.breaker, outcome, now)
+        return self._report_closed(failure_threshold(provider), outcome, now)
 
     def reset(self) -> None:
         """Closed, nothing counted: what operations ask for when they know better."""
@@ -172,12 +173,12 @@ class Breaker:
         self.probe_expires_at = now + longest_seconds + PROBE_GRACE_SECONDS
         return Permit(provider.name, self.generation, probe=True)
 
-    def _report_closed(self, policy: BreakerPolicy, outcome: Outcome, now: float) -> str | None:
+    def _report_closed(self, threshold: int, outcome: Outcome, now: float) -> str | None:
         if outcome is Outcome.SUCCESS:
             self.consecutive_failures = 0
         elif outcome is Outcome.FAILURE:
             self.consecutive_failures += 1
-            if self.consecutive_failures >= policy.failure_threshold:
+            if self.consecutive_failures >= threshold:
                 self._open(now)
                 return f"{self.consecutive_failures} consecutive failures"
         return None
@@ -196,6 +197,19 @@ class Breaker:
     def _open(self, now: float) -> None:
         self.state, self.opened_at, self.probe_expires_at = BreakerState.OPEN, now, None
         self.generation += 1
+
+
+def provider_is_judged(provider: Provider, permit: Permit, state: BreakerState) -> bool:
+    """Whether an outcome counts: always, unless operations hold the breaker. Held closed, failures are still counted
+    for people to see; held open, nothing is."""
+    if provider.forced_breaker is None:
+        return True
+    return provider.forced_breaker == "closed" and not permit.probe and state is BreakerState.CLOSED
+
+
+def failure_threshold(provider: Provider) -> int:
+    """Failures in a row that open the breaker; out of reach while operations hold it closed."""
+    return provider.breaker.failure_threshold if provider.forced_breaker is None else OUT_OF_REACH
 
 
 ChangeListener = Callable[[BreakerChange], None]

@@ -9,6 +9,7 @@ from typing import Any
 from gateway.engine.breaker import Breaker, Outcome, Permit
 from gateway.engine.configuration import Provider
 from gateway.engine.words import BreakerState
+from gateway.stores.fleet_rate import FleetRate
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,13 +30,17 @@ class Mirror:
     own. `version` orders what is heard; `known` is False until Redis has been asked for the first time."""
 
     name: str
-    breaker: Breaker = field(default_factory=Breaker)
+    rate: FleetRate = field(default_factory=FleetRate)
+    breaker: Breaker = field(init=False)
     version: int = 0
     known: bool = False
     learning: asyncio.Task[None] | None = None
     asking: bool = False  # one of this process's requests asks for the probe
     reports: list[Report] = field(default_factory=list)
     reporter: asyncio.Task[None] | None = None
+
+    def __post_init__(self) -> None:
+        self.breaker = Breaker(rate=self.rate)
 
     @property
     def quiet(self) -> bool:

@@ -2,10 +2,14 @@
 -- The rules are those of gateway/engine/breaker.py; one table of stories holds both to them (tests/stores).
 --
 -- KEYS[1]  the breaker's hash            ARGV[1]  the channel on which changes are published
+-- KEYS[2]  the failure rate's hash: successes and failures of the fleet by the time their bucket begins
 -- ARGV[2]  the caller's view of it: {state, failures, opened_at, probe_expires_at, last_error, generation, version}
 -- ARGV[3]  what is asked: {act, …}
 -- Times are whole milliseconds since 1970 by this server's clock, 0 for none. `version` grows with every change.
--- Answers {now, breaker, granted, changes: [{report, before, after, cause}]}; `report` counts from 1, 0 for none.
+-- Whatever is asked may carry `counted: {window, buckets: [[start, successes, failures]]}`, what the caller has seen
+-- since it last told.
+-- Answers {now, breaker, granted, changes: [{report, before, after, cause}], rate: [[start, name, count]]}; `report`
+-- counts from 1, 0 for none; `rate` is what the fleet has counted within the window.
 
 local key, channel = KEYS[1], ARGV[1]
 local view, ask = cjson.decode(ARGV[2]), cjson.decode(ARGV[3])
@@ -172,6 +176,31 @@ local function save()
   redis.call('PUBLISH', channel, cjson.encode(breaker))
 end
 
+local function add(start, name, count)
+  if count > 0 then redis.call('HINCRBY', KEYS[2], string.format('%.0f:%s', start, name), string.format('%.0f', count)) end
+end
+
+-- Adds what the caller has counted, forgets what has left the window, and answers what is left.
+local function rate(counted)
+  for _, bucket in ipairs(counted.buckets) do
+    add(bucket[1], 'successes', bucket[2])
+    add(bucket[1], 'failures', bucket[3])
+  end
+  if #counted.buckets > 0 then redis.call('PEXPIRE', KEYS[2], counted.window * 2) end
+  local left, fields = {}, redis.call('HGETALL', KEYS[2])
+  for i = 1, #fields, 2 do
+    local start, name = string.match(fields[i], '^(%d+):(%a+)$')
+    if tonumber(start) <= now - counted.window then
+      redis.call('HDEL', KEYS[2], fields[i])
+    else
+      left[#left + 1] = { tonumber(start), name, tonumber(fields[i + 1]) }
+    end
+  end
+  return left
+end
+
 acts[ask.act](load())
 if dirty then save() end
-return cjson.encode({ now = now, breaker = breaker, granted = granted, changes = changes })
+return cjson.encode({
+  now = now, breaker = breaker, granted = granted, changes = changes, rate = ask.counted and rate(ask.counted),
+})

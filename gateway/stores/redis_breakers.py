@@ -24,6 +24,8 @@ from gateway.engine.breaker import (
     Outcome,
     Permit,
     Refusal,
+    failure_threshold,
+    provider_is_judged,
 )
 from gateway.engine.clock import Clock
 from gateway.engine.configuration import Provider
@@ -237,7 +239,7 @@ class RedisBreakers:
                 self._count(mirror, report.outcome, report.error)
         if not sent:
             return
-        threshold = sent[-1].provider.breaker.failure_threshold
+        threshold = failure_threshold(sent[-1].provider)
         ask = {"act": "report", "failure_threshold": threshold, "reports": [_wire(report) for report in sent]}
         try:
             reply = await self._call(mirror, ask)
@@ -314,9 +316,11 @@ class RedisBreakers:
             raise
 
     async def _run(self, mirror: Mirror, ask: dict[str, Any]) -> Reply:
-        constants = {"provider": mirror.name, "owner": self._owner, "keep": to_ms(KEEP_SECONDS)}
+        constants: dict[str, Any] = {"provider": mirror.name, "owner": self._owner, "keep": to_ms(KEEP_SECONDS)}
         now = {} if self._server_now is None else {"now": to_ms(self._server_now())}
+        constants["counted"] = mirror.rate.take()
         reply = await self._line.run(mirror.name, mirror.view(), {**ask, **constants, **now})
+        mirror.rate.learn(reply["rate"])
         self._ahead_seconds = float(reply["now"]) / 1000 - self._clock.now()
         mirror.learn(reply["breaker"])
         return reply
@@ -325,6 +329,8 @@ class RedisBreakers:
         if self._away_reason is not None:
             return
         self._away_reason = reason
+        for mirror in self._mirrors.values():
+            mirror.rate.alone()
         if self._listener is not None:
             self._listener.cancel()
         logger.warning("Redis is away (%s): this process goes on with breakers of its own", reason)
@@ -396,7 +402,8 @@ class RedisBreakers:
 
 def _matters(mirror: Mirror, provider: Provider, permit: Permit, outcome: Outcome) -> bool:
     """Whether the shared breaker could move by it."""
-    if provider.forced_breaker is not None or permit.generation != mirror.breaker.generation:
+    breaker = mirror.breaker
+    if permit.generation != breaker.generation or not provider_is_judged(provider, permit, breaker.state):
         return False
     if permit.probe or outcome is Outcome.FAILURE:
         return True

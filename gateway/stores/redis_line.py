@@ -18,6 +18,7 @@ from redis.exceptions import NoScriptError, RedisError
 SCRIPT = Path(__file__).with_name("redis_breakers.lua").read_text(encoding="utf-8")
 CHANNEL = "llmops:breakers"
 KEY_PREFIX = "llmops:breaker:"
+RATE_KEY_PREFIX = "llmops:breaker-rate:"
 # A request waits this long for Redis and then goes on without it; on one network an answer takes a millisecond.
 TIMEOUT_SECONDS = 0.02
 # Connecting happens in the background and at start-up, where a little patience costs nobody anything.
@@ -69,7 +70,7 @@ class RedisLine:
         """One atomic step of one provider's breaker (see redis_breakers.lua)."""
         if self._client is None:
             raise LineDown("not connected")
-        arguments = (1, KEY_PREFIX + provider, CHANNEL, json.dumps(view), json.dumps(ask))
+        arguments = (2, KEY_PREFIX + provider, RATE_KEY_PREFIX + provider, CHANNEL, json.dumps(view), json.dumps(ask))
         reply: Reply = json.loads(await self._bounded(self._evaluate(self._client, arguments)))
         return reply
 

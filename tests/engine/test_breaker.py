@@ -179,7 +179,7 @@ def test_forced_open_refuses_even_a_healthy_provider_and_names_no_probe() -> Non
     assert Breaker().admit(held, 0, ATTEMPT_SECONDS) == Refusal("primary", None)
 
 
-def test_forced_closed_admits_all_and_counts_nothing_towards_opening() -> None:
+def test_forced_closed_admits_all_and_never_opens_but_shows_its_failures() -> None:
     held = replace(PRIMARY, forced_breaker="closed")
     breaker = Breaker()
     for _ in range(10):
@@ -187,7 +187,7 @@ def test_forced_closed_admits_all_and_counts_nothing_towards_opening() -> None:
         assert isinstance(permit, Permit)
         assert not permit.probe
         breaker.report(held, permit, Outcome.FAILURE, "boom", 0)
-    assert (breaker.state, breaker.consecutive_failures) == (CLOSED, 0)
+    assert (breaker.state, breaker.consecutive_failures) == (CLOSED, 10)
     assert breaker.reading(held, 0).failure_rate == 1.0
 
 
