@@ -29,7 +29,11 @@ class FleetRate(FailureRate):
 
     def add(self, now: float, *, failed: bool) -> None:
         super().add(now, failed=failed)
-        self._untold.setdefault(now - now % RATE_BUCKET_SECONDS, [0, 0])[failed] += 1
+        start = now - now % RATE_BUCKET_SECONDS
+        if start not in self._untold:  # while Redis is away nobody takes them
+            self._untold = {kept: counts for kept, counts in self._untold.items() if kept > now - RATE_WINDOW_SECONDS}
+            self._untold[start] = [0, 0]
+        self._untold[start][failed] += 1
 
     def value(self, now: float) -> float:
         if self._told is None:
