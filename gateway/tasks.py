@@ -10,6 +10,7 @@ from gateway.alerts.channel import channel_send
 from gateway.alerts.outbox import deliveries_send
 from gateway.ledger.connections import ledger_connections, ledger_lock_path
 from gateway.ledger.sweep import orphans_settle
+from gateway.services.provider_health import health_probes_run
 
 
 @shared_task(name="gateway.alerts_sweep")
@@ -27,3 +28,9 @@ def orphans_sweep() -> None:
         orphans_settle(connection, timezone.now(), lock_path=ledger_lock_path())
     finally:
         connection.close()
+
+
+@shared_task(name="gateway.health_probes")
+def health_probes() -> None:
+    """Asks the providers whose scheduled probe is due how they are."""
+    health_probes_run(now=timezone.now())

@@ -85,6 +85,7 @@ class ProviderAdmin(ConfigurationAdmin):
                 )
             },
         ),
+        ("Health", {"fields": ("health_probe_every_seconds", "health_probe_model")}),
         ("Load", {"fields": ("max_in_flight", "max_queued", "queue_timeout_seconds", "extra_headers")}),
     )
 

@@ -26,7 +26,7 @@ from gateway.api.operators_errors import (
 from gateway.api.operators_explanation import CompletionExplained, explained
 from gateway.api.operators_status import Status, status
 from gateway.engine.errors import InvalidRequest
-from gateway.models import Provider
+from gateway.models import HealthProbe, Provider
 from gateway.selectors.breaker_status import breaker_states
 from gateway.selectors.breakers import BreakerView
 from gateway.selectors.budget_status import BudgetStanding, budget_standings
@@ -36,6 +36,7 @@ from gateway.selectors.objectives import service_levels
 from gateway.selectors.spend_report import SpendGroup, SpendReport, spend_report
 from gateway.services.breakers import NotServing, breaker_force_closed, breaker_force_open, breaker_reset
 from gateway.services.live import LiveState, live_state
+from gateway.services.provider_health import provider_test
 
 MAX_SPEND_GROUPS = 10_000
 SUBJECTS_PER_BUDGET = 100
@@ -83,6 +84,21 @@ def breaker_order(request: HttpRequest, provider: str, order: schemas.BreakerOrd
     except NotServing as error:
         raise NotServingHere(f"Nothing was reset: {error}.") from None
     return _breaker(provider)
+
+
+@api.post(
+    "/providers/{provider}/test",
+    response={200: schemas.HealthTest, **_OR_MISSING},
+    summary="Test now: one real minimal call with the provider's key",
+)
+def provider_tested(request: HttpRequest, provider: str) -> HealthProbe:
+    """Answers 200 whatever came of it; `ok` and `words` say what. The breaker is not moved by it."""
+    only_parameters(request)
+    row = Provider.objects.alive().filter(name=_searchable(provider)).first()
+    if row is None:
+        raise _unknown_provider(provider)
+    operator: Operator = request.auth  # type: ignore[attr-defined]
+    return provider_test(provider=row, actor=operator.actor)
 
 
 @api.get("/spend", response={200: schemas.Spend, **_CALLER_FAULTS}, summary="Who spent how much")

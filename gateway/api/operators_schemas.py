@@ -79,6 +79,19 @@ class BreakerOrder(Schema):
     reason: Reason
 
 
+class HealthTest(Schema):
+    """`outcome` is `ok` or the kind of failure; `words` says it to people. `status` is null where no reply came."""
+
+    provider: str
+    ok: bool
+    outcome: str
+    words: str
+    asked: str = Field(description="The model that was called, or the list of models.")
+    status: int | None
+    latency_ms: int
+    at: Moment
+
+
 class SpendRow(Schema):
     """`input_tokens` include cached and cache-write tokens. `team` is told of conversations only."""
 

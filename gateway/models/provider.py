@@ -14,7 +14,7 @@ from django.db.models import Q
 from gateway import bounds
 from gateway.crypto import decrypt, encrypt
 from gateway.engine.words import Wire
-from gateway.models.base import NAME, ConfigurationRow, inside, one_of, unique_among_alive, within
+from gateway.models.base import MODEL_NAME, NAME, ConfigurationRow, inside, one_of, unique_among_alive, within
 from gateway.models.words import ForcedBreaker, choices
 
 ENVIRONMENT_NAME = RegexValidator(
@@ -134,6 +134,20 @@ class Provider(ConfigurationRow):
     queue_timeout_seconds = models.FloatField(
         default=5, validators=inside(bounds.WAIT_SECONDS), help_text="The longest a request waits for a free place."
     )
+    health_probe_every_seconds = models.FloatField(
+        "health probe every (seconds)",
+        null=True,
+        blank=True,
+        validators=inside(bounds.HEALTH_PROBE_SECONDS),
+        help_text="Ask the provider this often how it is, one process for the whole fleet. Empty: never.",
+    )
+    health_probe_model = models.CharField(
+        max_length=200,
+        blank=True,
+        default="",
+        validators=[MODEL_NAME],
+        help_text="Call this model for one token. Empty: the schedule asks for the list of models, which costs nothing.",
+    )
     enabled = models.BooleanField(default=True, help_text="Off: routes leave its targets out.")
 
     class Meta:
@@ -166,6 +180,7 @@ class Provider(ConfigurationRow):
                 max_in_flight=bounds.IN_FLIGHT,
                 max_queued=bounds.QUEUED,
                 queue_timeout_seconds=bounds.WAIT_SECONDS,
+                health_probe_every_seconds=bounds.HEALTH_PROBE_SECONDS,
             ),
         ]
 

@@ -47,6 +47,8 @@ class AnthropicCaller(HttpCaller):
         Operation.COUNT_TOKENS: "v1/messages/count_tokens",
     }
 
+    models_path: ClassVar[str] = "v1/models"
+
     def __init__(self, provider: Provider) -> None:
         http = http_client(provider)
         self.sdk = AsyncAnthropic(

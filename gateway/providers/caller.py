@@ -53,6 +53,7 @@ class HttpCaller(ABC):
     """One provider through its SDK's HTTP client. A `Caller` of the engine."""
 
     paths: ClassVar[Mapping[Operation, str]]  # below the base URL, without a leading slash
+    models_path: ClassVar[str]  # the list of models, which costs nothing
 
     def __init__(
         self,
@@ -68,6 +69,7 @@ class HttpCaller(ABC):
         self.on_idle: Callable[[], None] = lambda: None  # called when the last of them has ended
         self._http = http
         self._ending: set[asyncio.Task[None]] = set()
+        self._models_url = httpx2.URL(f"{base_url.rstrip('/')}/{self.models_path}")
         self._urls = {operation: httpx2.URL(f"{base_url.rstrip('/')}/{path}") for operation, path in self.paths.items()}
         # Bodies are forwarded as they are, so uncompressed.
         own = {**_of_the_sdk(sdk_headers), "accept-encoding": "identity"}
@@ -152,10 +154,25 @@ class HttpCaller(ABC):
             operation=ask.operation,
         )
 
+    async def list_models(self) -> None:
+        """Ask for the list of models, to see whether the provider answers us. Raises UpstreamError if it doesn't, or
+        with something that is no JSON object."""
+        response = await self._sent(httpx2.Request("GET", self._models_url, headers=self.own_headers))
+        try:
+            body = await self._read(response, ANSWER_LIMIT_BYTES)
+        finally:
+            await response.aclose()
+        if not body.lstrip().startswith(b"{"):
+            raise self._broken("the list of models is not a JSON object", FailureKind.UNREADABLE)
+
     async def _send(self, ask: Ask, target: Target, translated: Translated) -> httpx2.Response:
         """A 2xx whose body is still to be read. Raises UpstreamError for anything else."""
         url = self._urls[ask.operation]
-        request = httpx2.Request("POST", url, headers=self.headers(ask, target), content=translated.body)
+        return await self._sent(
+            httpx2.Request("POST", url, headers=self.headers(ask, target), content=translated.body)
+        )
+
+    async def _sent(self, request: httpx2.Request) -> httpx2.Response:
         try:
             response = await self._http.send(request, stream=True, auth=None, follow_redirects=False)
         except httpx2.HTTPError as error:

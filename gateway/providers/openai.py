@@ -38,6 +38,8 @@ class OpenAICaller(HttpCaller):
         Operation.EMBEDDINGS: "embeddings",
     }
 
+    models_path: ClassVar[str] = "models"
+
     def __init__(self, provider: Provider) -> None:
         http = http_client(provider)
         self.sdk = AsyncOpenAI(

@@ -127,6 +127,12 @@ class BreakerEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HealthProbeEntry:
+    every_seconds: float | None = item(nullable(seconds(bounds.HEALTH_PROBE_SECONDS)), None)
+    model: str | None = item(nullable(_model), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderEntry:
     name: str = item(_provider_name)
     kind: str = item(choice(Wire))
@@ -146,6 +152,7 @@ class ProviderEntry:
     retry_after_max_seconds: float = item(_wait, 5.0)
     retry_budget: RetryBudgetEntry = item(entry(RetryBudgetEntry), RetryBudgetEntry())
     breaker: BreakerEntry = item(entry(BreakerEntry), BreakerEntry())
+    health_probe: HealthProbeEntry = item(entry(HealthProbeEntry), HealthProbeEntry())
     max_in_flight: int = item(whole(bounds.IN_FLIGHT), 4000)
     max_queued: int = item(whole(bounds.QUEUED), 1000)
     queue_timeout_seconds: float = item(_wait, 5.0)

@@ -120,6 +120,9 @@ def provider_entry(row: Provider) -> entries.ProviderEntry:
         breaker=entries.BreakerEntry(
             failure_threshold=row.breaker_failure_threshold, cooldown_seconds=row.breaker_cooldown_seconds
         ),
+        health_probe=entries.HealthProbeEntry(
+            every_seconds=row.health_probe_every_seconds, model=row.health_probe_model or None
+        ),
         **_copied(row, _SAME_IN_PROVIDER),
     )
 
@@ -136,6 +139,8 @@ def provider_write(row: Provider, entry: entries.ProviderEntry) -> None:
     row.retry_budget_floor_per_second = entry.retry_budget.floor_per_second
     row.breaker_failure_threshold = entry.breaker.failure_threshold
     row.breaker_cooldown_seconds = entry.breaker.cooldown_seconds
+    row.health_probe_every_seconds = entry.health_probe.every_seconds
+    row.health_probe_model = entry.health_probe.model or ""
     row.save()
 
 

@@ -61,7 +61,7 @@ def snapshot_load() -> Snapshot:
 def _load(version: int) -> Snapshot:
     organisation = organisation_current()
     rows = list(models.Provider.objects.alive())
-    providers = {row.pk: _provider(row) for row in rows}
+    providers = {row.pk: provider_of(row) for row in rows}
     routes = _routes(rows, providers)
     prices = tuple(_price(row) for row in prices_in_force(models.Price.objects.alive()))
     return Snapshot(
@@ -82,7 +82,8 @@ def _load(version: int) -> Snapshot:
     )
 
 
-def _provider(row: models.Provider) -> Provider:
+def provider_of(row: models.Provider) -> Provider:
+    """The row as the engine knows it, its key included."""
     return Provider(
         name=row.name,
         kind=Wire(row.kind),

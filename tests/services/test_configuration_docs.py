@@ -20,6 +20,7 @@ TABLES = {
     "providers": entries.ProviderEntry,
     "retry_budget": entries.RetryBudgetEntry,
     "breaker": entries.BreakerEntry,
+    "health_probe": entries.HealthProbeEntry,
     "routes": entries.RouteEntry,
     "targets": entries.TargetEntry,
     "cache": entries.CacheEntry,
