@@ -18,6 +18,7 @@ from gateway.models import (
     ConfigurationChange,
     Conversation,
     Fallback,
+    HealthProbe,
 )
 
 
@@ -98,6 +99,13 @@ class BreakerStatusAdmin(LedgerAdmin):
 class BreakerTransitionAdmin(LedgerAdmin):
     list_display = ("at", "provider", "from_state", "to_state", "cause")
     list_filter = ("to_state",)
+    ordering = ("-pk",)
+
+
+@admin.register(HealthProbe)
+class HealthProbeAdmin(LedgerAdmin):
+    list_display = ("at", "provider", "ok", "words", "asked", "actor", "latency_ms")
+    list_filter = ("ok", "outcome")
     ordering = ("-pk",)
 
 

@@ -31,7 +31,7 @@ def back_office_page(view: View) -> View:
     @wraps(view)
     def guarded(request: HttpRequest, **kwargs: str) -> HttpResponse:
         if not admin.site.has_permission(request):
-            return _to_login(request)
+            return to_login(request)
         with timezone.override(organisation_zone()):
             return view(request, **kwargs)
 
@@ -45,7 +45,7 @@ def render_page(
     return render(request, template, {**admin.site.each_context(request), "title": title, **context}, status=status)
 
 
-def _to_login(request: HttpRequest) -> HttpResponse:
+def to_login(request: HttpRequest) -> HttpResponse:
     login = reverse("admin:login")
     if request.headers.get("HX-Request") != "true":
         return redirect_to_login(request.get_full_path(), login)

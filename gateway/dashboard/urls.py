@@ -2,13 +2,16 @@
 
 from django.urls import path
 
-from gateway.dashboard import completion_page, overview
+from gateway.dashboard import completion_page, overview, provider_page
 
 app_name = "dashboard"
 
 urlpatterns = [
     path("", overview.overview, name="overview"),
     path("completions/<str:request_id>/", completion_page.completion, name="completion"),
+    path("providers/<str:name>/", provider_page.provider, name="provider"),
+    path("providers/<str:name>/live/", provider_page.provider_live, name="provider-live"),
+    path("providers/<str:name>/act/", provider_page.provider_act, name="provider-act"),
     path("dashboard/providers/", overview.providers, name="providers"),
     path("dashboard/figures/", overview.figures, name="figures"),
     path("dashboard/recent/", overview.recent, name="recent"),

@@ -18,11 +18,12 @@ class ConfiguredProvider:
     enabled: bool
     forced: str | None
     forced_reason: str
+    failure_threshold: int
 
 
 def provider_list() -> tuple[ConfiguredProvider, ...]:
     """The providers that aren't archived, by name. One query."""
-    columns = ("id", "name", "enabled", "forced_breaker", "forced_breaker_reason")
+    columns = ("id", "name", "enabled", "forced_breaker", "forced_breaker_reason", "breaker_failure_threshold")
     rows = Provider.objects.alive().order_by("name").values_list(*columns)
     return tuple(ConfiguredProvider(*row) for row in rows)
 

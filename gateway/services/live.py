@@ -29,6 +29,7 @@ class LiveState:
     ledger_healthy: bool
     configuration_version: int | None
     missing: tuple[str, ...]
+    shared: bool  # the breakers and their counts are the fleet's
     redis: str  # how the breakers' shared store is doing, in words
 
 
@@ -49,13 +50,15 @@ def live_state() -> LiveState | None:
 async def _read(runtime: Runtime) -> LiveState:
     snapshot = runtime.snapshot if runtime.holder.loaded else None
     providers = snapshot.providers.values() if snapshot is not None else ()
+    status = runtime.breakers.status
     return LiveState(
         providers={provider.name: _provider(runtime, provider) for provider in providers},
         ledger_queue_depth=runtime.ledger.queue_depth,
         ledger_healthy=runtime.ledger.healthy,
         configuration_version=snapshot.version if snapshot is not None else None,
         missing=tuple(runtime.missing()),
-        redis=runtime.breakers.status.words,
+        shared=status.shared and status.away_reason is None,
+        redis=status.words,
     )
 
 

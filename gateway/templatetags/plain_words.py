@@ -194,6 +194,11 @@ def billing_words(billing: str) -> str:
 
 
 @register.filter
+def breaker_words(state: str) -> str:
+    return state.replace("_", "-")
+
+
+@register.filter
 def tone(word: str) -> str:
     """Which colour a state, status or outcome has: good, bad, warn, info or quiet. Never the only sign of it."""
     return _TONES.get(word, "quiet")

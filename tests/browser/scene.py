@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from django.utils import timezone
 
-from gateway.models import Completion, Price
+from gateway.models import BreakerTransition, Completion, HealthProbe, Price
 from tests.selectors.rows import add_attempt, add_completion, add_conversation, add_fallback, add_provider, open_breaker
 
 STORY_ID = "req_01JDBB4F7Q9ZK3T8M2"
@@ -25,6 +25,7 @@ def stage() -> None:
     add_provider("openai")
     add_provider("anthropic", kind="anthropic")
     open_breaker("openai", last_error="503 Service Unavailable: The server is currently overloaded, try again later.")
+    _breaker_day(timezone.now())
     price = Price.objects.create(
         kind="anthropic",
         model=SONNET,
@@ -35,6 +36,32 @@ def stage() -> None:
     now = timezone.now()
     _traffic(now)
     _story(now - timedelta(seconds=8), price)
+
+
+def _breaker_day(now: datetime) -> None:
+    steps = (
+        (900, "closed", "open", "5 consecutive failures"),
+        (840, "open", "half_open", "the cool-down is over: one probe"),
+        (838, "half_open", "closed", "the probe succeeded"),
+        (300, "closed", "open", "forced open by ada: maintenance at the provider"),
+        (180, "open", "closed", "reset by ada: maintenance is over"),
+        (1, "closed", "open", "5 consecutive failures"),
+    )
+    for minutes, before, after, cause in steps:
+        BreakerTransition.objects.create(
+            provider="openai", at=now - timedelta(minutes=minutes), from_state=before, to_state=after, cause=cause
+        )
+    for minutes, ok, words in ((1, False, "API key rejected (HTTP 401): Incorrect API key."), (6, True, "Works: 41 ms.")):
+        HealthProbe.objects.create(
+            provider="openai",
+            at=now - timedelta(minutes=minutes),
+            actor="ada" if ok else "",
+            asked="the list of models",
+            ok=ok,
+            outcome="ok" if ok else "rejected_us",
+            words=words,
+            latency_ms=41,
+        )
 
 
 def _traffic(now: datetime) -> None:

@@ -54,7 +54,10 @@ def test_pages_fit_their_screens_in_every_theme_and_size(visit: Visit, folder: P
     visit.do(lambda page: log_in(page, visit.base_url))
     story = visit.base_url + reverse("dashboard:completion", args=[STORY_ID])
 
-    assert picture_all(visit, folder, {"dashboard": visit.base_url, "completion": story}) == []
+    provider = visit.base_url + reverse("dashboard:provider", args=["openai"])
+    pages = {"dashboard": visit.base_url, "completion": story, "provider": provider}
+
+    assert picture_all(visit, folder, pages) == []
 
 
 def test_empty_and_missing_pages_fit_their_screens(visit: Visit, folder: Path) -> None:

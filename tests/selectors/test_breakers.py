@@ -13,7 +13,7 @@ def test_a_provider_without_a_row_is_closed_and_has_never_failed() -> None:
     add_provider("openai")
 
     assert breaker_list() == (
-        BreakerView("openai", enabled=True, state="closed", forced=None, forced_reason="", seen=False),
+        BreakerView("openai", enabled=True, state="closed", forced=None, forced_reason="", seen=False, failure_threshold=5),
     )
 
 

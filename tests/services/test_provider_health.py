@@ -12,9 +12,13 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
+from gateway.engine.errors import UpstreamError
+from gateway.engine.words import FailureKind
 from gateway.models import BreakerStatus, BreakerTransition, HealthProbe, HealthProbeTurn, Provider
+from gateway.providers.health import failure_words
 from gateway.services import provider_health
 from gateway.services.provider_health import health_probes_run, provider_test
+from gateway.simulator import Simulator
 from gateway.simulator.thread import SimulatorThread
 from tests.api.conftest import api, operator_key  # noqa: F401
 from tests.selectors.rows import add_provider
@@ -27,44 +31,53 @@ BASE = {"openai": "/openai/v1", "anthropic": "/anthropic"}
 
 
 @pytest.fixture
-def simulator() -> Iterator[SimulatorThread]:
-    with SimulatorThread() as thread:
-        yield thread
+def simulator() -> Iterator[Simulator]:
+    with SimulatorThread() as simulator:
+        yield simulator
 
 
 def provider_at(url: str, kind: str = "openai", **values: Any) -> Provider:
-    row: Provider = add_provider(kind, kind=kind, base_url=url, **values)
+    row: Provider = add_provider(kind, kind=kind, base_url=url, api_key_env="", **values)
     row.set_api_key(KEY)
     row.save()
     return row
 
 
 @pytest.fixture
-def openai(simulator: SimulatorThread) -> Provider:
+def openai(simulator: Simulator) -> Provider:
     return provider_at(simulator.url + BASE["openai"])
 
 
 @pytest.mark.parametrize("kind", ["openai", "anthropic"])
-def test_the_list_of_models_answers(simulator: SimulatorThread, kind: str) -> None:
+def test_the_list_of_models_answers(simulator: Simulator, kind: str) -> None:
     row = provider_test(provider=provider_at(simulator.url + BASE[kind], kind), actor="ada")
     assert (row.ok, row.outcome, row.asked, row.actor) == (True, "ok", "the list of models", "ada")
     assert row.words == f"Works: the list of models came in {row.latency_ms} ms."
 
 
 @pytest.mark.parametrize(("kind", "model"), [("openai", "gpt-4-turbo"), ("anthropic", "claude-3-5-sonnet-20241022")])
-def test_a_named_model_is_called_for_one_token(simulator: SimulatorThread, kind: str, model: str) -> None:
+def test_a_named_model_is_called_for_one_token(simulator: Simulator, kind: str, model: str) -> None:
     row = provider_at(simulator.url + BASE[kind], kind, health_probe_model=model)
     probe = provider_test(provider=row, actor="ada")
     assert probe.words == f"Works: {model} answered in {probe.latency_ms} ms."
     (bill,) = simulator.bill()
-    assert bill["output_tokens"] == 1
+    assert bill.output_tokens == 1
 
 
-def test_an_unknown_model_is_told_by_name(openai: Provider) -> None:
-    openai.health_probe_model = "gpt-nonesuch"
-    row = provider_test(provider=openai, actor="ada")
-    assert (row.ok, row.outcome, row.status) == (False, "model_not_found", 404)
-    assert row.words.startswith("Model 'gpt-nonesuch' unknown to the provider (HTTP 404): ")
+@pytest.mark.parametrize(
+    ("kind", "status", "words"),
+    [
+        (FailureKind.MODEL_NOT_FOUND, 404, "Model 'gpt-nonesuch' unknown to the provider (HTTP 404): why"),
+        (FailureKind.RATE_LIMITED, 429, "Rate limited: the provider is alive but wants fewer requests (HTTP 429): why"),
+        (FailureKind.QUOTA_EXHAUSTED, 402, "Quota exhausted: the account has no credit left (HTTP 402): why"),
+        (FailureKind.SERVER_ERROR, 503, "The provider has an error of its own (HTTP 503): why"),
+        (FailureKind.TIMEOUT, None, "Timed out: why"),
+    ],
+)
+def test_a_failure_says_what_it_means_and_what_the_provider_said(
+    kind: FailureKind, status: int | None, words: str
+) -> None:
+    assert failure_words(UpstreamError(kind, "why", status=status), "gpt-nonesuch") == words
 
 
 def test_nothing_listening_is_told_as_refused() -> None:
@@ -87,8 +100,13 @@ def echo() -> Iterator[str]:
     """A server that answers with 401 and whatever it was sent."""
     server = socket.create_server(("127.0.0.1", 0))
 
+    server.settimeout(5)
+
     def serve() -> None:
-        connection, _ = server.accept()
+        try:
+            connection, _ = server.accept()
+        except TimeoutError:
+            return
         with connection:
             sent = connection.recv(65536).decode().replace('"', "'").replace("\r\n", " ")
             body = '{"error": {"message": "I got ' + sent + '"}}'

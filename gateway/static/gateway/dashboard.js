@@ -142,12 +142,29 @@
     announceStates();
   }
 
+  // What somebody has unfolded stays so when a refresh draws it anew.
+
+  const unfolded = new Set();
+
+  function rememberUnfolded() {
+    for (const details of document.querySelectorAll("[data-refresh] details[id]")) {
+      if (details.open) unfolded.add(details.id);
+      else unfolded.delete(details.id);
+    }
+  }
+
+  function unfoldAgain() {
+    for (const id of unfolded) byId(id)?.setAttribute("open", "");
+  }
+
   function watchRefreshes() {
+    document.body.addEventListener("htmx:beforeSwap", rememberUnfolded);
+    document.body.addEventListener("htmx:afterSwap", unfoldAgain);
     document.body.addEventListener("htmx:beforeRequest", (event) => {
       if (document.hidden && event.target.matches("[data-refresh]")) event.preventDefault();
     });
     document.body.addEventListener("htmx:afterSettle", (event) => {
-      if (event.target.id === "providers") refreshed();
+      if (event.target.id === "providers" || event.target.id === "provider-live") refreshed();
       if (event.target.id === "figures") drawChart();
     });
     document.body.addEventListener("htmx:afterRequest", (event) => showLive(event.detail.successful));
