@@ -136,7 +136,7 @@ def _live_context(request: HttpRequest, row: Provider) -> dict[str, Any]:
         "scope": scope_words(live),
         "counts": live.providers.get(row.name) if live else None,
         "traffic": [
-            (one, changelist_url(request, "Attempt", **attempts, completion__created_at__gte=one.since))
+            (one, changelist_url(request, "Attempt", **attempts, started_at__gte=one.since))
             for one in traffic
         ],
         "failure": last_failure(provider=row.name, now=now),

@@ -159,7 +159,8 @@ class Completion:
         tower = self._tower(attempt)
         permit = await self._admit(attempt)
         attempt.probe = permit.probe
-        self._engine.meter(provider).count_request(self._clock.monotonic())
+        if attempt.retry == 0:  # retries earn no further retries
+            self._engine.meter(provider).count_request(self._clock.monotonic())
         ask = self._ask_of(attempt.target)
         flight = Flight(tower, ask, attempt, permit, self._patience)
         if not ask.stream:

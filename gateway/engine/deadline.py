@@ -16,6 +16,10 @@ class Deadline:
         self._began = clock.monotonic()
 
     @property
+    def limit_seconds(self) -> float:
+        return self._limit_seconds
+
+    @property
     def elapsed_ms(self) -> int:
         return int((self._clock.monotonic() - self._began) * 1000)
 

@@ -20,6 +20,8 @@ logger = logging.getLogger(__name__)
 
 # Failures that are found before anything is sent; they say nothing about the provider.
 _NEVER_SENT = frozenset({FailureKind.OVERLOADED, FailureKind.UNTRANSLATABLE})
+# Of the route's deadline: who had so much of it and gave no answer is held responsible for it.
+DEADLINE_SHARE = 0.9
 # What a stream may bring before its first content; there are a few hundred bytes of it.
 PREAMBLE_LIMIT_BYTES = 1024 * 1024
 
@@ -121,11 +123,11 @@ class Flight:
 
     async def fail(self, error: BaseException) -> None:
         """The attempt ended without an answer: the provider's fault (an UpstreamError), the request's (any other
-        GatewayError but the deadline's), ours (any other Exception), or the client has left (anything else)."""
+        GatewayError; the deadline's says something of the provider if it had its chance), ours (any other Exception), or the client has left (anything else)."""
         if isinstance(error, UpstreamError):
             await self._fail_upstream(error)
         elif isinstance(error, DeadlineExceeded):
-            await self._fail_unjudged(FailureKind.TIMEOUT, error.message)
+            await self._fail_at_deadline(error)
         elif isinstance(error, GatewayError):
             await self._skip(UpstreamError(FailureKind.INVALID_REQUEST, error.message, param=error.param))
         elif isinstance(error, Exception):
@@ -144,6 +146,20 @@ class Flight:
         self.attempt.error = UpstreamError(kind, message, provider=provider, may_be_billed=self.attempt.sent)
         self.attempt.outcome = AttemptOutcome.FAILED
         await self._land(Outcome.NONE, "")
+
+    async def _fail_at_deadline(self, error: DeadlineExceeded) -> None:
+        if self._had_its_chance():
+            await self._fail_upstream(timed_out(self.target, error.message))
+        else:
+            await self._fail_unjudged(FailureKind.TIMEOUT, error.message)
+
+    def _had_its_chance(self) -> bool:
+        """Whether the route's deadline left the provider enough time to be judged by: as long as it has for a first
+        token, or the deadline nearly whole if that is less; and in any case longer than connecting may take."""
+        timeouts = self.target.timeouts
+        enough_seconds = min(timeouts.first_token_seconds, DEADLINE_SHARE * self._deadline.limit_seconds)
+        had_seconds = self.clock.monotonic() - self._began
+        return self._holds_place and had_seconds >= max(enough_seconds, timeouts.connect_seconds)
 
     async def _skip(self, error: UpstreamError) -> None:
         """Nothing was sent."""

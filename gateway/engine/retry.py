@@ -86,7 +86,11 @@ def _gave_up(error: UpstreamError, retries_done: int) -> str:
 
 
 class RetryMeter:
-    """One provider's retry budget in this process: retries ≤ max(percent of requests, floor) over ten seconds."""
+    """One provider's retry budget in this process: retries ≤ max(percent of requests, floor) over ten seconds.
+
+    A request is the first try of a completion at this provider; its retries are not counted as requests, else an
+    outage would pay for more of them.
+    """
 
     def __init__(self) -> None:
         self._requests: deque[tuple[float, int]] = deque()  # (second, count)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 from datetime import timedelta
 
 import pytest
@@ -163,3 +165,13 @@ def test_since_counts_from_the_order(browser_of_operator: Client, openai: Provid
     breaker_force_open(provider=openai, reason="x", actor="ada")
     since = browser_of_operator.get(PAGE).context["since"]
     assert since == BreakerTransition.objects.get().at
+
+
+def test_every_link_leads_to_rows(browser_of_operator: Client, openai: Provider) -> None:
+    completion = add_completion("req_9", at=timezone.now() - timedelta(minutes=1))
+    add_attempt(completion, 1, outcome="failed", failure="server_error", status=503, message="overloaded")
+    act(browser_of_operator, "test")
+    body = browser_of_operator.get(f"{PAGE}live/").content.decode()
+    links = [html.unescape(link) for link in re.findall(r'href="([^"]+)"', body)]
+    assert len(links) == 7
+    assert [browser_of_operator.get(link).status_code for link in links] == [200] * 7

@@ -264,11 +264,39 @@ async def test_the_deadline_ends_an_attempt_under_way(world: World) -> None:
     assert completion.attempts[0].may_be_billed
 
 
-async def test_the_deadline_says_nothing_about_the_provider(world: World) -> None:
+@pytest.mark.parametrize(
+    ("deadline_seconds", "failures"),
+    [
+        pytest.param(10, 1, id="the whole deadline was its"),
+        pytest.param(25, 1, id="longer than its first token may take"),
+        pytest.param(4, 0, id="no longer than connecting may take"),
+    ],
+)
+async def test_a_deadline_counts_against_a_provider_that_had_its_chance(
+    world: World, deadline_seconds: float, failures: int
+) -> None:
     world.script("primary", HANG)
     with pytest.raises(DeadlineExceeded):
-        await world.completion(deadline_seconds=10).obtain()
-    assert world.breakers.reading(PRIMARY).consecutive_failures == 0
+        await world.completion(deadline_seconds=deadline_seconds).obtain()
+    assert world.breakers.reading(PRIMARY).consecutive_failures == failures
+
+
+async def test_a_deadline_that_others_used_up_says_nothing_about_the_last_provider(world: World) -> None:
+    world.script("primary", [Wait(4.5), unavailable()])
+    world.script("fallback", HANG)
+    hasty = replace(PRIMARY, retry=replace(PRIMARY.retry, retries=0))
+    with pytest.raises(DeadlineExceeded):
+        await world.completion(target(hasty), target(FALLBACK), deadline_seconds=10).obtain()
+    assert world.breakers.reading(FALLBACK).consecutive_failures == 0
+
+
+async def test_five_requests_with_a_short_deadline_open_the_breaker_of_a_hanging_provider(world: World) -> None:
+    world.script("primary", *[HANG] * 5)
+    for _ in range(5):
+        with pytest.raises(DeadlineExceeded):
+            await world.completion(target(PRIMARY), target(FALLBACK), deadline_seconds=10).obtain()
+    await world.completion(target(PRIMARY), target(FALLBACK), deadline_seconds=10).obtain()
+    assert (world.primary.calls, world.fallback.calls) == (5, 1)
 
 
 async def test_a_wait_that_does_not_fit_the_deadline_is_never_begun(world: World) -> None:
@@ -503,7 +531,7 @@ async def test_an_outage_cannot_multiply_requests_beyond_the_budget(world: World
     frugal = replace(PATIENT, retry_budget=RetryBudget(percent=20, floor_per_second=0))
     world.script("primary", *[unavailable() for _ in range(1000)])
     await asyncio.gather(*(world.completion(target(frugal), target(FALLBACK)).obtain() for _ in range(100)))
-    assert 100 <= world.primary.calls <= 125
+    assert 100 <= world.primary.calls <= 120
 
 
 # Clients that leave --------------------------------------------------------------------------------------------------

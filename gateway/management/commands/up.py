@@ -20,6 +20,7 @@ from gateway.services.configuration_file import ConfigurationFileError
 from gateway.supervisor import plan, prepare
 from gateway.supervisor.banner import banner, credentials_text
 from gateway.supervisor.listener import PortUnavailable, check_free, listen, local_address
+from gateway.supervisor.only_one import AlreadyUp, only_one
 from gateway.supervisor.private_redis import NoPrivateRedis, PrivateRedis, private_redis
 from gateway.supervisor.spec import Part
 from gateway.supervisor.supervise import Supervisor, say
@@ -53,9 +54,9 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         private = private_redis_for(options["workers"])
         try:
-            with closing(listen(options["host"], options["port"])) as listener:
+            with only_one(settings.DATA_DIR), closing(listen(options["host"], options["port"])) as listener:
                 status = self._run(listener, options, private)
-        except PortUnavailable as error:
+        except (AlreadyUp, PortUnavailable) as error:
             raise CommandError(str(error)) from None
         if status:
             sys.exit(status)
