@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from gateway.engine.configuration import Target
 from gateway.engine.errors import UpstreamError
@@ -36,6 +37,7 @@ class Attempt:
     bytes_added: int = 0
     upstream_id: str | None = None
     dropped_params: tuple[str, ...] = ()
+    rate_limits: Mapping[str, str] = field(default_factory=dict)  # the provider's headers about them, for the client
 
     @property
     def may_be_billed(self) -> bool:

@@ -141,7 +141,7 @@ class UpstreamError(Exception):
 
     `status` is None where no reply came. `may_be_billed` says that the provider may charge for the attempt although it
     failed (time-out, cut stream, reset after sending), `refuses_prefill` that the model continues no assistant
-    message. `body` is the provider's own error reply, at most 64 KiB of it.
+    message. `rate_limits` are the provider's headers about them. `body` is the provider's own error reply, at most 64 KiB of it.
     """
 
     kind: FailureKind
@@ -158,6 +158,7 @@ class UpstreamError(Exception):
     retry_after_seconds: float | None = None
     refuses_prefill: bool = False
     body: bytes = field(default=b"", repr=False)
+    rate_limits: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def __str__(self) -> str:
         return f"{self.kind.value}: {self.message}"

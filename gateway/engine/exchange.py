@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from gateway.engine.configuration import Target
 from gateway.engine.usage import Usage
 from gateway.engine.words import FinishReason, Operation, Wire
+
+
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +77,8 @@ class Ask:
 class Answer:
     """A whole answer in the surface's wire: `body` is what the client gets, byte for byte.
 
-    `dropped_params` are the client's parameters that the target could not take.
+    `dropped_params` are the client's parameters that the target could not take, `rate_limits` the provider's headers
+    about them, where the client speaks its wire.
     """
 
     body: bytes
@@ -83,6 +88,7 @@ class Answer:
     upstream_id: str | None = None
     text: str = ""
     dropped_params: tuple[str, ...] = ()
+    rate_limits: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +126,9 @@ class AnswerStream(Protocol):
 
     @property
     def dropped_params(self) -> tuple[str, ...]: ...
+
+    @property
+    def rate_limits(self) -> Mapping[str, str]: ...
 
     async def read(self) -> StreamBatch | None:
         """What the next read from the provider became; None once the answer is complete.

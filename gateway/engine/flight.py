@@ -71,6 +71,7 @@ class Flight:
             raise await self._failed(error) from error
         self.attempt.usage, self.attempt.upstream_id = answer.usage, answer.upstream_id
         self.attempt.dropped_params = answer.dropped_params
+        self.attempt.rate_limits = answer.rate_limits
         await self.succeed()
         return answer
 
@@ -116,6 +117,7 @@ class Flight:
         self.attempt.upstream_id = stream.upstream_id
         self.attempt.bytes_received = stream.bytes_received
         self.attempt.dropped_params = stream.dropped_params
+        self.attempt.rate_limits = stream.rate_limits
 
     async def succeed(self) -> None:
         self.attempt.outcome = AttemptOutcome.SUCCEEDED
@@ -156,6 +158,8 @@ class Flight:
     def _had_its_chance(self) -> bool:
         """Whether the route's deadline left the provider enough time to be judged by: as long as it has for a first
         token, or the deadline nearly whole if that is less; and in any case longer than connecting may take."""
+        if self.attempt.first_content_ms is not None:
+            return False  # it answered; what ran out is the client's patience with its own reading
         timeouts = self.target.timeouts
         enough_seconds = min(timeouts.first_token_seconds, DEADLINE_SHARE * self._deadline.limit_seconds)
         had_seconds = self.clock.monotonic() - self._began
@@ -174,6 +178,7 @@ class Flight:
             await self._skip(error)
             return
         self.attempt.error = error
+        self.attempt.rate_limits = error.rate_limits
         self.attempt.outcome = AttemptOutcome.FAILED
         await self._land(Outcome.FAILURE if error.counts_against_breaker else Outcome.SUCCESS, str(error))
 

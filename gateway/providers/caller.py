@@ -16,9 +16,10 @@ import httpx2
 
 from gateway.engine.configuration import Provider, Target
 from gateway.engine.errors import UpstreamError
-from gateway.engine.exchange import Answer, Ask, Seam, StreamBatch
+from gateway.engine.exchange import NO_HEADERS, Answer, Ask, Seam, StreamBatch
 from gateway.engine.usage import Usage
-from gateway.engine.words import FailureKind, FinishReason, Operation
+from gateway.engine.words import FailureKind, FinishReason, Operation, Wire
+from gateway.providers.rate_limits import rate_limits
 from gateway.providers.transport import AiohttpTransport
 from gateway.wires import (
     StreamTranslator,
@@ -112,7 +113,10 @@ class HttpCaller(ABC):
         finally:
             await response.aclose()
         answer = translate_answer(ask.surface, self.provider.kind, body, translated.context)
-        return replace(answer, dropped_params=translated.dropped) if translated.dropped else answer
+        limits = rate_limits(self.provider.kind, ask.surface, response)
+        if not translated.dropped and not limits:
+            return answer
+        return replace(answer, dropped_params=translated.dropped, rate_limits=limits)
 
     async def _stream(self, ask: Ask, target: Target) -> SseStream:
         ask = continuation_ask(ask)
@@ -121,7 +125,11 @@ class HttpCaller(ABC):
         translator: StreamTranslator = stream_translator(ask.surface, self.provider.kind, translated.context)
         if ask.continuation is not None:
             translator = continuation_stream(ask.surface, translator, ask.continuation)
-        return SseStream(self.provider.name, response, translator, translated.dropped, self._read_out, self._use_ended)
+        stream = SseStream(
+            self.provider.name, response, translator, translated.dropped, self._read_out, self._use_ended
+        )
+        stream.rate_limits = rate_limits(self.provider.kind, ask.surface, response)
+        return stream
 
     async def idle(self) -> None:
         """Wait until every connection whose stream has ended is either free again or closed."""
@@ -157,7 +165,8 @@ class HttpCaller(ABC):
     async def list_models(self) -> None:
         """Ask for the list of models, to see whether the provider answers us. Raises UpstreamError if it doesn't, or
         with something that is no JSON object."""
-        response = await self._sent(httpx2.Request("GET", self._models_url, headers=self.own_headers))
+        kind = self.provider.kind
+        response = await self._sent(httpx2.Request("GET", self._models_url, headers=self.own_headers), kind)
         try:
             body = await self._read(response, ANSWER_LIMIT_BYTES)
         finally:
@@ -168,18 +177,19 @@ class HttpCaller(ABC):
     async def _send(self, ask: Ask, target: Target, translated: Translated) -> httpx2.Response:
         """A 2xx whose body is still to be read. Raises UpstreamError for anything else."""
         url = self._urls[ask.operation]
-        return await self._sent(
-            httpx2.Request("POST", url, headers=self.headers(ask, target), content=translated.body)
-        )
+        request = httpx2.Request("POST", url, headers=self.headers(ask, target), content=translated.body)
+        return await self._sent(request, ask.surface)
 
-    async def _sent(self, request: httpx2.Request) -> httpx2.Response:
+    async def _sent(self, request: httpx2.Request, surface: Wire) -> httpx2.Response:
         try:
             response = await self._http.send(request, stream=True, auth=None, follow_redirects=False)
         except httpx2.HTTPError as error:
             raise self._unreachable(error) from error
         if 200 <= response.status_code < 300:
             return response
-        raise await self._refusal(response)
+        refusal = await self._refusal(response)
+        refusal.rate_limits = rate_limits(self.provider.kind, surface, response)
+        raise refusal
 
     async def _refusal(self, response: httpx2.Response) -> UpstreamError:
         try:
@@ -235,6 +245,7 @@ class SseStream:
     ) -> None:
         self.bytes_received = 0
         self.dropped_params = dropped_params
+        self.rate_limits: Mapping[str, str] = NO_HEADERS
         self._provider = provider
         self._response = response
         self._translator = translator

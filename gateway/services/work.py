@@ -82,6 +82,7 @@ class Work:
         if served is not None:
             headers["x-llmops-provider"] = served.target.provider.name
             headers["x-llmops-model"] = served.target.model
+            headers.update(served.rate_limits)
             if served.dropped_params:
                 headers["x-llmops-dropped-params"] = names_in_header(served.dropped_params)
         return headers

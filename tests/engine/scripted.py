@@ -72,6 +72,7 @@ class ScriptedStream:
         self.upstream_id: str | None = "up-stream"
         self.bytes_received = 0
         self.dropped_params: tuple[str, ...] = ()
+        self.rate_limits: dict[str, str] = {}
         self.closed = False
         self.continuable = True
 
