@@ -13,7 +13,6 @@ from gateway.admin.fields import HeadersField, SecretField
 from gateway.models import Provider
 from gateway.services.breakers import breaker_force_closed, breaker_force_open, breaker_release
 
-
 _ORDERS = {"open": breaker_force_open, "closed": breaker_force_closed, None: breaker_release}
 
 

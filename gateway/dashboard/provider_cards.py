@@ -43,7 +43,7 @@ def provider_cards(request: HttpRequest) -> tuple[ProviderCard, ...]:
 
 
 def breaker_views(live: LiveState | None) -> tuple[BreakerView, ...]:
-    """Every provider's breaker as the operators' API tells it: from this process where it serves, else from the rows."""
+    """Every provider's breaker as the operators' API tells it: from this process if it serves, else from the rows."""
     return breaker_states(readings={name: one.reading for name, one in live.providers.items()} if live else {})
 
 

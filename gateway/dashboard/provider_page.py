@@ -40,7 +40,11 @@ REASON_CHARACTERS = 300
 TIMELINE_UNITS = 1440
 MIN_BAND_UNITS = 2
 # Told apart by height as well as by colour: top edge and height on a line 40 high.
-_HEIGHTS = {BreakerState.CLOSED.value: (28, 12), BreakerState.HALF_OPEN.value: (14, 26), BreakerState.OPEN.value: (0, 40)}
+_HEIGHTS = {
+    BreakerState.CLOSED.value: (28, 12),
+    BreakerState.HALF_OPEN.value: (14, 26),
+    BreakerState.OPEN.value: (0, 40),
+}
 _ACTS = {
     "force_open": (breaker_force_open, "held open: requests skip it until somebody resets it"),
     "force_closed": (breaker_force_closed, "held closed: requests go to it whatever happens, until somebody resets it"),
@@ -136,8 +140,7 @@ def _live_context(request: HttpRequest, row: Provider) -> dict[str, Any]:
         "scope": scope_words(live),
         "counts": live.providers.get(row.name) if live else None,
         "traffic": [
-            (one, changelist_url(request, "Attempt", **attempts, started_at__gte=one.since))
-            for one in traffic
+            (one, changelist_url(request, "Attempt", **attempts, started_at__gte=one.since)) for one in traffic
         ],
         "failure": last_failure(provider=row.name, now=now),
         "drawn": drawn(bands, now),

@@ -141,7 +141,8 @@ class UpstreamError(Exception):
 
     `status` is None where no reply came. `may_be_billed` says that the provider may charge for the attempt although it
     failed (time-out, cut stream, reset after sending), `refuses_prefill` that the model continues no assistant
-    message. `rate_limits` are the provider's headers about them. `body` is the provider's own error reply, at most 64 KiB of it.
+    message. `rate_limits` are the provider's headers about them. `body` is the provider's own error reply, at most
+    64 KiB of it.
     """
 
     kind: FailureKind

@@ -11,7 +11,6 @@ from gateway.engine.configuration import Target
 from gateway.engine.usage import Usage
 from gateway.engine.words import FinishReason, Operation, Wire
 
-
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 

@@ -125,7 +125,8 @@ class Flight:
 
     async def fail(self, error: BaseException) -> None:
         """The attempt ended without an answer: the provider's fault (an UpstreamError), the request's (any other
-        GatewayError; the deadline's says something of the provider if it had its chance), ours (any other Exception), or the client has left (anything else)."""
+        GatewayError; the deadline's is the provider's if it had its chance), ours (any other Exception), or the client
+        has left (anything else)."""
         if isinstance(error, UpstreamError):
             await self._fail_upstream(error)
         elif isinstance(error, DeadlineExceeded):

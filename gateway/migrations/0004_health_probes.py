@@ -52,7 +52,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='provider',
             name='health_probe_model',
-            field=models.CharField(blank=True, default='', help_text='Call this model for one token. Empty: the schedule asks for the list of models, which costs nothing.', max_length=200, validators=[django.core.validators.RegexValidator(re.compile('^[^\\s\\x00-\\x1f\\x7f]+\\Z'), "A model's name holds no spaces or control characters.")]),
+            field=models.CharField(blank=True, default='', help_text='Call this model for one token. Empty: the schedule asks for the list of models, which is free.', max_length=200, validators=[django.core.validators.RegexValidator(re.compile('^[^\\s\\x00-\\x1f\\x7f]+\\Z'), "A model's name holds no spaces or control characters.")]),
         ),
         migrations.AddConstraint(
             model_name='provider',

@@ -6,7 +6,7 @@ from django.db import models
 
 
 class HealthProbe(models.Model):
-    """One call and what came of it. Bounded: the oldest of a provider's rows go (gateway/services/provider_health.py)."""
+    """One call and what came of it. Bounded: a provider's oldest rows go (gateway/services/provider_health.py)."""
 
     provider = models.CharField(max_length=100)
     at = models.DateTimeField()

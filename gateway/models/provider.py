@@ -146,7 +146,7 @@ class Provider(ConfigurationRow):
         blank=True,
         default="",
         validators=[MODEL_NAME],
-        help_text="Call this model for one token. Empty: the schedule asks for the list of models, which costs nothing.",
+        help_text="Call this model for one token. Empty: the schedule asks for the list of models, which is free.",
     )
     enabled = models.BooleanField(default=True, help_text="Off: routes leave its targets out.")
 

@@ -38,6 +38,6 @@ def only_one(data_dir: Path) -> Iterator[None]:
 def _sentence(data_dir: Path, pid: str) -> str:
     who = f"process {pid}" if pid.isdecimal() else "another process"
     return (
-        f"{data_dir} is in use: `manage.py up` is already running there ({who}). Stop it first, or give this one a data "
-        "directory of its own with LLMOPS_DATA_DIR."
+        f"{data_dir} is in use: `manage.py up` is already running there ({who}). Stop it first, or give this one a "
+        "data directory of its own with LLMOPS_DATA_DIR."
     )

@@ -51,7 +51,8 @@ def _breaker_day(now: datetime) -> None:
         BreakerTransition.objects.create(
             provider="openai", at=now - timedelta(minutes=minutes), from_state=before, to_state=after, cause=cause
         )
-    for minutes, ok, words in ((1, False, "API key rejected (HTTP 401): Incorrect API key."), (6, True, "Works: 41 ms.")):
+    probes = ((1, False, "API key rejected (HTTP 401): Incorrect API key."), (6, True, "Works: 41 ms."))
+    for minutes, ok, words in probes:
         HealthProbe.objects.create(
             provider="openai",
             at=now - timedelta(minutes=minutes),

@@ -41,7 +41,7 @@ def test_those_of_another_wire_stay_behind(gateway: GatewayProcess) -> None:
 
 
 def test_a_refusals_reach_the_client_too(gateway: GatewayProcess, simulator: Simulator) -> None:
-    simulator.faults.add(Fault(provider="openai", kind=FaultKind.STATUS, status=429, retry_after=120))
+    simulator.faults.add(Fault(provider="openai", kind=FaultKind.STATUS, status=429, retry_after="120"))
     with (
         openai.OpenAI(base_url=f"{gateway.url}/v1", api_key=AGENT_KEY, max_retries=0) as client,
         pytest.raises(openai.RateLimitError) as caught,

@@ -13,7 +13,9 @@ def test_a_provider_without_a_row_is_closed_and_has_never_failed() -> None:
     add_provider("openai")
 
     assert breaker_list() == (
-        BreakerView("openai", enabled=True, state="closed", forced=None, forced_reason="", seen=False, failure_threshold=5),
+        BreakerView(
+            "openai", enabled=True, state="closed", forced=None, forced_reason="", seen=False, failure_threshold=5
+        ),
     )
 
 

@@ -26,8 +26,8 @@ def test_a_second_one_is_refused_with_a_sentence(tmp_path: Path) -> None:
     with only_one(tmp_path), pytest.raises(AlreadyUp) as caught, only_one(tmp_path):
         pass
     assert str(caught.value) == (
-        f"{tmp_path} is in use: `manage.py up` is already running there (process {os.getpid()}). Stop it first, or give "
-        "this one a data directory of its own with LLMOPS_DATA_DIR."
+        f"{tmp_path} is in use: `manage.py up` is already running there (process {os.getpid()}). Stop it first, or "
+        "give this one a data directory of its own with LLMOPS_DATA_DIR."
     )
 
 
