@@ -142,3 +142,21 @@ def full_hour(moment: datetime) -> datetime:
 
 def _day_of(moment: datetime) -> datetime:
     return moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def rollups_rebuild() -> int:
+    """Marks every hour that has been added up and still has rows: the next runs make it anew. How many there are.
+
+    Hours whose rows are gone (`services/retention`) keep their sums.
+    """
+    progress = UsageProgress.objects.first()
+    first = Completion.objects.aggregate(first=Min("created_at"))["first"]
+    if progress is None or progress.until is None or first is None:
+        return 0
+    # The oldest hour that has rows may have lost some of them to retention.
+    hour, hours = full_hour(first) + HOUR, []
+    while hour < progress.until:
+        hours.append(UsageHourChanged(starts_at=hour))
+        hour += HOUR
+    UsageHourChanged.objects.bulk_create(hours, ignore_conflicts=True, batch_size=ROWS_PER_INSERT)
+    return len(hours)
