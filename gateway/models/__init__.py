@@ -12,6 +12,7 @@ from gateway.models.health_probe import HealthProbe, HealthProbeTurn
 from gateway.models.organisation import Organisation
 from gateway.models.price import Price
 from gateway.models.provider import Provider
+from gateway.models.rollup import LatencyCell, UsageCell, UsageHourChanged, UsageProgress
 from gateway.models.route import Route, Target
 from gateway.models.team import ApiKey, Team
 
@@ -35,10 +36,14 @@ __all__ = [
     "Fallback",
     "HealthProbe",
     "HealthProbeTurn",
+    "LatencyCell",
     "Organisation",
     "Price",
     "Provider",
     "Route",
     "Target",
     "Team",
+    "UsageCell",
+    "UsageHourChanged",
+    "UsageProgress",
 ]
