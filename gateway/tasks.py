@@ -13,6 +13,7 @@ from gateway.ledger.sweep import orphans_settle
 from gateway.services.provider_health import health_probes_run
 from gateway.services.retention import completions_prune
 from gateway.services.rollups import rollups_refresh
+from gateway.services.task_signs import worker_sign
 
 
 @shared_task(name="gateway.alerts_sweep")
@@ -34,7 +35,8 @@ def orphans_sweep() -> None:
 
 @shared_task(name="gateway.health_probes")
 def health_probes() -> None:
-    """Asks the providers whose scheduled probe is due how they are."""
+    """Gives the worker's sign of life, and asks the providers whose scheduled probe is due how they are."""
+    worker_sign(now=timezone.now())
     health_probes_run(now=timezone.now())
 
 

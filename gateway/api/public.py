@@ -23,6 +23,7 @@ from gateway.services.call import Call
 from gateway.services.completion import completion_obtain
 from gateway.services.counting import tokens_count
 from gateway.services.runtime import Runtime, running_runtime
+from gateway.services.task_signs import worker_words_soon
 from gateway.services.work import PlainReply
 
 api = NinjaAPI(
@@ -145,9 +146,10 @@ async def healthz(request: HttpRequest) -> HttpResponse:
 async def readyz(request: HttpRequest) -> HttpResponse:
     runtime = running_runtime()
     missing, redis = runtime.missing(), runtime.breakers.status.words
+    facts = {"missing": missing, "redis": redis, "tasks": await worker_words_soon()}
     if missing:
-        return JsonResponse({"status": "not ready", "missing": missing, "redis": redis}, status=503)
-    return JsonResponse({"status": "ready", "missing": [], "redis": redis})
+        return JsonResponse({"status": "not ready", **facts}, status=503)
+    return JsonResponse({"status": "ready", **facts})
 
 
 def unknown_path(path: str) -> ModelNotFound:

@@ -14,6 +14,7 @@ from gateway.models.price import Price
 from gateway.models.provider import Provider
 from gateway.models.rollup import LatencyCell, UsageCell, UsageHourChanged, UsageProgress
 from gateway.models.route import Route, Target
+from gateway.models.task_sign import TaskSign
 from gateway.models.team import ApiKey, Team
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "Provider",
     "Route",
     "Target",
+    "TaskSign",
     "Team",
     "UsageCell",
     "UsageHourChanged",
