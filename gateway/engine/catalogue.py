@@ -22,6 +22,9 @@ class ModelTraits:
     one_sampling_knob: bool = False  # temperature or top_p, not both
     takes_stop: bool = True  # stop sequences
     thinking: str = "none"  # how an Anthropic model is told to think: "none", "budget" or "adaptive"
+    thinking_off: str | None = None  # the `thinking.type` that ends thinking which is on unless told otherwise
+    thinks_always: bool = False
+    takes_forced_tools: bool = True  # `tool_choice` may force a call
     efforts: tuple[str, ...] = ()  # values of OpenAI's reasoning_effort or Anthropic's output_config.effort
     takes_prefill: bool = False  # a last assistant message is continued
     takes_json_schema: bool = True  # native structured output
@@ -72,7 +75,9 @@ _CLAUDE_4 = ModelTraits(
     thinking="budget",
 )
 _CLAUDE_4_5 = ModelTraits(200_000, 64_000, one_sampling_knob=True, thinking="budget")
-# Since 4.6 thinking is adaptive; since 4.7 there is no sampling.
+# Since 4.6 thinking is adaptive; since 4.7 there is no sampling; since 5 they think unless told otherwise; Fable 5.1,
+# Opus 5.5 and Sonnet 5.5 refuse forced tools (Anthropic, "What's new in Claude Opus 5.5", "What's new in Claude Sonnet
+# 5.5", "Claude Haiku 5.5 migration guide"). Of one that is not listed yet the strictest is assumed.
 _CLAUDE_4_6 = ModelTraits(
     1_000_000,
     64_000,
@@ -86,8 +91,12 @@ _CLAUDE_CURRENT = ModelTraits(
     takes_sampling=False,
     thinking="adaptive",
     efforts=(*_LOW_TO_HIGH, "xhigh", "max"),
+    thinks_always=True,
+    takes_forced_tools=False,
 )
-_ANTHROPIC_UNKNOWN = replace(_CLAUDE_CURRENT, context_window_tokens=None, max_output_tokens=None)
+_CLAUDE_4_7 = replace(_CLAUDE_CURRENT, thinks_always=False, takes_forced_tools=True)
+_CLAUDE_5 = replace(_CLAUDE_4_7, thinking_off="disabled")
+_ANTHROPIC_UNKNOWN = replace(_CLAUDE_4_7, context_window_tokens=None, max_output_tokens=None)
 
 _KNOWN: dict[tuple[Wire, str], ModelTraits] = {
     (Wire.OPENAI, "gpt-4"): ModelTraits(8_192, 8_192, takes_json_schema=False),
@@ -134,7 +143,14 @@ _FAMILIES: tuple[tuple[Wire, str, ModelTraits], ...] = (
     (Wire.ANTHROPIC, "claude-opus-4-2025", _CLAUDE_4),
     (Wire.ANTHROPIC, "claude-sonnet-4-0", _CLAUDE_4),
     (Wire.ANTHROPIC, "claude-sonnet-4-2025", _CLAUDE_4),
-    (Wire.ANTHROPIC, "claude-haiku-5", replace(_CLAUDE_CURRENT, max_output_tokens=64_000)),
+    (Wire.ANTHROPIC, "claude-opus-4", _CLAUDE_4_7),
+    (Wire.ANTHROPIC, "claude-sonnet-5-5", replace(_CLAUDE_5, thinking_off="between_tools", takes_forced_tools=False)),
+    (Wire.ANTHROPIC, "claude-sonnet-5", _CLAUDE_5),
+    (Wire.ANTHROPIC, "claude-opus-5-5", _CLAUDE_CURRENT),
+    (Wire.ANTHROPIC, "claude-opus-5", _CLAUDE_5),
+    (Wire.ANTHROPIC, "claude-fable-5-1", _CLAUDE_CURRENT),
+    (Wire.ANTHROPIC, "claude-fable-5", replace(_CLAUDE_CURRENT, takes_forced_tools=True)),
+    (Wire.ANTHROPIC, "claude-haiku-5", replace(_CLAUDE_5, max_output_tokens=64_000)),
     (Wire.ANTHROPIC, "claude-", _CLAUDE_CURRENT),
     (Wire.ANTHROPIC, "", _ANTHROPIC_UNKNOWN),
 )

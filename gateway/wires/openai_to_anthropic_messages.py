@@ -11,13 +11,14 @@ from typing import Any
 
 from gateway.engine.errors import InvalidRequest
 from gateway.wires.media import document_block, image_block
-from gateway.wires.tools import input_of, portable_id
+from gateway.wires.tools import input_of, portable_id, unique_ids
 from gateway.wires.words import Untranslatable
 
 # What the user says where Anthropic demands a user's turn and OpenAI does not.
 OPENING = "Begin."
 CONTINUE = "Continue."
 LEGACY_ID = "call_function_"
+THOUGHTS = ("thinking", "redacted_thinking")
 
 Block = dict[str, Any]
 
@@ -48,7 +49,7 @@ class Turns:
             raise Untranslatable(f"messages[{index}].role", f"This target knows no messages of role {role!r}.")
 
     def _extend(self, role: str, blocks: list[Block]) -> None:
-        if not blocks:
+        if not blocks or blocks[-1]["type"] in THOUGHTS:  # Anthropic refuses turns that end with a thought
             return
         if self.turns and self.turns[-1][0] == role:
             self.turns[-1][1].extend(blocks)
@@ -80,6 +81,7 @@ class Turns:
             if role == "user":
                 blocks.sort(key=lambda block: block["type"] != "tool_result")
         _check_pairs(self.turns)
+        unique_ids(self.turns)
         self._end(prefill)
         return [{"role": role, "content": _slim(blocks)} for role, blocks in self.turns]
 
@@ -91,6 +93,7 @@ class Turns:
         if not prefill or last["type"] != "text":
             self.turns.append(("user", [{"type": "text", "text": CONTINUE}]))
             return
+        blocks[:] = [block for block in blocks if block["type"] not in THOUGHTS]  # not taken beside prefill
         last["text"] = last["text"].rstrip()
         if not last["text"]:
             blocks.pop()

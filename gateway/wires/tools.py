@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterable
 from typing import Any
 
 import orjson
@@ -32,6 +33,37 @@ def portable_id(tool_call_id: str) -> str:
     if len(tool_call_id) <= MAX_ID_CHARACTERS and _VALID.fullmatch(tool_call_id):
         return tool_call_id
     return "call_" + hashlib.blake2s(tool_call_id.encode("utf-8", "replace"), digest_size=16).hexdigest()
+
+
+def unique_ids(turns: Iterable[tuple[str, list[dict[str, Any]]]]) -> None:
+    """Rename calls whose id an earlier turn has used, with their results: Anthropic refuses an id that comes twice.
+
+    OpenAI takes them, and clients that number their calls anew in each turn send them.
+    """
+    used: set[str] = set()
+    renamed: dict[str, str] = {}
+    for role, blocks in turns:
+        if role == "user":
+            _rename(blocks, "tool_use_id", renamed)
+            continue
+        called = [block["id"] for block in blocks if block["type"] == "tool_use"]
+        renamed = {each: _unused(each, used) for each in called if each in used}
+        _rename(blocks, "id", renamed)
+        used.update(renamed.get(each, each) for each in called)
+
+
+def _rename(blocks: list[dict[str, Any]], field: str, renamed: dict[str, str]) -> None:
+    for block in blocks:
+        if block.get(field) in renamed:
+            block[field] = renamed[block[field]]
+
+
+def _unused(tool_call_id: str, used: set[str]) -> str:
+    """A digest of the id and the number of its next use that is free, so that each turn makes the same ones."""
+    number = 2
+    while (candidate := portable_id(f"{tool_call_id}:{number}")) in used:
+        number += 1
+    return candidate
 
 
 def openai_name(name: str) -> str:

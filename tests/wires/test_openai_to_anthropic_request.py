@@ -112,6 +112,27 @@ def test_arguments_become_an_object(arguments: str, expected: Any) -> None:
     assert body["messages"][2]["content"] == [tool_result("c")]
 
 
+def test_an_id_that_an_earlier_turn_has_used_becomes_another_one_in_call_and_result() -> None:
+    asked = [assistant(None, tool_calls=[call("call_0", "f")]), tool("call_0", "x")]
+    turns = sent(OPENAI, chat(user("a"), *asked, *asked, *asked), NEW_CLAUDE)["messages"]
+    called = [turn["content"][0]["id"] for turn in turns[1::2]]
+    assert called[0] == "call_0"
+    assert len(set(called)) == 3
+    assert [turn["content"][0]["tool_use_id"] for turn in turns[2::2]] == called
+
+
+def test_a_turn_of_thoughts_alone_is_left_out() -> None:
+    thought = {"type": "thinking", "thinking": "hm", "signature": "abc"}
+    turns = [user("a"), assistant("", thinking_blocks=[thought]), user("b")]
+    assert sent(OPENAI, chat(*turns), NEW_CLAUDE)["messages"] == [user([text("a"), text("b")])]
+
+
+def test_thoughts_before_prefill_are_left_out() -> None:
+    thought = {"type": "thinking", "thinking": "hm", "signature": "abc"}
+    turns = [user("a"), assistant("so far", thinking_blocks=[thought])]
+    assert sent(OPENAI, chat(*turns), "claude-3-7-sonnet-20250219")["messages"][-1] == assistant("so far")
+
+
 @pytest.mark.parametrize("call_id", ["functions.f:0", "call|1", "é", "x" * 200])
 def test_ids_that_anthropic_refuses_are_mapped_alike_in_call_and_result(call_id: str) -> None:
     turns = [user("a"), assistant(None, tool_calls=[call(call_id, "f")]), tool(call_id, "x")]
@@ -209,14 +230,52 @@ def test_strict_is_kept_where_the_target_takes_the_schema(model: str, schema: di
     ],
 )
 def test_tool_choice(params: dict[str, Any], choice: Any) -> None:
-    body = sent(OPENAI, chat(tools=[function_tool("f")], **params), NEW_CLAUDE)
+    body = sent(OPENAI, chat(tools=[function_tool("f")], **params), OLD_CLAUDE)
     assert body.get("tool_choice") == choice
+
+
+@pytest.mark.parametrize(
+    ("params", "asked", "dropped"),
+    [
+        ({"tool_choice": "required"}, "one or more of your tools", ("tool_choice",)),
+        ({"tool_choice": {"type": "function", "function": {"name": "f"}}}, "the tool 'f'", ("tool_choice",)),
+        ({"tool_choice": "auto"}, None, ()),
+    ],
+)
+@pytest.mark.parametrize("model", [NEW_CLAUDE, "claude-opus-5-5", "claude-fable-5-1", "claude-opus-9"])
+def test_a_model_that_refuses_forced_tools_is_asked_for_the_call(
+    model: str, params: dict[str, Any], asked: str | None, dropped: tuple[str, ...]
+) -> None:
+    translated = send(OPENAI, chat(SYSTEM, user("a"), tools=[function_tool("f")], **params), model)
+    body = orjson.loads(translated.body)
+    assert body["tool_choice"] == {"type": "auto"}
+    assert translated.dropped == dropped
+    if asked is None:
+        assert body["system"] == "S"
+    else:
+        assert body["system"][0] == text("S")
+        assert asked in body["system"][1]["text"]
+
+
+@pytest.mark.parametrize("model", ["claude-opus-5", "claude-haiku-5-5", "claude-sonnet-4-6", "claude-opus-4-8"])
+def test_other_models_are_forced(model: str) -> None:
+    body = sent(OPENAI, chat(tools=[function_tool("f")], tool_choice="required"), model)
+    assert body["tool_choice"] == {"type": "any"}
+
+
+def test_a_function_call_is_forced_by_its_older_name_too() -> None:
+    function = {"name": "f", "parameters": {"type": "object"}}
+    body = sent(OPENAI, chat(functions=[function], function_call={"name": "f"}), OLD_CLAUDE)
+    assert body["tool_choice"] == {"type": "tool", "name": "f", "disable_parallel_tool_use": True}
+    assert send(OPENAI, chat(functions=[function], function_call={"name": "f"}), NEW_CLAUDE).dropped == (
+        "function_call",
+    )
 
 
 def test_allowed_tools_leave_only_those() -> None:
     allowed = {"mode": "required", "tools": [{"type": "function", "function": {"name": "g"}}]}
     choice = {"type": "allowed_tools", "allowed_tools": allowed}
-    body = sent(OPENAI, chat(tools=[function_tool("f"), function_tool("g")], tool_choice=choice), NEW_CLAUDE)
+    body = sent(OPENAI, chat(tools=[function_tool("f"), function_tool("g")], tool_choice=choice), OLD_CLAUDE)
     assert [each["name"] for each in body["tools"]] == ["g"]
     assert body["tool_choice"] == {"type": "any"}
 
@@ -264,7 +323,7 @@ def test_structured_output_without_native_support_is_a_forced_tool() -> None:
     translated = send(OPENAI, chat(response_format=FORMAT), OLD_CLAUDE)
     body = orjson.loads(translated.body)
     assert body["tools"] == [{"name": "my_answer", "description": "D", "input_schema": SCHEMA}]
-    assert body["tool_choice"] == {"type": "tool", "name": "my_answer"}
+    assert body["tool_choice"] == {"type": "tool", "name": "my_answer", "disable_parallel_tool_use": True}
     assert translated.context.answer_tool == "my_answer"
 
 
@@ -282,11 +341,76 @@ def test_native_structured_output_gets_a_schema_anthropic_takes() -> None:
     assert schema["properties"]["u"] == SCHEMA["properties"]["u"]
 
 
+JSON_ONLY = "Whatever you say in text must be one JSON object, with no word and no code fence around it"
+MAP = {"type": "object", "properties": {"m": {"type": "object", "additionalProperties": {"type": "number"}}}}
+TREE = {
+    "type": "object",
+    "properties": {"root": {"$ref": "#/$defs/N"}},
+    "$defs": {"N": {"type": "object", "properties": {"next": {"anyOf": [{"$ref": "#/$defs/N"}, {"type": "null"}]}}}},
+}
+LIST = {"type": "object", "properties": {"next": {"$ref": "#"}}}
+
+
+def test_a_json_object_is_asked_for_where_no_tool_can_be_forced() -> None:
+    translated = send(OPENAI, chat(response_format={"type": "json_object"}, tools=[function_tool("f")]), NEW_CLAUDE)
+    body = orjson.loads(translated.body)
+    assert body["system"] == f"{JSON_ONLY}."
+    assert [each["name"] for each in body["tools"]] == ["f"]
+    assert translated.context.answer_tool is None
+
+
+@pytest.mark.parametrize("schema", [MAP, TREE, LIST, {"type": "object"}, {"type": "object", "properties": {"a": True}}])
+def test_a_schema_that_can_not_be_closed_is_asked_for_otherwise(schema: dict[str, Any]) -> None:
+    wanted = {"type": "json_schema", "json_schema": {"name": "a", "schema": schema}}
+    body = sent(OPENAI, chat(response_format=wanted), NEW_CLAUDE)
+    assert body["system"] == f"{JSON_ONLY}, and match this JSON schema: {orjson.dumps(schema).decode()}"
+    assert "output_config" not in body
+    forced = sent(OPENAI, chat(response_format=wanted), "claude-sonnet-4-5")
+    assert forced["tools"][0]["input_schema"] == schema
+
+
+def test_formats_that_anthropic_has_not_are_told_in_the_description() -> None:
+    properties = {"a": {"type": "string", "format": "date"}, "b": {"type": "string", "format": "iri"}}
+    wanted = {"name": "a", "schema": {"type": "object", "properties": properties}}
+    body = sent(OPENAI, chat(response_format={"type": "json_schema", "json_schema": wanted}), NEW_CLAUDE)
+    assert body["output_config"]["format"]["schema"]["properties"] == {
+        "a": {"type": "string", "format": "date"},
+        "b": {"type": "string", "description": "{format: iri}"},
+    }
+
+
+A_OR_B = [
+    {"properties": {"a": {"type": "string"}, "k": {"const": 1}}, "required": ["a", "k"]},
+    {"$ref": "#/$defs/B"},
+]
+DEFINED = {"B": {"properties": {"b": {"type": "integer"}, "k": {"const": 2}}, "required": ["b", "k"]}}
+
+
+@pytest.mark.parametrize(
+    ("key", "required"), [("oneOf", ["x", "k"]), ("anyOf", ["x", "k"]), ("allOf", ["x", "a", "k", "b"])]
+)
+def test_alternatives_at_the_top_of_a_tools_schema_become_one_object(key: str, required: list[str]) -> None:
+    schema = {key: A_OR_B, "properties": {"x": {}}, "required": ["x"], "$defs": DEFINED, "description": "D"}
+    told = sent(OPENAI, chat(tools=[function_tool("f", schema, strict=True)]), NEW_CLAUDE)["tools"][0]
+    assert "strict" not in told
+    merged = told["input_schema"]
+    assert merged["type"] == "object"
+    kinds = {"allOf" if key == "allOf" else "anyOf": [{"const": 1}, {"const": 2}]}
+    assert merged["properties"] == {"x": {}, "a": {"type": "string"}, "b": {"type": "integer"}, "k": kinds}
+    assert merged["required"] == required
+    assert key not in merged
+    assert merged["description"].startswith("D\n\n")
+    assert orjson.dumps({key: A_OR_B}).decode() in merged["description"]
+
+
 @pytest.mark.parametrize(
     ("model", "params", "thinking", "dropped"),
     [
         (NEW_CLAUDE, {"reasoning_effort": "high"}, {"type": "adaptive", "display": "summarized"}, ()),
-        (NEW_CLAUDE, {"reasoning_effort": "none"}, None, ()),
+        (NEW_CLAUDE, {"reasoning_effort": "none"}, {"type": "between_tools"}, ()),
+        ("claude-haiku-5-5", {"reasoning_effort": "none"}, {"type": "disabled"}, ()),
+        ("claude-opus-5-5", {"reasoning_effort": "none"}, None, ("reasoning_effort",)),
+        ("claude-opus-4-8", {"reasoning_effort": "none"}, None, ()),
         (
             "claude-sonnet-4-5",
             {"reasoning_effort": "medium", "max_tokens": 9000},
@@ -369,6 +493,7 @@ def test_what_asks_for_nothing_is_not_told(params: dict[str, Any]) -> None:
             {"tools": [function_tool("f")], "tool_choice": {"type": "function", "function": {"name": "g"}}},
             "tool_choice",
         ),
+        ({"functions": [{"name": "f"}], "function_call": {"name": "g"}}, "function_call"),
         (
             {"messages": [user([{"type": "image_url", "image_url": {"url": "cat.png"}}])]},
             "messages[0].content[0].image_url.url",
