@@ -18,6 +18,7 @@ from gateway.wires.words import Untranslatable
 _DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+)?((?:;[\w.+-]+=[^;,]*)*)(;base64)?,", re.IGNORECASE)
 IMAGE_TYPES = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
 PDF = "application/pdf"
+MAX_TITLE_CHARACTERS = 500  # Anthropic, "API reference: Create a Message", document blocks
 
 
 def split_data_url(url: str, where: str) -> tuple[str, str]:
@@ -58,7 +59,7 @@ def document_block(part: Mapping[str, Any], where: str) -> dict[str, Any]:
     media_type, data = split_data_url(data, f"{where}.file.file_data") if data.startswith("data:") else (PDF, data)
     block: dict[str, Any] = {"type": "document", "source": _document_source(media_type, data, where)}
     if isinstance(name, str) and name:
-        block["title"] = name
+        block["title"] = name[:MAX_TITLE_CHARACTERS]
     return block
 
 

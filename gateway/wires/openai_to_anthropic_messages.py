@@ -110,18 +110,25 @@ def _slim(blocks: list[Block]) -> str | list[Block]:
 
 def _check_pairs(turns: list[tuple[str, list[Block]]]) -> None:
     """Every call has its result in the next turn, every result its call in the turn before: both wires demand it."""
-    called: set[str] = set()
+    called: list[str] = []
     for role, blocks in turns:
         if role == "user":
-            answered = [block["tool_use_id"] for block in blocks if block["type"] == "tool_result"]
-            _compare(called, answered)
-            called = set()
+            _compare(called, [block["tool_use_id"] for block in blocks if block["type"] == "tool_result"])
+            called = []
         else:
-            called = {block["id"] for block in blocks if block["type"] == "tool_use"}
+            called = [block["id"] for block in blocks if block["type"] == "tool_use"]
     _compare(called, [])
 
 
-def _compare(called: set[str], answered: list[str]) -> None:
+def _compare(calls: list[str], answered: list[str]) -> None:
+    called = set(calls)
+    twice = {each for ids in (calls, answered) for each in ids if ids.count(each) > 1}
+    if twice:
+        raise InvalidRequest(
+            "Each tool call of a turn must have an id of its own and one tool message; more than one: "
+            + ", ".join(sorted(twice)),
+            param="messages",
+        )
     if called - set(answered):
         raise InvalidRequest(
             "An assistant message with 'tool_calls' must be followed by a tool message for each of them; missing: "

@@ -45,6 +45,8 @@ _REFUSED = {
     "web_search_options": "has no web search of OpenAI's kind",
     "moderation": "moderates nothing on request",
 }
+# Of the refused ones an empty object asks for the defaults.
+_NOT_ASKED: tuple[Any, ...] = (None, False, 0)
 # Values that ask for nothing, so leaving them out is no loss and isn't told.
 _NEUTRAL: tuple[Any, ...] = (None, False, 0, {}, [])
 
@@ -78,7 +80,7 @@ def _refuse(payload: Mapping[str, Any]) -> None:
     if (payload.get("n") or 1) > 1:
         raise Untranslatable("n", "This target gives one choice per request; send 'n': 1 or leave it out.")
     for name, reason in _REFUSED.items():
-        if not _asks_nothing(payload.get(name)):
+        if payload.get(name) not in _NOT_ASKED:
             raise Untranslatable(name, f"{name!r} can't be honoured: this target {reason}.")
     modalities = payload.get("modalities")
     if isinstance(modalities, list) and any(each != "text" for each in modalities):

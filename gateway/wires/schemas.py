@@ -12,11 +12,11 @@ from typing import Any
 
 from gateway.wires.jsons import dumps_text
 
-_UNSUPPORTED = frozenset(
+# What Anthropic knows; anything else is told in words, as its own SDKs do (`transform_schema`).
+_SUPPORTED = frozenset(
     {
-        "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minLength", "maxLength",
-        "maxItems", "uniqueItems", "minProperties", "maxProperties", "patternProperties", "contains", "not", "if",
-        "then", "else", "dependentRequired", "dependentSchemas", "propertyNames", "prefixItems",
+        "$schema", "$ref", "$defs", "definitions", "type", "title", "description", "default", "enum", "const", "format",
+        "pattern", "items", "minItems", "properties", "required", "additionalProperties", "anyOf", "allOf",
     }
 )  # fmt: skip
 _NAMED = ("properties", "$defs", "definitions")
@@ -34,10 +34,10 @@ def closed_schema(schema: Any) -> Any:
     kept: dict[str, Any] = {}
     told: dict[str, Any] = {}
     for key, value in schema.items():
-        if key in _UNSUPPORTED or _is_refused(key, value):
-            told[key] = value
-        elif key == "oneOf" and isinstance(value, list):
+        if key == "oneOf" and isinstance(value, list):
             kept["anyOf"] = [closed_schema(each) for each in value]
+        elif key not in _SUPPORTED or _is_refused(key, value):
+            told[key] = value
         else:
             kept[key] = _closed_value(key, value)
     if "properties" in kept or kept.get("type") == "object":
@@ -64,7 +64,7 @@ def _closed_value(key: str, value: Any) -> Any:
 
 def takes_strict(schema: Any) -> bool:
     """Whether Anthropic takes this tool schema with `strict` as it stands."""
-    return isinstance(schema, dict) and bool(closed_schema(schema) == schema)
+    return isinstance(schema, dict) and bool(closed_schema(schema) == schema) and can_be_closed(schema)
 
 
 def can_be_closed(schema: Mapping[str, Any]) -> bool:

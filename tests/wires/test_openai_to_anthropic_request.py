@@ -127,6 +127,15 @@ def test_a_turn_of_thoughts_alone_is_left_out() -> None:
     assert sent(OPENAI, chat(*turns), NEW_CLAUDE)["messages"] == [user([text("a"), text("b")])]
 
 
+def test_a_documents_title_is_no_longer_than_anthropic_takes() -> None:
+    file = {"type": "file", "file": {"filename": "a" * 600, "file_data": "aGk="}}
+    assert sent(OPENAI, chat(user([file])), NEW_CLAUDE)["messages"][0]["content"][0]["title"] == "a" * 500
+
+
+def test_a_user_that_is_too_long_is_told_by_its_own_name() -> None:
+    assert send(OPENAI, chat(safety_identifier="u" * 257, user="u"), NEW_CLAUDE).dropped == ("safety_identifier",)
+
+
 def test_thoughts_before_prefill_are_left_out() -> None:
     thought = {"type": "thinking", "thinking": "hm", "signature": "abc"}
     turns = [user("a"), assistant("so far", thinking_blocks=[thought])]
@@ -156,6 +165,8 @@ def test_the_older_function_messages_pair_up() -> None:
         [user("a"), assistant(None, tool_calls=[call("c", "f")])],
         [user("a"), tool("c", "x")],
         [user("a"), assistant(None, tool_calls=[call("c", "f")]), tool("d", "x")],
+        [user("a"), assistant(None, tool_calls=[call("c", "f")]), tool("c", "x"), tool("c", "y")],
+        [user("a"), assistant(None, tool_calls=[call("c", "f"), call("c", "f")]), tool("c", "x"), tool("c", "y")],
     ],
 )
 def test_calls_and_results_that_do_not_match_are_refused(turns: list[Any]) -> None:
@@ -205,6 +216,7 @@ def test_tool_schemas_arrive_unharmed() -> None:
         (NEW_CLAUDE, {"type": "object", "properties": {}, "additionalProperties": False}, True),
         (NEW_CLAUDE, SCHEMA, None),
         (OLD_CLAUDE, {"type": "object", "properties": {}, "additionalProperties": False}, None),
+        (NEW_CLAUDE, {"type": "object", "properties": {"n": {"$ref": "#"}}, "additionalProperties": False}, None),
     ],
 )
 def test_strict_is_kept_where_the_target_takes_the_schema(model: str, schema: dict[str, Any], strict: Any) -> None:
@@ -369,13 +381,18 @@ def test_a_schema_that_can_not_be_closed_is_asked_for_otherwise(schema: dict[str
     assert forced["tools"][0]["input_schema"] == schema
 
 
-def test_formats_that_anthropic_has_not_are_told_in_the_description() -> None:
-    properties = {"a": {"type": "string", "format": "date"}, "b": {"type": "string", "format": "iri"}}
+def test_formats_and_keywords_that_anthropic_has_not_are_told_in_the_description() -> None:
+    properties = {
+        "a": {"type": "string", "format": "date"},
+        "b": {"type": "string", "format": "iri"},
+        "c": {"type": "string", "examples": ["x"]},
+    }
     wanted = {"name": "a", "schema": {"type": "object", "properties": properties}}
     body = sent(OPENAI, chat(response_format={"type": "json_schema", "json_schema": wanted}), NEW_CLAUDE)
     assert body["output_config"]["format"]["schema"]["properties"] == {
         "a": {"type": "string", "format": "date"},
         "b": {"type": "string", "description": "{format: iri}"},
+        "c": {"type": "string", "description": "{examples: ['x']}"},
     }
 
 
@@ -461,6 +478,7 @@ def test_stop(stop: Any, told: Any) -> None:
     [
         ({"n": 2}, "n"),
         ({"logprobs": True}, "logprobs"),
+        ({"web_search_options": {}}, "web_search_options"),
         ({"modalities": ["audio"]}, "modalities"),
         ({"tools": [{"type": "custom", "custom": {"name": "x"}}]}, "tools[0].type"),
     ],
