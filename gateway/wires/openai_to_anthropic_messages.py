@@ -2,7 +2,7 @@
 
 Sources: Anthropic, "OpenAI SDK compatibility: system and developer messages" (hoisted into one system prompt),
 "Messages API: using the Messages API" (alternation, first turn the user's), "Tool use: handle tool calls" (results
-first, in the turn right after the calls), "Extended thinking: preserving thinking blocks".
+first, in the turn right after the calls), "Extended thinking: preserving thinking blocks", "Preserved thinking".
 """
 
 from __future__ import annotations
@@ -18,17 +18,22 @@ from gateway.wires.words import Untranslatable
 OPENING = "Begin."
 CONTINUE = "Continue."
 LEGACY_ID = "call_function_"
+SYSTEM_ROLES = ("system", "developer")
 THOUGHTS = ("thinking", "redacted_thinking")
 
 Block = dict[str, Any]
 
 
 class Turns:
-    """Collects blocks into alternating turns and the system prompt."""
+    """Collects blocks into alternating turns and the system prompt.
 
-    __slots__ = ("_called", "system", "turns")
+    Without `keep_thoughts` past thinking is left out, all of it: what follows a missing thought would be refused too.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_called", "_keep_thoughts", "system", "turns")
+
+    def __init__(self, *, keep_thoughts: bool = True) -> None:
+        self._keep_thoughts = keep_thoughts
         self.system: list[Block] = []
         self.turns: list[tuple[str, list[Block]]] = []
         self._called = 0
@@ -39,7 +44,7 @@ class Turns:
             self._extend("user", _user_blocks(message.get("content"), f"messages[{index}].content"))
         elif role == "assistant":
             self._extend("assistant", self._assistant_blocks(index, message))
-        elif role in ("system", "developer"):
+        elif role in SYSTEM_ROLES:
             self.system += _text_blocks(message.get("content"), f"messages[{index}].content")
         elif role == "tool":
             self._extend("user", [_tool_result(index, message, message.get("tool_call_id"))])
@@ -60,7 +65,7 @@ class Turns:
         where = f"messages[{index}]"
         if message.get("audio") is not None:
             raise Untranslatable(f"{where}.audio", "This target takes no audio.")
-        blocks = _thinking(message.get("thinking_blocks"))
+        blocks = _thinking(message.get("thinking_blocks")) if self._keep_thoughts else []
         blocks += _text_blocks(message.get("content"), f"{where}.content")
         refusal = message.get("refusal")
         if isinstance(refusal, str) and refusal and not message.get("content"):

@@ -15,7 +15,7 @@ from gateway.engine.catalogue import ModelTraits
 from gateway.engine.errors import InvalidRequest
 from gateway.engine.words import Wire
 from gateway.wires.jsons import dumps, dumps_text
-from gateway.wires.openai_to_anthropic_messages import Turns
+from gateway.wires.openai_to_anthropic_messages import SYSTEM_ROLES, Turns
 from gateway.wires.openai_to_anthropic_tools import Toolbox, read_tools
 from gateway.wires.schemas import can_be_closed, closed_schema
 from gateway.wires.vocabulary import nearest_effort
@@ -69,7 +69,7 @@ def to_anthropic(
     if stream:
         body["stream"] = True
     dropped += [name for name, value in payload.items() if name not in _HANDLED and not _asks_nothing(value)]
-    return Translated(dumps(body), tuple(dropped), _context(payload, model, toolbox))
+    return Translated(dumps(body), tuple(dropped), _context(payload, model, traits, toolbox))
 
 
 def _asks_nothing(value: Any) -> bool:
@@ -87,7 +87,7 @@ def _refuse(payload: Mapping[str, Any]) -> None:
         raise Untranslatable("modalities", "'modalities' can't be honoured: this target answers in text only.")
 
 
-def _context(payload: Mapping[str, Any], model: str, toolbox: Toolbox) -> Context:
+def _context(payload: Mapping[str, Any], model: str, traits: ModelTraits, toolbox: Toolbox) -> Context:
     options = payload.get("stream_options")
     return Context(
         surface=Wire.OPENAI,
@@ -97,6 +97,7 @@ def _context(payload: Mapping[str, Any], model: str, toolbox: Toolbox) -> Contex
         wants_usage=isinstance(options, dict) and options.get("include_usage") is True,
         answer_tool=toolbox.answer_tool,
         legacy_functions=toolbox.legacy,
+        keeps_thoughts=not (traits.binds_thoughts and toolbox.instructions),
     )
 
 
@@ -110,13 +111,19 @@ def _limit(payload: Mapping[str, Any], traits: ModelTraits, default: int) -> int
 def _add_messages(
     body: dict[str, Any], payload: Mapping[str, Any], traits: ModelTraits, instructions: list[str]
 ) -> None:
-    turns = Turns()
+    turns = Turns(keep_thoughts=not (traits.binds_thoughts and (instructions or _adds_to_system(payload))))
     for index, message in enumerate(payload["messages"]):
         turns.add(index, message)
     body["messages"] = turns.finish(prefill=traits.takes_prefill)
     system = turns.system + [{"type": "text", "text": each} for each in instructions]
     if system:
         body["system"] = system if len(system) > 1 else system[0]["text"]
+
+
+def _adds_to_system(payload: Mapping[str, Any]) -> bool:
+    """Whether a system message came amid the conversation: what was thought before it was thought without it."""
+    roles = [message["role"] for message in payload["messages"]]
+    return "assistant" in roles and any(role in SYSTEM_ROLES for role in roles[roles.index("assistant") :])
 
 
 def _add_plain_fields(body: dict[str, Any], payload: Mapping[str, Any], dropped: list[str]) -> None:

@@ -127,6 +127,29 @@ def test_a_turn_of_thoughts_alone_is_left_out() -> None:
     assert sent(OPENAI, chat(*turns), NEW_CLAUDE)["messages"] == [user([text("a"), text("b")])]
 
 
+LATER_SYSTEM = {"role": "developer", "content": "D"}
+
+
+@pytest.mark.parametrize(
+    ("model", "turns", "params", "kept"),
+    [
+        (NEW_CLAUDE, [], {}, True),
+        (NEW_CLAUDE, [LATER_SYSTEM], {}, False),
+        (NEW_CLAUDE, [], {"response_format": {"type": "json_object"}}, False),
+        ("claude-opus-5", [LATER_SYSTEM], {}, True),
+    ],
+)
+def test_thoughts_are_left_out_where_the_prompt_before_them_is_another(
+    model: str, turns: list[Any], params: dict[str, Any], kept: bool
+) -> None:
+    thought = {"type": "thinking", "thinking": "hm", "signature": "abc"}
+    translated = send(
+        OPENAI, chat(SYSTEM, user("a"), assistant("b", thinking_blocks=[thought]), *turns, user("c"), **params), model
+    )
+    assert orjson.loads(translated.body)["messages"][1]["content"] == ([thought, text("b")] if kept else "b")
+    assert translated.context.keeps_thoughts is not bool(params)
+
+
 def test_a_documents_title_is_no_longer_than_anthropic_takes() -> None:
     file = {"type": "file", "file": {"filename": "a" * 600, "file_data": "aGk="}}
     assert sent(OPENAI, chat(user([file])), NEW_CLAUDE)["messages"][0]["content"][0]["title"] == "a" * 500

@@ -279,14 +279,15 @@ def test_a_call_without_input_has_empty_arguments() -> None:
     assert [each["arguments"] for each in collect_openai(streamed.events)["calls"].values()] == ["{}", "{}"]
 
 
-def test_thinking_is_streamed_and_its_signed_block_follows() -> None:
+@pytest.mark.parametrize("keeps", [True, False])
+def test_thinking_is_streamed_and_its_signed_block_follows_if_it_can_come_back(keeps: bool) -> None:
     deltas = [
         {"type": "thinking_delta", "thinking": "h"},
         {"type": "thinking_delta", "thinking": "m"},
         {"type": "signature_delta", "signature": "abc"},
     ]
     thought = block(0, {"type": "thinking", "thinking": "", "signature": ""}, *deltas)
-    streamed = Streamed(OPENAI, [start() + thought + text_block(1, "a") + end() + STOP])
+    streamed = Streamed(OPENAI, [start() + thought + text_block(1, "a") + end() + STOP], keeps_thoughts=keeps)
     assert collect_openai(streamed.events)["thought"] == "hm"
     blocks = [
         found
@@ -294,7 +295,7 @@ def test_thinking_is_streamed_and_its_signed_block_follows() -> None:
         for choice in each["choices"]
         for found in choice["delta"].get("thinking_blocks", [])
     ]
-    assert blocks == [{"index": 0, "type": "thinking", "thinking": "hm", "signature": "abc"}]
+    assert blocks == [{"index": 0, "type": "thinking", "thinking": "hm", "signature": "abc"}][: int(keeps)]
 
 
 def test_a_refusal_is_told() -> None:
