@@ -7,6 +7,7 @@ first, in the turn right after the calls), "Extended thinking: preserving thinki
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from gateway.engine.errors import InvalidRequest
@@ -127,7 +128,7 @@ def _check_pairs(turns: list[tuple[str, list[Block]]]) -> None:
 
 def _compare(calls: list[str], answered: list[str]) -> None:
     called = set(calls)
-    twice = {each for ids in (calls, answered) for each in ids if ids.count(each) > 1}
+    twice = {each for ids in (calls, answered) for each, times in Counter(ids).items() if times > 1}
     if twice:
         raise InvalidRequest(
             "Each tool call of a turn must have an id of its own and one tool message; more than one: "

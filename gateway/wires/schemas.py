@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from gateway.wires.jsons import dumps_text
+from gateway.wires.jsons import dumps, dumps_text
 
 # What Anthropic knows; anything else is told in words, as its own SDKs do (`transform_schema`).
 _SUPPORTED = frozenset(
@@ -69,7 +69,7 @@ def takes_strict(schema: Any) -> bool:
 
 def can_be_closed(schema: Mapping[str, Any]) -> bool:
     """Whether closing every object leaves the schema's meaning: none is open by intent, none holds itself."""
-    return not _is_open(schema) and not _is_recursive(schema, schema, frozenset())
+    return not _is_open(schema) and not _is_recursive(schema, schema, frozenset(), set())
 
 
 def _is_open(schema: Any) -> bool:
@@ -85,21 +85,24 @@ def _is_open(schema: Any) -> bool:
     return any(map(_is_open, _inner(schema)))
 
 
-def _is_recursive(schema: Any, root: Mapping[str, Any], under: frozenset[str]) -> bool:
-    """`under` holds the references that were followed to get here; definitions are looked at where they are used."""
+def _is_recursive(schema: Any, root: Mapping[str, Any], under: frozenset[str], done: set[str]) -> bool:
+    """`under` holds the references that were followed to get here, `done` those that need no second look."""
     if isinstance(schema, list):
-        return any(_is_recursive(each, root, under) for each in schema)
+        return any(_is_recursive(each, root, under, done) for each in schema)
     if not isinstance(schema, dict):
         return False
     reference = schema.get("$ref")
     if isinstance(reference, str):
         if reference in under or reference == "#":
             return True
-        return _is_recursive(_resolved(reference, root), root, under | {reference})
+        if reference in done:
+            return False
+        done.add(reference)
+        return _is_recursive(_resolved(reference, root), root, under | {reference}, done)
     properties = schema.get("properties")
     inner = list(properties.values()) if isinstance(properties, dict) else []
     inner += [schema[key] for key in ("items", *_COMBINATIONS) if key in schema]
-    return any(_is_recursive(each, root, under) for each in inner)
+    return any(_is_recursive(each, root, under, done) for each in inner)
 
 
 def _resolved(reference: str, root: Mapping[str, Any]) -> Any:
@@ -136,13 +139,12 @@ def tool_schema(schema: dict[str, Any]) -> dict[str, Any]:
 
 def _properties_of(branches: list[Mapping[str, Any]], combination: str) -> dict[str, Any]:
     """The properties of all branches; one that they define differently gets the combination of its definitions."""
-    told: dict[str, list[Any]] = {}
+    told: dict[str, dict[bytes, Any]] = {}
     for branch in branches:
         for name, definition in (branch.get("properties") or {}).items():
-            known = told.setdefault(name, [])
-            if definition not in known:
-                known.append(definition)
-    return {name: known[0] if len(known) == 1 else {combination: known} for name, known in told.items()}
+            told.setdefault(name, {})[dumps(definition)] = definition
+    kinds = {name: list(known.values()) for name, known in told.items()}
+    return {name: known[0] if len(known) == 1 else {combination: known} for name, known in kinds.items()}
 
 
 def _object_of(branch: Any, root: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -153,10 +155,11 @@ def _object_of(branch: Any, root: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _required_by(branches: list[Mapping[str, Any]], *, all_hold: bool) -> list[str]:
     """What all of the branches together demand, or what each of them does."""
-    demanded = [list(branch.get("required") or ()) for branch in branches]
+    demanded = [dict.fromkeys(branch.get("required") or ()) for branch in branches]
     if all_hold:
         return [name for names in demanded for name in names]
-    return [name for name in demanded[0] if all(name in names for names in demanded)] if demanded else []
+    shared = set.intersection(*map(set, demanded)) if demanded else set()
+    return [name for name in demanded[0] if name in shared] if shared else []
 
 
 def openai_strict(schema: Any) -> bool:

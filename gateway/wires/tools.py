@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
@@ -40,16 +41,16 @@ def unique_ids(turns: Iterable[tuple[str, list[dict[str, Any]]]]) -> None:
 
     OpenAI takes them, and clients that number their calls anew in each turn send them.
     """
-    used: set[str] = set()
+    used: Counter[str] = Counter()
     renamed: dict[str, str] = {}
     for role, blocks in turns:
         if role == "user":
             _rename(blocks, "tool_use_id", renamed)
             continue
         called = [block["id"] for block in blocks if block["type"] == "tool_use"]
-        renamed = {each: _unused(each, used) for each in called if each in used}
+        renamed = {each: _next(each, used) for each in called if each in used}
         _rename(blocks, "id", renamed)
-        used.update(renamed.get(each, each) for each in called)
+        used.update(called)
 
 
 def _rename(blocks: list[dict[str, Any]], field: str, renamed: dict[str, str]) -> None:
@@ -58,12 +59,9 @@ def _rename(blocks: list[dict[str, Any]], field: str, renamed: dict[str, str]) -
             block[field] = renamed[block[field]]
 
 
-def _unused(tool_call_id: str, used: set[str]) -> str:
-    """A digest of the id and the number of its next use that is free, so that each turn makes the same ones."""
-    number = 2
-    while (candidate := portable_id(f"{tool_call_id}:{number}")) in used:
-        number += 1
-    return candidate
+def _next(tool_call_id: str, used: Counter[str]) -> str:
+    """A digest of the id and how often it has been used, so that each request makes the same ones."""
+    return portable_id(f"{tool_call_id}:{used[tool_call_id]}")
 
 
 def openai_name(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import orjson
@@ -547,3 +548,20 @@ def test_nonsense_is_named(params: dict[str, Any], param: str) -> None:
     with pytest.raises(InvalidRequest) as refusal:
         send(OPENAI, chat() | params, NEW_CLAUDE)
     assert refusal.value.param == param
+
+
+def test_schemas_and_ids_that_multiply_are_read_in_time() -> None:
+    half = {f"D{at}": {"anyOf": [{"$ref": f"#/$defs/D{at + 1}"}] * 2} for at in range(40)}
+    schema = {"type": "object", "properties": {"a": {"$ref": "#/$defs/D0"}}, "$defs": half | {"D40": {"type": "null"}}}
+    branches = [{"properties": {"k": {"const": at}}, "required": [f"r{at}"]} for at in range(3_000)]
+    asked = [assistant(None, tool_calls=[call("c", "f")]), tool("c", "x")] * 500
+    payload = chat(
+        user("a"),
+        *asked,
+        tools=[function_tool("f", {"anyOf": branches})],
+        response_format={"type": "json_schema", "json_schema": {"name": "a", "schema": schema}},
+    )
+    started = time.process_time()
+    body = sent(OPENAI, payload, NEW_CLAUDE)
+    assert time.process_time() - started < 1
+    assert "output_config" in body
