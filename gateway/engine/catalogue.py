@@ -22,6 +22,10 @@ class ModelTraits:
     one_sampling_knob: bool = False  # temperature or top_p, not both
     takes_stop: bool = True  # stop sequences
     thinking: str = "none"  # how an Anthropic model is told to think: "none", "budget" or "adaptive"
+    thinking_off: str | None = None  # the `thinking.type` that ends thinking which is on unless told otherwise
+    thinks_always: bool = False
+    binds_thoughts: bool = False  # past thinking is taken only after the very conversation it was thought in
+    takes_forced_tools: bool = True  # `tool_choice` may force a call
     efforts: tuple[str, ...] = ()  # values of OpenAI's reasoning_effort or Anthropic's output_config.effort
     takes_prefill: bool = False  # a last assistant message is continued
     takes_json_schema: bool = True  # native structured output
@@ -72,7 +76,10 @@ _CLAUDE_4 = ModelTraits(
     thinking="budget",
 )
 _CLAUDE_4_5 = ModelTraits(200_000, 64_000, one_sampling_knob=True, thinking="budget")
-# Since 4.6 thinking is adaptive; since 4.7 there is no sampling.
+# Since 4.6 thinking is adaptive; since 4.7 there is no sampling; since 5 they think unless told otherwise; Fable 5.1,
+# Opus 5.5 and Sonnet 5.5 refuse forced tools (Anthropic, "What's new in Claude Opus 5.5", "What's new in Claude Sonnet
+# 5.5", "Claude Haiku 5.5 migration guide", "Preserved thinking"). Of one that is not
+# listed yet the strictest is assumed.
 _CLAUDE_4_6 = ModelTraits(
     1_000_000,
     64_000,
@@ -86,8 +93,16 @@ _CLAUDE_CURRENT = ModelTraits(
     takes_sampling=False,
     thinking="adaptive",
     efforts=(*_LOW_TO_HIGH, "xhigh", "max"),
+    thinks_always=True,
+    binds_thoughts=True,
+    takes_forced_tools=False,
 )
-_ANTHROPIC_UNKNOWN = replace(_CLAUDE_CURRENT, context_window_tokens=None, max_output_tokens=None)
+_CLAUDE_4_7 = replace(_CLAUDE_CURRENT, thinks_always=False, binds_thoughts=False, takes_forced_tools=True)
+_CLAUDE_5 = replace(_CLAUDE_4_7, thinking_off="disabled")
+_CLAUDE_FABLE_5 = replace(_CLAUDE_4_7, thinks_always=True)
+_CLAUDE_SONNET_5_5 = replace(_CLAUDE_CURRENT, thinking_off="between_tools", thinks_always=False)
+_CLAUDE_HAIKU_5 = replace(_CLAUDE_5, max_output_tokens=64_000, binds_thoughts=True)
+_ANTHROPIC_UNKNOWN = replace(_CLAUDE_4_7, context_window_tokens=None, max_output_tokens=None)
 
 _KNOWN: dict[tuple[Wire, str], ModelTraits] = {
     (Wire.OPENAI, "gpt-4"): ModelTraits(8_192, 8_192, takes_json_schema=False),
@@ -134,7 +149,14 @@ _FAMILIES: tuple[tuple[Wire, str, ModelTraits], ...] = (
     (Wire.ANTHROPIC, "claude-opus-4-2025", _CLAUDE_4),
     (Wire.ANTHROPIC, "claude-sonnet-4-0", _CLAUDE_4),
     (Wire.ANTHROPIC, "claude-sonnet-4-2025", _CLAUDE_4),
-    (Wire.ANTHROPIC, "claude-haiku-5", replace(_CLAUDE_CURRENT, max_output_tokens=64_000)),
+    (Wire.ANTHROPIC, "claude-opus-4", _CLAUDE_4_7),
+    (Wire.ANTHROPIC, "claude-sonnet-5-5", _CLAUDE_SONNET_5_5),
+    (Wire.ANTHROPIC, "claude-sonnet-5", _CLAUDE_5),
+    (Wire.ANTHROPIC, "claude-opus-5-5", _CLAUDE_CURRENT),
+    (Wire.ANTHROPIC, "claude-opus-5", _CLAUDE_5),
+    (Wire.ANTHROPIC, "claude-fable-5-1", _CLAUDE_CURRENT),
+    (Wire.ANTHROPIC, "claude-fable-5", _CLAUDE_FABLE_5),
+    (Wire.ANTHROPIC, "claude-haiku-5", _CLAUDE_HAIKU_5),
     (Wire.ANTHROPIC, "claude-", _CLAUDE_CURRENT),
     (Wire.ANTHROPIC, "", _ANTHROPIC_UNKNOWN),
 )

@@ -98,6 +98,7 @@ def check(body: Mapping[str, Any], model: Model, version: str) -> None:
         check_tools(body["tools"])
     if body.get("tool_choice") is not None:
         _check_tool_choice(body)
+        _check_forced(body["tool_choice"], model)
     if body.get("thinking") is not None:
         _check_thinking(body)
     check_output_format(body)
@@ -213,6 +214,10 @@ def _check_custom_tool(tool: dict[str, Any], where: str) -> None:
         raise InvalidRequest(f"{where}.input_schema.type: Field required")
     if tool["input_schema"]["type"] != "object":
         raise InvalidRequest(f"{where}.input_schema.type: Input should be 'object'")
+    if any(name in tool["input_schema"] for name in ("oneOf", "allOf", "anyOf")):
+        raise InvalidRequest(
+            f"{where}.input_schema: input_schema does not support oneOf, allOf, or anyOf at the top level"
+        )
     _check_schema(tool["input_schema"], f"{where}.input_schema")
 
 
@@ -242,6 +247,11 @@ def _check_tool_choice(body: Mapping[str, Any]) -> None:
     allowed = {"type", "name"} if choice["type"] == "tool" else {"type"}
     for name in set(choice) - allowed - ({"disable_parallel_tool_use"} if choice["type"] != "none" else set()):
         raise InvalidRequest(f"tool_choice.{choice['type']}.{name}: Extra inputs are not permitted")
+
+
+def _check_forced(choice: Mapping[str, Any], model: Model) -> None:
+    if choice["type"] in ("any", "tool") and not model.forced_tools:
+        raise InvalidRequest(f"tool_choice.type: '{choice['type']}' is not supported for this model. Use 'auto'.")
 
 
 def _check_thinking(body: Mapping[str, Any]) -> None:

@@ -70,6 +70,7 @@ def check_messages(messages: Any, model: Model) -> None:
     if messages[0]["role"] != "user":
         raise InvalidRequest('messages: first message must use the "user" role')
     _check_tool_dialogue(messages)
+    _check_ids(messages)
     if messages[-1]["role"] == "assistant":
         _check_prefill(messages[-1], model)
 
@@ -100,8 +101,20 @@ def _check_message(message: Any, index: int, *, last: bool) -> None:
     if isinstance(content, list):
         for position, block in enumerate(content):
             _check_block(block, message["role"], f"{where}.content.{position}")
+        if content and content[-1]["type"] in ("thinking", "redacted_thinking"):
+            raise InvalidRequest(f"{where}: The final block in an assistant message cannot be `{content[-1]['type']}`.")
     elif content and not content.strip():
         raise InvalidRequest("messages: text content blocks must contain non-whitespace text")
+
+
+def _check_ids(messages: list[Block]) -> None:
+    seen: set[str] = set()
+    for index, message in enumerate(messages):
+        for position, block in enumerate(blocks(message["content"])):
+            if block["type"] == "tool_use" and block["id"] in seen:
+                raise InvalidRequest(f"messages.{index}.content.{position}: `tool_use` ids must be unique")
+            if block["type"] == "tool_use":
+                seen.add(block["id"])
 
 
 def _check_extra(value: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:
@@ -201,8 +214,8 @@ def _source(block: Block, where: str) -> Block:
     source = block.get("source")
     if not isinstance(source, dict) or not isinstance(source.get("type"), str):
         raise InvalidRequest(f"{where}.source: Field required")
-    if source["type"] == "url" and not str(source.get("url", "")).startswith(("https://", "http://")):
-        raise InvalidRequest(f"{where}.source.url.url: Only HTTP(S) URLs are supported")
+    if source["type"] == "url" and not str(source.get("url", "")).startswith("https://"):
+        raise InvalidRequest(f"{where}.source.url.url: Only HTTPS URLs are supported")
     return source
 
 

@@ -15,6 +15,7 @@ class Model:
     max_output_tokens: int
     reasoning: bool = False  # OpenAI: refuses max_tokens and temperatures
     prefill: bool = False  # Anthropic: goes on from a final assistant message
+    forced_tools: bool = True  # Anthropic: `tool_choice` may force a call
     display_name: str = ""
 
 
@@ -50,7 +51,7 @@ OPENAI_MODELS = {
 ANTHROPIC_MODELS = {
     model.id: model
     for model in (
-        Model("claude-sonnet-5-5", 1_000_000, 128_000, display_name="Claude Sonnet 5.5"),
+        Model("claude-sonnet-5-5", 1_000_000, 128_000, forced_tools=False, display_name="Claude Sonnet 5.5"),
         Model("claude-haiku-5-5", 200_000, 64_000, display_name="Claude Haiku 5.5"),
         Model("claude-3-5-sonnet-latest", 200_000, 8_192, prefill=True, display_name="Claude 3.5 Sonnet"),
         Model("claude-3-5-sonnet-20241022", 200_000, 8_192, prefill=True, display_name="Claude 3.5 Sonnet"),

@@ -136,7 +136,7 @@ def _openai_message(parsed: dict[str, Any], content: list[Any], context: Context
         message["annotations"] = annotations
     if thoughts:
         message["reasoning_content"] = "".join(block.get("thinking", "") for block in thoughts)
-        message["thinking_blocks"] = thoughts
+        message["thinking_blocks"] = thoughts if context.keeps_thoughts else []
     return message, structured
 
 

@@ -166,7 +166,8 @@ class AnthropicToOpenAIStream(StreamBase):
         return False
 
     def _send_thought(self, block: dict[str, Any], out: list[bytes]) -> None:
-        self._send(_dumps({"thinking_blocks": [{"index": self._thoughts, **block}]}), out)
+        told = [{"index": self._thoughts, **block}] if self._context.keeps_thoughts else []
+        self._send(_dumps({"thinking_blocks": told}), out)
         self._thoughts += 1
 
     def _on_end(self, event: dict[str, Any]) -> None:

@@ -66,7 +66,12 @@ def _provider_tools(surface: Wire, payload: Mapping[str, Any]) -> Iterator[str]:
         if not _runs_at_client(tool.get("type")):
             yield f"tools[{index}]"
     names = ("web_search_options", "audio") if surface is Wire.OPENAI else ("mcp_servers",)
-    yield from (name for name in names if payload.get(name))
+    yield from (name for name in names if _asks_for(payload.get(name)))
+
+
+def _asks_for(value: Any) -> bool:
+    """An empty object asks for a search with every default; an empty list names no servers."""
+    return value is not None and value is not False and value != []
 
 
 def _runs_at_client(kind: Any) -> bool:

@@ -1,6 +1,7 @@
 """Images and documents, from one wire's parts to the other's.
 
-Sources: OpenAI, "Images and vision", "File inputs"; Anthropic, "Vision", "PDF support", "Messages API".
+Sources: OpenAI, "Images and vision", "File inputs"; Anthropic, "Vision" (URLs by https only), "PDF support", "Messages
+API".
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from gateway.wires.words import Untranslatable
 _DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+)?((?:;[\w.+-]+=[^;,]*)*)(;base64)?,", re.IGNORECASE)
 IMAGE_TYPES = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
 PDF = "application/pdf"
+MAX_TITLE_CHARACTERS = 500  # Anthropic, "API reference: Create a Message", document blocks
 
 
 def split_data_url(url: str, where: str) -> tuple[str, str]:
@@ -34,8 +36,11 @@ def image_block(part: Mapping[str, Any], where: str) -> dict[str, Any]:
     url = image.get("url") if isinstance(image, dict) else image
     if not isinstance(url, str) or not url:
         raise InvalidRequest(f"'{where}.image_url.url' must be a URL or a data URL.", param=f"{where}.image_url.url")
-    if url.startswith(("https://", "http://")):
+    scheme = url[:8].lower()
+    if scheme == "https://":
         return {"type": "image", "source": {"type": "url", "url": url}}
+    if scheme.startswith("http://"):
+        raise Untranslatable(f"{where}.image_url", "This target reads images by URL only from https:// addresses.")
     media_type, data = split_data_url(url, f"{where}.image_url.url")
     if media_type not in IMAGE_TYPES:
         raise Untranslatable(f"{where}.image_url", f"This target takes no images of type {media_type or 'unknown'}.")
@@ -54,7 +59,7 @@ def document_block(part: Mapping[str, Any], where: str) -> dict[str, Any]:
     media_type, data = split_data_url(data, f"{where}.file.file_data") if data.startswith("data:") else (PDF, data)
     block: dict[str, Any] = {"type": "document", "source": _document_source(media_type, data, where)}
     if isinstance(name, str) and name:
-        block["title"] = name
+        block["title"] = name[:MAX_TITLE_CHARACTERS]
     return block
 
 

@@ -2,32 +2,39 @@
 
 Sources: Anthropic, "OpenAI SDK compatibility: system and developer messages" (hoisted into one system prompt),
 "Messages API: using the Messages API" (alternation, first turn the user's), "Tool use: handle tool calls" (results
-first, in the turn right after the calls), "Extended thinking: preserving thinking blocks".
+first, in the turn right after the calls), "Extended thinking: preserving thinking blocks", "Preserved thinking".
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from gateway.engine.errors import InvalidRequest
 from gateway.wires.media import document_block, image_block
-from gateway.wires.tools import input_of, portable_id
+from gateway.wires.tools import input_of, portable_id, unique_ids
 from gateway.wires.words import Untranslatable
 
 # What the user says where Anthropic demands a user's turn and OpenAI does not.
 OPENING = "Begin."
 CONTINUE = "Continue."
 LEGACY_ID = "call_function_"
+SYSTEM_ROLES = ("system", "developer")
+THOUGHTS = ("thinking", "redacted_thinking")
 
 Block = dict[str, Any]
 
 
 class Turns:
-    """Collects blocks into alternating turns and the system prompt."""
+    """Collects blocks into alternating turns and the system prompt.
 
-    __slots__ = ("_called", "system", "turns")
+    Without `keep_thoughts` past thinking is left out, all of it: what follows a missing thought would be refused too.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_called", "_keep_thoughts", "system", "turns")
+
+    def __init__(self, *, keep_thoughts: bool = True) -> None:
+        self._keep_thoughts = keep_thoughts
         self.system: list[Block] = []
         self.turns: list[tuple[str, list[Block]]] = []
         self._called = 0
@@ -38,7 +45,7 @@ class Turns:
             self._extend("user", _user_blocks(message.get("content"), f"messages[{index}].content"))
         elif role == "assistant":
             self._extend("assistant", self._assistant_blocks(index, message))
-        elif role in ("system", "developer"):
+        elif role in SYSTEM_ROLES:
             self.system += _text_blocks(message.get("content"), f"messages[{index}].content")
         elif role == "tool":
             self._extend("user", [_tool_result(index, message, message.get("tool_call_id"))])
@@ -48,7 +55,7 @@ class Turns:
             raise Untranslatable(f"messages[{index}].role", f"This target knows no messages of role {role!r}.")
 
     def _extend(self, role: str, blocks: list[Block]) -> None:
-        if not blocks:
+        if not blocks or blocks[-1]["type"] in THOUGHTS:  # Anthropic refuses turns that end with a thought
             return
         if self.turns and self.turns[-1][0] == role:
             self.turns[-1][1].extend(blocks)
@@ -59,7 +66,7 @@ class Turns:
         where = f"messages[{index}]"
         if message.get("audio") is not None:
             raise Untranslatable(f"{where}.audio", "This target takes no audio.")
-        blocks = _thinking(message.get("thinking_blocks"))
+        blocks = _thinking(message.get("thinking_blocks")) if self._keep_thoughts else []
         blocks += _text_blocks(message.get("content"), f"{where}.content")
         refusal = message.get("refusal")
         if isinstance(refusal, str) and refusal and not message.get("content"):
@@ -80,6 +87,7 @@ class Turns:
             if role == "user":
                 blocks.sort(key=lambda block: block["type"] != "tool_result")
         _check_pairs(self.turns)
+        unique_ids(self.turns)
         self._end(prefill)
         return [{"role": role, "content": _slim(blocks)} for role, blocks in self.turns]
 
@@ -91,6 +99,7 @@ class Turns:
         if not prefill or last["type"] != "text":
             self.turns.append(("user", [{"type": "text", "text": CONTINUE}]))
             return
+        blocks[:] = [block for block in blocks if block["type"] not in THOUGHTS]  # not taken beside prefill
         last["text"] = last["text"].rstrip()
         if not last["text"]:
             blocks.pop()
@@ -107,18 +116,25 @@ def _slim(blocks: list[Block]) -> str | list[Block]:
 
 def _check_pairs(turns: list[tuple[str, list[Block]]]) -> None:
     """Every call has its result in the next turn, every result its call in the turn before: both wires demand it."""
-    called: set[str] = set()
+    called: list[str] = []
     for role, blocks in turns:
         if role == "user":
-            answered = [block["tool_use_id"] for block in blocks if block["type"] == "tool_result"]
-            _compare(called, answered)
-            called = set()
+            _compare(called, [block["tool_use_id"] for block in blocks if block["type"] == "tool_result"])
+            called = []
         else:
-            called = {block["id"] for block in blocks if block["type"] == "tool_use"}
+            called = [block["id"] for block in blocks if block["type"] == "tool_use"]
     _compare(called, [])
 
 
-def _compare(called: set[str], answered: list[str]) -> None:
+def _compare(calls: list[str], answered: list[str]) -> None:
+    called = set(calls)
+    twice = {each for ids in (calls, answered) for each, times in Counter(ids).items() if times > 1}
+    if twice:
+        raise InvalidRequest(
+            "Each tool call of a turn must have an id of its own and one tool message; more than one: "
+            + ", ".join(sorted(twice)),
+            param="messages",
+        )
     if called - set(answered):
         raise InvalidRequest(
             "An assistant message with 'tool_calls' must be followed by a tool message for each of them; missing: "

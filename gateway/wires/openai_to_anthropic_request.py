@@ -14,10 +14,10 @@ from typing import Any
 from gateway.engine.catalogue import ModelTraits
 from gateway.engine.errors import InvalidRequest
 from gateway.engine.words import Wire
-from gateway.wires.jsons import dumps
-from gateway.wires.openai_to_anthropic_messages import Turns
+from gateway.wires.jsons import dumps, dumps_text
+from gateway.wires.openai_to_anthropic_messages import SYSTEM_ROLES, Turns
 from gateway.wires.openai_to_anthropic_tools import Toolbox, read_tools
-from gateway.wires.schemas import closed_schema
+from gateway.wires.schemas import can_be_closed, closed_schema
 from gateway.wires.vocabulary import nearest_effort
 from gateway.wires.words import Context, Translated, Untranslatable
 
@@ -26,6 +26,7 @@ from gateway.wires.words import Context, Translated, Untranslatable
 THINKING_BUDGETS = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 16384, "xhigh": 32768, "max": 32768}
 LEAST_THINKING_BUDGET = 1024
 MAX_USER_ID_CHARACTERS = 256
+JSON_ONLY = "Whatever you say in text must be one JSON object, with no word and no code fence around it"
 _SERVICE_TIERS = {"auto": "auto", "default": "standard_only"}
 
 # Read by the translation itself, or ours.
@@ -44,6 +45,8 @@ _REFUSED = {
     "web_search_options": "has no web search of OpenAI's kind",
     "moderation": "moderates nothing on request",
 }
+# Of the refused ones an empty object asks for the defaults.
+_NOT_ASKED: tuple[Any, ...] = (None, False, 0)
 # Values that ask for nothing, so leaving them out is no loss and isn't told.
 _NEUTRAL: tuple[Any, ...] = (None, False, 0, {}, [])
 
@@ -53,20 +56,20 @@ def to_anthropic(
 ) -> Translated:
     """Raises InvalidRequest for what makes no sense on any wire, Untranslatable for what this target can't do."""
     _refuse(payload)
-    dropped: list[str] = []
     toolbox = read_tools(payload, traits)
+    dropped = toolbox.dropped
     body: dict[str, Any] = {"model": model}
     body["max_tokens"] = _limit(payload, traits, default_output_tokens)
-    _add_messages(body, payload, traits)
-    _add_plain_fields(body, payload, dropped)
     _add_format(body, payload, traits, toolbox)
+    _add_messages(body, payload, traits, toolbox.instructions)
+    _add_plain_fields(body, payload, dropped)
     _add_thinking(body, payload, traits, toolbox, dropped)
     _add_sampling(body, payload, traits, dropped)
     toolbox.write(body)
     if stream:
         body["stream"] = True
     dropped += [name for name, value in payload.items() if name not in _HANDLED and not _asks_nothing(value)]
-    return Translated(dumps(body), tuple(dropped), _context(payload, model, toolbox))
+    return Translated(dumps(body), tuple(dropped), _context(payload, model, traits, toolbox))
 
 
 def _asks_nothing(value: Any) -> bool:
@@ -77,14 +80,14 @@ def _refuse(payload: Mapping[str, Any]) -> None:
     if (payload.get("n") or 1) > 1:
         raise Untranslatable("n", "This target gives one choice per request; send 'n': 1 or leave it out.")
     for name, reason in _REFUSED.items():
-        if not _asks_nothing(payload.get(name)):
+        if payload.get(name) not in _NOT_ASKED:
             raise Untranslatable(name, f"{name!r} can't be honoured: this target {reason}.")
     modalities = payload.get("modalities")
     if isinstance(modalities, list) and any(each != "text" for each in modalities):
         raise Untranslatable("modalities", "'modalities' can't be honoured: this target answers in text only.")
 
 
-def _context(payload: Mapping[str, Any], model: str, toolbox: Toolbox) -> Context:
+def _context(payload: Mapping[str, Any], model: str, traits: ModelTraits, toolbox: Toolbox) -> Context:
     options = payload.get("stream_options")
     return Context(
         surface=Wire.OPENAI,
@@ -94,6 +97,7 @@ def _context(payload: Mapping[str, Any], model: str, toolbox: Toolbox) -> Contex
         wants_usage=isinstance(options, dict) and options.get("include_usage") is True,
         answer_tool=toolbox.answer_tool,
         legacy_functions=toolbox.legacy,
+        keeps_thoughts=not (traits.binds_thoughts and toolbox.instructions),
     )
 
 
@@ -104,24 +108,34 @@ def _limit(payload: Mapping[str, Any], traits: ModelTraits, default: int) -> int
     return limit
 
 
-def _add_messages(body: dict[str, Any], payload: Mapping[str, Any], traits: ModelTraits) -> None:
-    turns = Turns()
+def _add_messages(
+    body: dict[str, Any], payload: Mapping[str, Any], traits: ModelTraits, instructions: list[str]
+) -> None:
+    turns = Turns(keep_thoughts=not (traits.binds_thoughts and (instructions or _adds_to_system(payload))))
     for index, message in enumerate(payload["messages"]):
         turns.add(index, message)
     body["messages"] = turns.finish(prefill=traits.takes_prefill)
-    if turns.system:
-        body["system"] = turns.system if len(turns.system) > 1 else turns.system[0]["text"]
+    system = turns.system + [{"type": "text", "text": each} for each in instructions]
+    if system:
+        body["system"] = system if len(system) > 1 else system[0]["text"]
+
+
+def _adds_to_system(payload: Mapping[str, Any]) -> bool:
+    """Whether a system message came amid the conversation: what was thought before it was thought without it."""
+    roles = [message["role"] for message in payload["messages"]]
+    return "assistant" in roles and any(role in SYSTEM_ROLES for role in roles[roles.index("assistant") :])
 
 
 def _add_plain_fields(body: dict[str, Any], payload: Mapping[str, Any], dropped: list[str]) -> None:
     stop = payload.get("stop")
     if stop is not None:
         _add_stop(body, [stop] if isinstance(stop, str) else stop, dropped)
-    user = payload.get("safety_identifier") or payload.get("user")
-    if isinstance(user, str) and len(user) <= MAX_USER_ID_CHARACTERS:
+    name = "safety_identifier" if payload.get("safety_identifier") else "user"
+    user = payload.get(name)
+    if isinstance(user, str) and 0 < len(user) <= MAX_USER_ID_CHARACTERS:
         body["metadata"] = {"user_id": user}
     elif user:
-        dropped.append("user")
+        dropped.append(name)
     tier = payload.get("service_tier")
     if tier in _SERVICE_TIERS:
         body["service_tier"] = _SERVICE_TIERS[tier]
@@ -149,7 +163,7 @@ def _add_format(body: dict[str, Any], payload: Mapping[str, Any], traits: ModelT
         return
     kind = wanted.get("type") if isinstance(wanted, dict) else None
     if kind == "json_object":
-        toolbox.force_answer("json_answer", "Give the answer as a JSON object.", {"type": "object"})
+        _ask_for_json(toolbox, traits, {})
     elif kind == "json_schema":
         _add_schema(body, wanted.get("json_schema"), traits, toolbox)
     elif kind != "text":
@@ -165,11 +179,24 @@ def _add_schema(body: dict[str, Any], wanted: Any, traits: ModelTraits, toolbox:
             "'response_format.json_schema' must be an object with 'name' and 'schema'.",
             param="response_format.json_schema",
         )
-    if traits.takes_json_schema:
+    if traits.takes_json_schema and can_be_closed(schema):
         body["output_config"] = {"format": {"type": "json_schema", "schema": closed_schema(schema)}}
     else:
-        description = wanted.get("description") or "Give the answer in this form."
+        _ask_for_json(toolbox, traits, wanted)
+
+
+def _ask_for_json(toolbox: Toolbox, traits: ModelTraits, wanted: Mapping[str, Any]) -> None:
+    """Where native structured output can't say what is wanted: by a forced tool, else in the system prompt.
+
+    `wanted` is the client's `json_schema`, empty where any JSON object will do.
+    """
+    schema = wanted.get("schema", {"type": "object"})
+    if traits.takes_forced_tools:
+        description = wanted.get("description") or "Give the answer in this form, a JSON object."
         toolbox.force_answer(str(wanted.get("name") or "json_answer"), str(description), schema)
+        return
+    matching = f", and match this JSON schema: {dumps_text(schema)}" if "schema" in wanted else "."
+    toolbox.instructions.append(JSON_ONLY + matching)
 
 
 def _add_thinking(
@@ -181,7 +208,10 @@ def _add_thinking(
 ) -> None:
     """Thinking as the model takes it; not beside a forced tool, nor where the call under way was made without it."""
     effort = payload.get("reasoning_effort")
-    if effort is None or effort == "none":
+    if effort is None:
+        return
+    if effort == "none":
+        _stop_thinking(body, traits, dropped)
         return
     if effort not in THINKING_BUDGETS:
         raise InvalidRequest(
@@ -200,6 +230,15 @@ def _add_thinking(
     if traits.thinking == "budget" and not toolbox.forced and budget >= LEAST_THINKING_BUDGET and _may_think(body):
         body["thinking"] = {"type": "enabled", "budget_tokens": budget}
     else:
+        dropped.append("reasoning_effort")
+
+
+def _stop_thinking(body: dict[str, Any], traits: ModelTraits, dropped: list[str]) -> None:
+    """Many models think unless told otherwise; some can't be told, only to think little."""
+    if traits.thinking_off is not None:
+        body["thinking"] = {"type": traits.thinking_off}
+    elif traits.thinks_always:
+        body["output_config"] = {**body.get("output_config", {}), "effort": nearest_effort("none", traits.efforts)}
         dropped.append("reasoning_effort")
 
 

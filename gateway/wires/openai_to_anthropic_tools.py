@@ -12,7 +12,7 @@ from typing import Any
 
 from gateway.engine.catalogue import ModelTraits
 from gateway.engine.errors import InvalidRequest
-from gateway.wires.schemas import takes_strict
+from gateway.wires.schemas import takes_strict, tool_schema
 from gateway.wires.words import Untranslatable
 
 _NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_-]")
@@ -22,7 +22,7 @@ _CHOICES = {"auto": "auto", "required": "any", "none": "none"}
 class Toolbox:
     """The tools of one request and how the model is to choose among them."""
 
-    __slots__ = ("answer_tool", "choice", "legacy", "parallel", "tools")
+    __slots__ = ("answer_tool", "choice", "dropped", "instructions", "legacy", "parallel", "tools")
 
     def __init__(self) -> None:
         self.tools: list[dict[str, Any]] = []
@@ -30,6 +30,8 @@ class Toolbox:
         self.parallel = True
         self.legacy = False
         self.answer_tool: str | None = None
+        self.instructions: list[str] = []  # for the system prompt
+        self.dropped: list[str] = []
 
     @property
     def forced(self) -> bool:
@@ -41,8 +43,23 @@ class Toolbox:
             return
         own_tools = bool(self.tools) and not (self.choice is not None and self.choice["type"] == "none")
         self.answer_tool = self._free_name(_NOT_IN_NAMES.sub("_", name)[:60] or "json_answer")
-        self.tools.append({"name": self.answer_tool, "description": description, "input_schema": _object(schema)})
+        self.tools.append({"name": self.answer_tool, "description": description, "input_schema": tool_schema(schema)})
         self.choice = {"type": "any"} if own_tools else {"type": "tool", "name": self.answer_tool}
+        self.parallel = self.parallel and own_tools  # one answer, not several
+
+    def ask_instead_of_forcing(self) -> None:
+        """Some models refuse a forced call (Anthropic, "What's new in Claude Opus 5.5"); they are asked for it."""
+        if self.choice is None or not self.forced:
+            return
+        called = f"the tool {self.choice['name']!r}" if self.choice["type"] == "tool" else "one or more of your tools"
+        self.instructions.append(f"Your answer must be a call of {called}, whatever else has been said.")
+        self.choice = {"type": "auto"}
+        self.dropped.append("function_call" if self.legacy else "tool_choice")
+
+    def has(self, function: Any) -> bool:
+        """Whether this is an object that names one of the tools."""
+        name = function.get("name") if isinstance(function, dict) else None
+        return any(tool["name"] == name for tool in self.tools)
 
     def _free_name(self, name: str) -> str:
         taken = {tool["name"] for tool in self.tools}
@@ -77,14 +94,27 @@ class Toolbox:
 
 def read_tools(payload: Mapping[str, Any], traits: ModelTraits) -> Toolbox:
     """Raises InvalidRequest for malformed tools, Untranslatable for kinds of tools this target has not."""
-    toolbox = Toolbox()
     functions = payload.get("functions")
     if isinstance(functions, list) and not payload.get("tools"):
-        toolbox.legacy = True
-        toolbox.tools = [_tool(function, f"functions[{at}]", traits) for at, function in enumerate(functions)]
-        toolbox.choice = _legacy_choice(payload.get("function_call"))
-        toolbox.parallel = False
-        return toolbox
+        toolbox = _read_functions(functions, payload.get("function_call"), traits)
+    else:
+        toolbox = _read_tools(payload, traits)
+    if not traits.takes_forced_tools:
+        toolbox.ask_instead_of_forcing()
+    return toolbox
+
+
+def _read_functions(functions: list[Any], choice: Any, traits: ModelTraits) -> Toolbox:
+    toolbox = Toolbox()
+    toolbox.legacy = True
+    toolbox.tools = [_tool(function, f"functions[{at}]", traits) for at, function in enumerate(functions)]
+    toolbox.choice = _legacy_choice(toolbox, choice) if functions else None
+    toolbox.parallel = False
+    return toolbox
+
+
+def _read_tools(payload: Mapping[str, Any], traits: ModelTraits) -> Toolbox:
+    toolbox = Toolbox()
     for at, tool in enumerate(payload.get("tools") or ()):
         if tool.get("type") != "function":
             raise Untranslatable(f"tools[{at}].type", f"This target has no tools of type {tool.get('type')!r}.")
@@ -101,18 +131,13 @@ def _tool(function: Any, where: str, traits: ModelTraits) -> dict[str, Any]:
     parameters = function.get("parameters")
     if parameters is not None and not isinstance(parameters, dict):
         raise InvalidRequest(f"'{where}.parameters' must be a JSON schema.", param=f"{where}.parameters")
-    schema = _object(parameters or {})
+    schema = tool_schema(parameters or {})
     tool: dict[str, Any] = {"name": function["name"], "input_schema": schema}
     if isinstance(function.get("description"), str):
         tool["description"] = function["description"]
     if function.get("strict") is True and traits.takes_json_schema and takes_strict(schema):
         tool["strict"] = True
     return tool
-
-
-def _object(schema: dict[str, Any]) -> dict[str, Any]:
-    """Anthropic wants `type` said at the top."""
-    return schema if schema.get("type") == "object" else {**schema, "type": "object"}
 
 
 def _choose(toolbox: Toolbox, choice: Any) -> None:
@@ -140,20 +165,21 @@ def _allow(toolbox: Toolbox, allowed: Any) -> None:
 
 
 def _named(toolbox: Toolbox, function: Any) -> dict[str, Any]:
-    name = function.get("name") if isinstance(function, dict) else None
-    if name not in {tool["name"] for tool in toolbox.tools}:
+    if not toolbox.has(function):
         raise InvalidRequest(
             "'tool_choice' must be 'none', 'auto', 'required' or name a function in 'tools'.",
             param="tool_choice",
         )
-    return {"type": "tool", "name": name}
+    return {"type": "tool", "name": function["name"]}
 
 
-def _legacy_choice(choice: Any) -> dict[str, Any] | None:
+def _legacy_choice(toolbox: Toolbox, choice: Any) -> dict[str, Any] | None:
     if choice is None:
         return None
-    if isinstance(choice, dict):
-        return {"type": "tool", "name": choice.get("name")}
+    if toolbox.has(choice):
+        return {"type": "tool", "name": choice["name"]}
     if choice in ("auto", "none"):
         return {"type": choice}
-    raise InvalidRequest("'function_call' must be 'none', 'auto' or name a function.", param="function_call")
+    raise InvalidRequest(
+        "'function_call' must be 'none', 'auto' or name a function in 'functions'.", param="function_call"
+    )

@@ -12,7 +12,7 @@ import orjson
 from gateway.engine.errors import UpstreamError
 from gateway.engine.exchange import Seam, StreamBatch
 from gateway.wires import sse
-from gateway.wires.jsons import dumps
+from gateway.wires.splice import with_values
 from gateway.wires.stream_base import MESSAGE_STOP, StreamBase, in_band_error
 from gateway.wires.vocabulary import (
     finish_from_anthropic,
@@ -23,6 +23,7 @@ from gateway.wires.vocabulary import (
 from gateway.wires.words import Context
 
 KEEP = object()  # the event goes on as it is
+_OURS = b": llmops"  # the comment with the cost; nobody else's counts
 
 
 class PassthroughStream(StreamBase):
@@ -33,12 +34,15 @@ class PassthroughStream(StreamBase):
     def _translate(self, head: bytes) -> StreamBatch:
         untouched, content = True, False
         kept: list[bytes] = []
-        for event in sse.split(head):
+        for event, end in sse.split_with_ends(head):
             if not event:
                 continue
             data = sse.event_data(event)
             if data is None:
-                untouched = False
+                if sse.is_comment(event) and not event.startswith(_OURS):
+                    kept += (event, end)
+                else:
+                    untouched = False
                 continue
             try:
                 verdict, has_content = self._read(data, event)
@@ -54,15 +58,15 @@ class PassthroughStream(StreamBase):
                 break
             content = content or has_content
             if verdict is KEEP:
-                kept.append(event)
+                kept += (event, end)
             else:
                 untouched = False
                 if verdict:
-                    kept.append(verdict)
+                    kept += (verdict, end)
         self._content_seen = self._content_seen or content
         if untouched and head.endswith((b"\n\n", b"\r\n\r\n", b"\r\r")):
             return StreamBatch(head, content)
-        return StreamBatch(b"".join([event + b"\n\n" for event in kept]), content)
+        return StreamBatch(b"".join(kept), content)
 
     def _read(self, data: bytes, event: bytes) -> tuple[Any, bool]:
         """KEEP, other bytes to send instead, or b"" to hold it back; and whether the event holds content."""
@@ -97,7 +101,7 @@ class OpenAIPassthrough(PassthroughStream):
             self.usage = usage_from_openai(usage)
             self.usage_is_final = len(self._finished) >= self._context.choices
             if not self._context.wants_usage:
-                return self._without_usage(chunk, choices), content
+                return self._without_usage(data) if choices else b"", content
         return KEEP, content
 
     def _identify(self, chunk: dict[str, Any]) -> None:
@@ -135,10 +139,9 @@ class OpenAIPassthrough(PassthroughStream):
         return len(self._finished) >= self._context.choices
 
     @staticmethod
-    def _without_usage(chunk: dict[str, Any], choices: Any) -> bytes:
-        if not choices:
-            return b""
-        return b"data: " + dumps({**chunk, "usage": None})
+    def _without_usage(data: bytes) -> bytes:
+        """In one line: in JSON, line ends stand only where a space may stand."""
+        return b"data: " + with_values(data, {"usage": b"null"}).replace(b"\n", b" ")
 
 
 _BEYOND_TEXT = ("tool_calls", "function_call", "refusal", "audio")

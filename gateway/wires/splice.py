@@ -34,15 +34,17 @@ _MODEL_VALUE = re.compile(rb'"model"\s*:\s*("(?:[^"\\]++|\\.)*+")')
 
 
 def repeated_keys(body: bytes, guarded: Sequence[bytes] = GUARDED) -> str | None:
-    """A top-level key that occurs twice, if one of the `guarded` is suspected of it."""
+    """The first of the `guarded` keys that stands twice at the top level."""
     suspected = any(_occurs_twice(body, key) for key in guarded)
     if not suspected and not _HIDING_IN_KEY.search(body):
         return None
+    names = {orjson.loads(key) for key in guarded}
     seen: set[str] = set()
     for key, _, _ in top_level(body):
         if key in seen:
             return key
-        seen.add(key)
+        if key in names:
+            seen.add(key)
     return None
 
 

@@ -6,6 +6,8 @@ Source: WHATWG, "HTML Living Standard: 9.2 Server-sent events".
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from itertools import repeat
 
 from gateway.engine.errors import UpstreamError
 from gateway.engine.words import FailureKind
@@ -14,6 +16,8 @@ from gateway.engine.words import FailureKind
 MAX_EVENT_BYTES = 8 * 1024 * 1024
 
 _BLANK_LINE = re.compile(rb"(?:\r\n?+|\n)(?:\r\n?+|\n)")
+_KEPT_BLANK_LINE = re.compile(rb"(%b)" % _BLANK_LINE.pattern)
+_END = b"\n\n"
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -96,6 +100,19 @@ def split(head: bytes) -> list[bytes]:
     if b"\r" not in head:
         return head.split(b"\n\n")
     return _BLANK_LINE.split(head)
+
+
+def split_with_ends(head: bytes) -> Iterable[tuple[bytes, bytes]]:
+    """The events of such a piece, each with the line ends that close it."""
+    if b"\r" not in head:
+        return zip(head.split(_END), repeat(_END), strict=False)
+    parts = _KEPT_BLANK_LINE.split(head)
+    return zip(parts[::2], [*parts[1::2], _END], strict=True)
+
+
+def is_comment(event: bytes) -> bool:
+    """Whether nothing but comments is in it: what a provider sends to keep the connection open."""
+    return all(line.startswith(b":") for line in event.splitlines())
 
 
 def event_data(event: bytes) -> bytes | None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 import orjson
@@ -32,6 +34,34 @@ def portable_id(tool_call_id: str) -> str:
     if len(tool_call_id) <= MAX_ID_CHARACTERS and _VALID.fullmatch(tool_call_id):
         return tool_call_id
     return "call_" + hashlib.blake2s(tool_call_id.encode("utf-8", "replace"), digest_size=16).hexdigest()
+
+
+def unique_ids(turns: Iterable[tuple[str, list[dict[str, Any]]]]) -> None:
+    """Rename calls whose id an earlier turn has used, with their results: Anthropic refuses an id that comes twice.
+
+    OpenAI takes them, and clients that number their calls anew in each turn send them.
+    """
+    used: Counter[str] = Counter()
+    renamed: dict[str, str] = {}
+    for role, blocks in turns:
+        if role == "user":
+            _rename(blocks, "tool_use_id", renamed)
+            continue
+        called = [block["id"] for block in blocks if block["type"] == "tool_use"]
+        renamed = {each: _next(each, used) for each in called if each in used}
+        _rename(blocks, "id", renamed)
+        used.update(called)
+
+
+def _rename(blocks: list[dict[str, Any]], field: str, renamed: dict[str, str]) -> None:
+    for block in blocks:
+        if block.get(field) in renamed:
+            block[field] = renamed[block[field]]
+
+
+def _next(tool_call_id: str, used: Counter[str]) -> str:
+    """A digest of the id and how often it has been used, so that each request makes the same ones."""
+    return portable_id(f"{tool_call_id}:{used[tool_call_id]}")
 
 
 def openai_name(name: str) -> str:

@@ -42,7 +42,8 @@ class Context:
     """What the way back must know of the request. `created_at` is in Unix seconds.
 
     `answer_tool` names the tool that was forced to get structured output (its input is the answer's text);
-    `tool_names` maps names shortened for the target back to the client's.
+    `tool_names` maps names shortened for the target back to the client's. Without `keeps_thoughts` signed thinking is
+    not given out, since the target would refuse it after any request but this one.
     """
 
     surface: Wire
@@ -53,6 +54,7 @@ class Context:
     choices: int = 1
     answer_tool: str | None = None
     legacy_functions: bool = False
+    keeps_thoughts: bool = True
     tool_names: Mapping[str, str] = field(default_factory=dict)
     operation: Operation = Operation.CHAT
 

@@ -75,7 +75,21 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         "media_type: Input should be 'image/jpeg'",
     ),
     (_content(_image(type="base64", media_type="image/png", data="???")), "Invalid base64 data"),
-    (_content(_image(type="url", url="cat.png")), "Only HTTP(S) URLs are supported"),
+    (_content(_image(type="url", url="cat.png")), "Only HTTPS URLs are supported"),
+    (_content(_image(type="url", url="http://example.com/cat.png")), "Only HTTPS URLs are supported"),
+    (
+        {"tools": [{"name": "look", "input_schema": {"type": "object", "anyOf": [{"required": ["a"]}]}}]},
+        "input_schema does not support oneOf, allOf, or anyOf at the top level",
+    ),
+    (
+        {"messages": [USER, USES, {"role": "user", "content": [RESULT]}, USES, {"role": "user", "content": [RESULT]}]},
+        "messages.3.content.0: `tool_use` ids must be unique",
+    ),
+    (
+        {"messages": [USER, {"role": "assistant", "content": [{"type": "redacted_thinking", "data": "x"}]}, USER]},
+        "messages.1: The final block in an assistant message cannot be `redacted_thinking`.",
+    ),
+    (NEW | {"tools": [TOOL], "tool_choice": {"type": "any"}}, "'any' is not supported for this model"),
     (_content({"type": "image"}), "messages.0.content.0.image.source: Field required"),
     (
         _content({"type": "tool_use", "id": "a", "name": "b", "input": {}}),

@@ -19,13 +19,13 @@ TOOLS = ["look", "book", "pay-now", "get_weather_2"]
 
 
 @st.composite
-def openai_round(draw: st.DrawFn) -> list[dict[str, Any]]:
+def openai_round(draw: st.DrawFn, number: int) -> list[dict[str, Any]]:
     """A user's message, perhaps calls with their results, perhaps an answer."""
     content = draw(WORDS | st.just([{"type": "text", "text": "see"}, IMAGE]))
     turns: list[dict[str, Any]] = [{"role": "user", "content": content}]
     calls = draw(st.lists(st.tuples(NAMES, INPUTS), max_size=3))
     if calls:
-        ids = [f"call_{draw(st.integers(0, 10**9))}_{at}" for at in range(len(calls))]
+        ids = [f"call_{draw(st.integers(0, 10**9))}_{number}_{at}" for at in range(len(calls))]
         turns.append(
             {
                 "role": "assistant",
@@ -49,7 +49,7 @@ def openai_round(draw: st.DrawFn) -> list[dict[str, Any]]:
 @st.composite
 def openai_requests(draw: st.DrawFn) -> dict[str, Any]:
     system = draw(st.lists(st.builds(lambda words: {"role": "system", "content": words}, WORDS), max_size=2))
-    rounds = draw(st.lists(openai_round(), min_size=1, max_size=3))
+    rounds = [draw(openai_round(number)) for number in range(draw(st.integers(1, 3)))]
     request: dict[str, Any] = {"model": "default", "messages": system + [turn for each in rounds for turn in each]}
     request["tools"] = [
         {"type": "function", "function": {"name": name, "parameters": {"type": "object", "properties": {}}}}
@@ -88,12 +88,12 @@ def openai_options() -> st.SearchStrategy[dict[str, Any]]:
 
 
 @st.composite
-def anthropic_round(draw: st.DrawFn) -> list[dict[str, Any]]:
+def anthropic_round(draw: st.DrawFn, number: int) -> list[dict[str, Any]]:
     content = draw(WORDS | st.just([{"type": "text", "text": "see"}, ANTHROPIC_IMAGE]))
     calls = draw(st.lists(st.tuples(NAMES, INPUTS), max_size=3))
     turns: list[dict[str, Any]] = [{"role": "user", "content": content}]
     if calls:
-        ids = [f"toolu_{draw(st.integers(0, 10**9))}_{at}" for at in range(len(calls))]
+        ids = [f"toolu_{draw(st.integers(0, 10**9))}_{number}_{at}" for at in range(len(calls))]
         said = draw(st.lists(st.builds(lambda words: {"type": "text", "text": words}, WORDS), max_size=1))
         uses = [
             {"type": "tool_use", "id": key, "name": name, "input": data}
@@ -111,7 +111,7 @@ def anthropic_round(draw: st.DrawFn) -> list[dict[str, Any]]:
 
 @st.composite
 def anthropic_requests(draw: st.DrawFn) -> dict[str, Any]:
-    rounds = draw(st.lists(anthropic_round(), min_size=1, max_size=3))
+    rounds = [draw(anthropic_round(number)) for number in range(draw(st.integers(1, 3)))]
     turns = [turn for each in rounds for turn in each]
     if draw(st.booleans()):
         turns.pop()

@@ -212,6 +212,13 @@ def test_thinking_for_openai_keeps_what_was_signed() -> None:
     assert told["thinking_blocks"] == [{"index": 0, **thought}, {"index": 1, **hidden}]
 
 
+def test_thinking_that_can_not_come_back_is_told_without_its_signature() -> None:
+    thought = {"type": "thinking", "thinking": "hm", "signature": "abc"}
+    read = answer(OPENAI, message(thought, text("a")), keeps_thoughts=False)
+    told = orjson.loads(read.body)["choices"][0]["message"]
+    assert (told["reasoning_content"], told["thinking_blocks"]) == ("hm", [])
+
+
 def test_reasoning_for_anthropic_is_marked_as_unsigned() -> None:
     told = anthropic_of(completion({"content": "a", "reasoning_content": "hm"}))
     assert told["content"][0] == {"type": "thinking", "thinking": "hm", "signature": UNSIGNED}

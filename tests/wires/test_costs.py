@@ -60,6 +60,7 @@ def test_a_part_of_a_message_without_a_known_bound_is_named(part: dict[str, Any]
         (ANTHROPIC, messages(tools=[{"name": "f"}, {"type": "code_execution_20250825", "name": "c"}]), "tools[1]"),
         (ANTHROPIC, messages(mcp_servers=[{"url": "https://example.com"}]), "mcp_servers"),
         (OPENAI, chat(web_search_options={"search_context_size": "low"}), "web_search_options"),
+        (OPENAI, chat(web_search_options={}), "web_search_options"),
         (OPENAI, chat(audio={"voice": "alloy", "format": "wav"}), "audio"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import orjson
@@ -112,6 +113,59 @@ def test_arguments_become_an_object(arguments: str, expected: Any) -> None:
     assert body["messages"][2]["content"] == [tool_result("c")]
 
 
+def test_an_id_that_an_earlier_turn_has_used_becomes_another_one_in_call_and_result() -> None:
+    asked = [assistant(None, tool_calls=[call("call_0", "f")]), tool("call_0", "x")]
+    turns = sent(OPENAI, chat(user("a"), *asked, *asked, *asked), NEW_CLAUDE)["messages"]
+    called = [turn["content"][0]["id"] for turn in turns[1::2]]
+    assert called[0] == "call_0"
+    assert len(set(called)) == 3
+    assert [turn["content"][0]["tool_use_id"] for turn in turns[2::2]] == called
+
+
+def test_a_turn_of_thoughts_alone_is_left_out() -> None:
+    thought = {"type": "thinking", "thinking": "hm", "signature": "abc"}
+    turns = [user("a"), assistant("", thinking_blocks=[thought]), user("b")]
+    assert sent(OPENAI, chat(*turns), NEW_CLAUDE)["messages"] == [user([text("a"), text("b")])]
+
+
+LATER_SYSTEM = {"role": "developer", "content": "D"}
+
+
+@pytest.mark.parametrize(
+    ("model", "turns", "params", "kept"),
+    [
+        (NEW_CLAUDE, [], {}, True),
+        (NEW_CLAUDE, [LATER_SYSTEM], {}, False),
+        (NEW_CLAUDE, [], {"response_format": {"type": "json_object"}}, False),
+        ("claude-opus-5", [LATER_SYSTEM], {}, True),
+    ],
+)
+def test_thoughts_are_left_out_where_the_prompt_before_them_is_another(
+    model: str, turns: list[Any], params: dict[str, Any], kept: bool
+) -> None:
+    thought = {"type": "thinking", "thinking": "hm", "signature": "abc"}
+    translated = send(
+        OPENAI, chat(SYSTEM, user("a"), assistant("b", thinking_blocks=[thought]), *turns, user("c"), **params), model
+    )
+    assert orjson.loads(translated.body)["messages"][1]["content"] == ([thought, text("b")] if kept else "b")
+    assert translated.context.keeps_thoughts is not bool(params)
+
+
+def test_a_documents_title_is_no_longer_than_anthropic_takes() -> None:
+    file = {"type": "file", "file": {"filename": "a" * 600, "file_data": "aGk="}}
+    assert sent(OPENAI, chat(user([file])), NEW_CLAUDE)["messages"][0]["content"][0]["title"] == "a" * 500
+
+
+def test_a_user_that_is_too_long_is_told_by_its_own_name() -> None:
+    assert send(OPENAI, chat(safety_identifier="u" * 257, user="u"), NEW_CLAUDE).dropped == ("safety_identifier",)
+
+
+def test_thoughts_before_prefill_are_left_out() -> None:
+    thought = {"type": "thinking", "thinking": "hm", "signature": "abc"}
+    turns = [user("a"), assistant("so far", thinking_blocks=[thought])]
+    assert sent(OPENAI, chat(*turns), "claude-3-7-sonnet-20250219")["messages"][-1] == assistant("so far")
+
+
 @pytest.mark.parametrize("call_id", ["functions.f:0", "call|1", "é", "x" * 200])
 def test_ids_that_anthropic_refuses_are_mapped_alike_in_call_and_result(call_id: str) -> None:
     turns = [user("a"), assistant(None, tool_calls=[call(call_id, "f")]), tool(call_id, "x")]
@@ -135,6 +189,8 @@ def test_the_older_function_messages_pair_up() -> None:
         [user("a"), assistant(None, tool_calls=[call("c", "f")])],
         [user("a"), tool("c", "x")],
         [user("a"), assistant(None, tool_calls=[call("c", "f")]), tool("d", "x")],
+        [user("a"), assistant(None, tool_calls=[call("c", "f")]), tool("c", "x"), tool("c", "y")],
+        [user("a"), assistant(None, tool_calls=[call("c", "f"), call("c", "f")]), tool("c", "x"), tool("c", "y")],
     ],
 )
 def test_calls_and_results_that_do_not_match_are_refused(turns: list[Any]) -> None:
@@ -184,6 +240,7 @@ def test_tool_schemas_arrive_unharmed() -> None:
         (NEW_CLAUDE, {"type": "object", "properties": {}, "additionalProperties": False}, True),
         (NEW_CLAUDE, SCHEMA, None),
         (OLD_CLAUDE, {"type": "object", "properties": {}, "additionalProperties": False}, None),
+        (NEW_CLAUDE, {"type": "object", "properties": {"n": {"$ref": "#"}}, "additionalProperties": False}, None),
     ],
 )
 def test_strict_is_kept_where_the_target_takes_the_schema(model: str, schema: dict[str, Any], strict: Any) -> None:
@@ -209,14 +266,52 @@ def test_strict_is_kept_where_the_target_takes_the_schema(model: str, schema: di
     ],
 )
 def test_tool_choice(params: dict[str, Any], choice: Any) -> None:
-    body = sent(OPENAI, chat(tools=[function_tool("f")], **params), NEW_CLAUDE)
+    body = sent(OPENAI, chat(tools=[function_tool("f")], **params), OLD_CLAUDE)
     assert body.get("tool_choice") == choice
+
+
+@pytest.mark.parametrize(
+    ("params", "asked", "dropped"),
+    [
+        ({"tool_choice": "required"}, "one or more of your tools", ("tool_choice",)),
+        ({"tool_choice": {"type": "function", "function": {"name": "f"}}}, "the tool 'f'", ("tool_choice",)),
+        ({"tool_choice": "auto"}, None, ()),
+    ],
+)
+@pytest.mark.parametrize("model", [NEW_CLAUDE, "claude-opus-5-5", "claude-fable-5-1", "claude-opus-9"])
+def test_a_model_that_refuses_forced_tools_is_asked_for_the_call(
+    model: str, params: dict[str, Any], asked: str | None, dropped: tuple[str, ...]
+) -> None:
+    translated = send(OPENAI, chat(SYSTEM, user("a"), tools=[function_tool("f")], **params), model)
+    body = orjson.loads(translated.body)
+    assert body["tool_choice"] == {"type": "auto"}
+    assert translated.dropped == dropped
+    if asked is None:
+        assert body["system"] == "S"
+    else:
+        assert body["system"][0] == text("S")
+        assert asked in body["system"][1]["text"]
+
+
+@pytest.mark.parametrize("model", ["claude-opus-5", "claude-haiku-5-5", "claude-sonnet-4-6", "claude-opus-4-8"])
+def test_other_models_are_forced(model: str) -> None:
+    body = sent(OPENAI, chat(tools=[function_tool("f")], tool_choice="required"), model)
+    assert body["tool_choice"] == {"type": "any"}
+
+
+def test_a_function_call_is_forced_by_its_older_name_too() -> None:
+    function = {"name": "f", "parameters": {"type": "object"}}
+    body = sent(OPENAI, chat(functions=[function], function_call={"name": "f"}), OLD_CLAUDE)
+    assert body["tool_choice"] == {"type": "tool", "name": "f", "disable_parallel_tool_use": True}
+    assert send(OPENAI, chat(functions=[function], function_call={"name": "f"}), NEW_CLAUDE).dropped == (
+        "function_call",
+    )
 
 
 def test_allowed_tools_leave_only_those() -> None:
     allowed = {"mode": "required", "tools": [{"type": "function", "function": {"name": "g"}}]}
     choice = {"type": "allowed_tools", "allowed_tools": allowed}
-    body = sent(OPENAI, chat(tools=[function_tool("f"), function_tool("g")], tool_choice=choice), NEW_CLAUDE)
+    body = sent(OPENAI, chat(tools=[function_tool("f"), function_tool("g")], tool_choice=choice), OLD_CLAUDE)
     assert [each["name"] for each in body["tools"]] == ["g"]
     assert body["tool_choice"] == {"type": "any"}
 
@@ -264,7 +359,7 @@ def test_structured_output_without_native_support_is_a_forced_tool() -> None:
     translated = send(OPENAI, chat(response_format=FORMAT), OLD_CLAUDE)
     body = orjson.loads(translated.body)
     assert body["tools"] == [{"name": "my_answer", "description": "D", "input_schema": SCHEMA}]
-    assert body["tool_choice"] == {"type": "tool", "name": "my_answer"}
+    assert body["tool_choice"] == {"type": "tool", "name": "my_answer", "disable_parallel_tool_use": True}
     assert translated.context.answer_tool == "my_answer"
 
 
@@ -282,11 +377,81 @@ def test_native_structured_output_gets_a_schema_anthropic_takes() -> None:
     assert schema["properties"]["u"] == SCHEMA["properties"]["u"]
 
 
+JSON_ONLY = "Whatever you say in text must be one JSON object, with no word and no code fence around it"
+MAP = {"type": "object", "properties": {"m": {"type": "object", "additionalProperties": {"type": "number"}}}}
+TREE = {
+    "type": "object",
+    "properties": {"root": {"$ref": "#/$defs/N"}},
+    "$defs": {"N": {"type": "object", "properties": {"next": {"anyOf": [{"$ref": "#/$defs/N"}, {"type": "null"}]}}}},
+}
+LIST = {"type": "object", "properties": {"next": {"$ref": "#"}}}
+
+
+def test_a_json_object_is_asked_for_where_no_tool_can_be_forced() -> None:
+    translated = send(OPENAI, chat(response_format={"type": "json_object"}, tools=[function_tool("f")]), NEW_CLAUDE)
+    body = orjson.loads(translated.body)
+    assert body["system"] == f"{JSON_ONLY}."
+    assert [each["name"] for each in body["tools"]] == ["f"]
+    assert translated.context.answer_tool is None
+
+
+@pytest.mark.parametrize("schema", [MAP, TREE, LIST, {"type": "object"}, {"type": "object", "properties": {"a": True}}])
+def test_a_schema_that_can_not_be_closed_is_asked_for_otherwise(schema: dict[str, Any]) -> None:
+    wanted = {"type": "json_schema", "json_schema": {"name": "a", "schema": schema}}
+    body = sent(OPENAI, chat(response_format=wanted), NEW_CLAUDE)
+    assert body["system"] == f"{JSON_ONLY}, and match this JSON schema: {orjson.dumps(schema).decode()}"
+    assert "output_config" not in body
+    forced = sent(OPENAI, chat(response_format=wanted), "claude-sonnet-4-5")
+    assert forced["tools"][0]["input_schema"] == schema
+
+
+def test_formats_and_keywords_that_anthropic_has_not_are_told_in_the_description() -> None:
+    properties = {
+        "a": {"type": "string", "format": "date"},
+        "b": {"type": "string", "format": "iri"},
+        "c": {"type": "string", "examples": ["x"]},
+    }
+    wanted = {"name": "a", "schema": {"type": "object", "properties": properties}}
+    body = sent(OPENAI, chat(response_format={"type": "json_schema", "json_schema": wanted}), NEW_CLAUDE)
+    assert body["output_config"]["format"]["schema"]["properties"] == {
+        "a": {"type": "string", "format": "date"},
+        "b": {"type": "string", "description": "{format: iri}"},
+        "c": {"type": "string", "description": "{examples: ['x']}"},
+    }
+
+
+A_OR_B = [
+    {"properties": {"a": {"type": "string"}, "k": {"const": 1}}, "required": ["a", "k"]},
+    {"$ref": "#/$defs/B"},
+]
+DEFINED = {"B": {"properties": {"b": {"type": "integer"}, "k": {"const": 2}}, "required": ["b", "k"]}}
+
+
+@pytest.mark.parametrize(
+    ("key", "required"), [("oneOf", ["x", "k"]), ("anyOf", ["x", "k"]), ("allOf", ["x", "a", "k", "b"])]
+)
+def test_alternatives_at_the_top_of_a_tools_schema_become_one_object(key: str, required: list[str]) -> None:
+    schema = {key: A_OR_B, "properties": {"x": {}}, "required": ["x"], "$defs": DEFINED, "description": "D"}
+    told = sent(OPENAI, chat(tools=[function_tool("f", schema, strict=True)]), NEW_CLAUDE)["tools"][0]
+    assert "strict" not in told
+    merged = told["input_schema"]
+    assert merged["type"] == "object"
+    kinds = {"allOf" if key == "allOf" else "anyOf": [{"const": 1}, {"const": 2}]}
+    assert merged["properties"] == {"x": {}, "a": {"type": "string"}, "b": {"type": "integer"}, "k": kinds}
+    assert merged["required"] == required
+    assert key not in merged
+    assert merged["description"].startswith("D\n\n")
+    assert orjson.dumps({key: A_OR_B}).decode() in merged["description"]
+
+
 @pytest.mark.parametrize(
     ("model", "params", "thinking", "dropped"),
     [
         (NEW_CLAUDE, {"reasoning_effort": "high"}, {"type": "adaptive", "display": "summarized"}, ()),
-        (NEW_CLAUDE, {"reasoning_effort": "none"}, None, ()),
+        (NEW_CLAUDE, {"reasoning_effort": "none"}, {"type": "between_tools"}, ()),
+        ("claude-haiku-5-5", {"reasoning_effort": "none"}, {"type": "disabled"}, ()),
+        ("claude-opus-5-5", {"reasoning_effort": "none"}, None, ("reasoning_effort",)),
+        ("claude-opus-4-8", {"reasoning_effort": "none"}, None, ()),
         (
             "claude-sonnet-4-5",
             {"reasoning_effort": "medium", "max_tokens": 9000},
@@ -337,6 +502,7 @@ def test_stop(stop: Any, told: Any) -> None:
     [
         ({"n": 2}, "n"),
         ({"logprobs": True}, "logprobs"),
+        ({"web_search_options": {}}, "web_search_options"),
         ({"modalities": ["audio"]}, "modalities"),
         ({"tools": [{"type": "custom", "custom": {"name": "x"}}]}, "tools[0].type"),
     ],
@@ -369,6 +535,7 @@ def test_what_asks_for_nothing_is_not_told(params: dict[str, Any]) -> None:
             {"tools": [function_tool("f")], "tool_choice": {"type": "function", "function": {"name": "g"}}},
             "tool_choice",
         ),
+        ({"functions": [{"name": "f"}], "function_call": {"name": "g"}}, "function_call"),
         (
             {"messages": [user([{"type": "image_url", "image_url": {"url": "cat.png"}}])]},
             "messages[0].content[0].image_url.url",
@@ -381,3 +548,20 @@ def test_nonsense_is_named(params: dict[str, Any], param: str) -> None:
     with pytest.raises(InvalidRequest) as refusal:
         send(OPENAI, chat() | params, NEW_CLAUDE)
     assert refusal.value.param == param
+
+
+def test_schemas_and_ids_that_multiply_are_read_in_time() -> None:
+    half = {f"D{at}": {"anyOf": [{"$ref": f"#/$defs/D{at + 1}"}] * 2} for at in range(40)}
+    schema = {"type": "object", "properties": {"a": {"$ref": "#/$defs/D0"}}, "$defs": half | {"D40": {"type": "null"}}}
+    branches = [{"properties": {"k": {"const": at}}, "required": [f"r{at}"]} for at in range(3_000)]
+    asked = [assistant(None, tool_calls=[call("c", "f")]), tool("c", "x")] * 500
+    payload = chat(
+        user("a"),
+        *asked,
+        tools=[function_tool("f", {"anyOf": branches})],
+        response_format={"type": "json_schema", "json_schema": {"name": "a", "schema": schema}},
+    )
+    started = time.process_time()
+    body = sent(OPENAI, payload, NEW_CLAUDE)
+    assert time.process_time() - started < 1
+    assert "output_config" in body

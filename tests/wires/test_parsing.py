@@ -202,3 +202,8 @@ def test_a_small_chat_is_parsed_in_microseconds() -> None:
     body = orjson.dumps(chat({"role": "system", "content": "Be brief."}, user("Hello"), temperature=0.5))
     best = min(timeit.repeat(lambda: parse_request(OPENAI, body), number=200, repeat=5, timer=time.process_time)) / 200
     assert best < 100e-6  # ten times what it takes on an idle machine
+
+
+def test_a_key_that_means_nothing_to_us_may_come_twice() -> None:
+    body = b'{"model":"a","messages":[{"role":"user","content":"hi","model":"x"}],"future":1,"future":2}'
+    assert repeated_keys(body) is None

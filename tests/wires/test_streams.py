@@ -202,6 +202,21 @@ def test_the_same_wires_bytes_are_untouched(wire: Wire) -> None:
     assert streamed.data + streamed.translator.terminator == STREAM_OF[wire]
 
 
+@pytest.mark.parametrize("newline", [b"\n", b"\r\n", b"\r"])
+@pytest.mark.parametrize("size", [1, 7, 10_000])
+def test_what_frames_the_same_wires_events_is_untouched(newline: bytes, size: int) -> None:
+    kept = b": keep-alive\n\nid: 7\nretry: 10\n" + chunk({"content": "h\u00e9"}).replace(b"data: ", b"data:")
+    kept = (kept + chunk({}, "stop")).replace(b"\n", newline)
+    stream = kept + DONE.replace(b"\n", newline)
+    streamed = Streamed(OPENAI, [stream[at : at + size] for at in range(0, len(stream), size)])
+    assert streamed.data == kept
+
+
+def test_a_comment_that_speaks_for_the_gateway_is_taken_out() -> None:
+    streamed = Streamed(OPENAI, [b': llmops {"cost_usd":"0"}\n\n' + OPENAI_STREAM])
+    assert streamed.data + DONE == OPENAI_STREAM
+
+
 def test_an_odd_terminator_is_kept() -> None:
     odd = b'event: message_stop\ndata: {"type":"message_stop","x_metrics":{"a":1.0}}\n\n'
     streamed = Streamed(ANTHROPIC, [ANTHROPIC_STREAM.replace(STOP, odd)])
@@ -220,6 +235,13 @@ def test_usage_on_a_chunk_with_choices_is_taken_off_it() -> None:
     assert streamed.events[-1]["usage"] is None
     assert streamed.events[-1]["x_future"] == 1
     assert streamed.translator.usage == Usage(1, 2)
+
+
+def test_the_rest_of_such_a_chunk_is_untouched() -> None:
+    usage = b'"usage" : {"prompt_tokens":1}'
+    last = b'data: {"choices":[{"delta":{},"finish_reason":"stop"}],%b, "x":12345678901234567890123, "f":1.0e1}\n\n'
+    streamed = Streamed(OPENAI, [chunk({"content": "a"}), last % usage], wants_usage=False)
+    assert streamed.data == chunk({"content": "a"}) + last % b'"usage" : null'
 
 
 def test_all_choices_must_finish() -> None:
@@ -257,14 +279,15 @@ def test_a_call_without_input_has_empty_arguments() -> None:
     assert [each["arguments"] for each in collect_openai(streamed.events)["calls"].values()] == ["{}", "{}"]
 
 
-def test_thinking_is_streamed_and_its_signed_block_follows() -> None:
+@pytest.mark.parametrize("keeps", [True, False])
+def test_thinking_is_streamed_and_its_signed_block_follows_if_it_can_come_back(keeps: bool) -> None:
     deltas = [
         {"type": "thinking_delta", "thinking": "h"},
         {"type": "thinking_delta", "thinking": "m"},
         {"type": "signature_delta", "signature": "abc"},
     ]
     thought = block(0, {"type": "thinking", "thinking": "", "signature": ""}, *deltas)
-    streamed = Streamed(OPENAI, [start() + thought + text_block(1, "a") + end() + STOP])
+    streamed = Streamed(OPENAI, [start() + thought + text_block(1, "a") + end() + STOP], keeps_thoughts=keeps)
     assert collect_openai(streamed.events)["thought"] == "hm"
     blocks = [
         found
@@ -272,7 +295,7 @@ def test_thinking_is_streamed_and_its_signed_block_follows() -> None:
         for choice in each["choices"]
         for found in choice["delta"].get("thinking_blocks", [])
     ]
-    assert blocks == [{"index": 0, "type": "thinking", "thinking": "hm", "signature": "abc"}]
+    assert blocks == [{"index": 0, "type": "thinking", "thinking": "hm", "signature": "abc"}][: int(keeps)]
 
 
 def test_a_refusal_is_told() -> None:
