@@ -1,7 +1,7 @@
 """Anthropic's system prompt and turns as OpenAI's message list.
 
 Sources: OpenAI, "API reference: Create chat completion" (a tool message for each call, right after the assistant's
-message; text only), "Function calling"; Anthropic, "API reference: Create a Message" (neighbouring turns of a role are one),
+message; text only), "Function calling"; Anthropic, "API reference: Create a Message" (neighbours of a role are one),
 "Tool use: handle tool calls" (`is_error`, images).
 """
 

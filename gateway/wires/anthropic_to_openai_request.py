@@ -16,12 +16,14 @@ from gateway.engine.errors import InvalidRequest
 from gateway.engine.words import Wire
 from gateway.wires.anthropic_to_openai_messages import to_openai_messages
 from gateway.wires.jsons import dumps
-from gateway.wires.schemas import openai_strict
+from gateway.wires.quoting import quoted
+from gateway.wires.schemas import openai_parameters, openai_strict
 from gateway.wires.tools import openai_name
 from gateway.wires.vocabulary import EFFORTS, nearest_effort
 from gateway.wires.words import Context, Translated, Untranslatable
 
 MAX_STOP_SEQUENCES = 4
+MAX_TOOLS = 128
 MAX_USER_CHARACTERS = 64
 # From a thinking budget in tokens to an effort: the first whose bound is not exceeded.
 _EFFORT_OF_BUDGET = ((2048, "low"), (12000, "medium"))
@@ -33,7 +35,7 @@ _HANDLED = frozenset(
     {
         "model", "messages", "system", "stream", "max_tokens", "temperature", "top_p", "top_k", "stop_sequences",
         "tools", "tool_choice", "metadata", "thinking", "output_config", "output_format", "service_tier",
-        "cache_control",
+        "cache_control", "inference_geo",
     }
 )  # fmt: skip
 _REFUSED = {
@@ -41,12 +43,13 @@ _REFUSED = {
     "container": "has no containers",
     "inference_geo": "can't be bound to a region by the request",
 }
+_ANYWHERE = "global"  # Anthropic, "Data residency": what leaving `inference_geo` out means
 
 
 def to_openai(payload: Mapping[str, Any], *, model: str, traits: ModelTraits, stream: bool) -> Translated:
     """Raises InvalidRequest for what makes no sense on any wire, Untranslatable for what this target can't do."""
     for name, reason in _REFUSED.items():
-        if payload.get(name):
+        if payload.get(name) and payload[name] != _ANYWHERE:
             raise Untranslatable(name, f"{name!r} can't be honoured: this target {reason}.")
     dropped: list[str] = []
     body: dict[str, Any] = {
@@ -83,6 +86,8 @@ def _add_tools(body: dict[str, Any], payload: Mapping[str, Any], traits: ModelTr
     tools = [_tool(tool, f"tools[{at}]") for at, tool in enumerate(payload.get("tools") or ())]
     if not tools:
         return {}
+    if len(tools) > MAX_TOOLS:
+        raise Untranslatable("tools", f"This target takes at most {MAX_TOOLS} tools.")
     body["tools"] = tools
     choice = payload.get("tool_choice")
     if choice is not None:
@@ -95,11 +100,11 @@ def _add_tools(body: dict[str, Any], payload: Mapping[str, Any], traits: ModelTr
 
 def _tool(tool: Mapping[str, Any], where: str) -> dict[str, Any]:
     if tool.get("type") not in (None, "custom"):
-        raise Untranslatable(f"{where}.type", f"This target has no tools of type {tool['type']!r}.")
+        raise Untranslatable(f"{where}.type", f"This target has no tools of type {quoted(tool['type'])}.")
     name, schema = tool.get("name"), tool.get("input_schema")
     if not isinstance(name, str) or not isinstance(schema, dict):
         raise InvalidRequest(f"'{where}' must have a 'name' and an 'input_schema'.", param=where)
-    function: dict[str, Any] = {"name": openai_name(name), "parameters": schema}
+    function: dict[str, Any] = {"name": openai_name(name), "parameters": openai_parameters(schema)}
     if isinstance(tool.get("description"), str):
         function["description"] = tool["description"]
     if tool.get("strict") is True and openai_strict(schema):
@@ -178,7 +183,7 @@ def _force_answer(body: dict[str, Any], schema: dict[str, Any]) -> str | None:
     name = "json_answer"
     while any(tool["function"]["name"] == name for tool in body.get("tools", ())):
         name += "_"
-    function = {"name": name, "description": "Give the answer in this form.", "parameters": schema}
+    function = {"name": name, "description": "Give the answer in this form.", "parameters": openai_parameters(schema)}
     body["tools"] = [*body.get("tools", ()), {"type": "function", "function": function}]
     body["tool_choice"] = "required" if own_tools else {"type": "function", "function": {"name": name}}
     return name

@@ -1,7 +1,8 @@
 """JSON schemas as the providers' structured output takes them.
 
 Sources: Anthropic, "Structured outputs: JSON schema limitations" (objects closed, no numeric or length bounds); OpenAI,
-"Structured outputs: supported schemas" (strict needs closed objects with every property required).
+"Structured outputs: supported schemas" (strict needs closed objects with every property required), and its 400s
+"object schema missing properties" and "array schema missing items" (code `invalid_function_parameters`).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ _UNSUPPORTED = frozenset(
 )  # fmt: skip
 _NAMED = ("properties", "$defs", "definitions")
 _LISTED = ("anyOf", "allOf")
+_ALTERNATIVES = (*_LISTED, "oneOf")
 
 
 def closed_schema(schema: Any) -> Any:
@@ -69,6 +71,33 @@ def openai_strict(schema: Any) -> bool:
         if set(properties or ()) - set(schema.get("required") or ()):
             return False
     return all(openai_strict(inner) for inner in _inner(schema))
+
+
+def openai_parameters(schema: dict[str, Any]) -> dict[str, Any]:
+    """A function's parameters as OpenAI takes them; what is added allows what leaving it out allows.
+
+    The outermost object names its properties, if only none, and every array its items.
+    """
+    completed: dict[str, Any] = _with_items(schema)
+    return completed if "properties" in completed else {**completed, "properties": {}}
+
+
+def _with_items(schema: Any) -> Any:
+    if not isinstance(schema, dict):
+        return schema
+    completed = {key: _items_within(key, value) for key, value in schema.items()}
+    kind = schema.get("type")
+    if (kind == "array" or (isinstance(kind, list) and "array" in kind)) and "items" not in schema:
+        completed["items"] = {}
+    return completed
+
+
+def _items_within(key: str, value: Any) -> Any:
+    if key in _NAMED and isinstance(value, dict):
+        return {name: _with_items(each) for name, each in value.items()}
+    if key in _ALTERNATIVES and isinstance(value, list):
+        return [_with_items(each) for each in value]
+    return _with_items(value) if key in ("items", "additionalProperties") else value
 
 
 def _inner(schema: Mapping[str, Any]) -> list[Any]:
