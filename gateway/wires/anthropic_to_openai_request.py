@@ -1,7 +1,8 @@
 """An Anthropic Messages request as an OpenAI Chat Completions request.
 
 Sources: Anthropic, "API reference: Create a Message", "Tool use", "Structured outputs", "Extended thinking", "Effort";
-OpenAI, "API reference: Create chat completion", "Reasoning models" (parameters they refuse), "Structured outputs".
+OpenAI, "API reference: Create chat completion", "Reasoning models" (parameters they refuse), "Structured outputs", and
+its 400 "Function tools with reasoning_effort are not supported … in /v1/chat/completions".
 """
 
 from __future__ import annotations
@@ -190,21 +191,32 @@ def _force_answer(body: dict[str, Any], schema: dict[str, Any]) -> str | None:
 
 
 def _add_effort(body: dict[str, Any], payload: Mapping[str, Any], traits: ModelTraits, dropped: list[str]) -> None:
+    asked, kind, wanted = _effort_wanted(payload)
+    silenced = traits.tools_stop_reasoning and "tools" in body
+    if silenced or kind == "disabled":
+        wanted = None
+        if "none" in traits.efforts:
+            body["reasoning_effort"] = "none"
+    if wanted and traits.reasoning:
+        body["reasoning_effort"] = nearest_effort(wanted, traits.efforts or ("low", "medium", "high"))
+    if asked and (silenced or not traits.reasoning):
+        dropped.append("output_config.effort")
+    if kind in ("enabled", "adaptive") and (silenced or not traits.reasoning):
+        dropped.append("thinking")
+
+
+def _effort_wanted(payload: Mapping[str, Any]) -> tuple[str | None, str | None, str | None]:
+    """The effort asked for by name, the kind of thinking, and the effort that follows from the two."""
     config, thinking = payload.get("output_config"), payload.get("thinking")
     asked = config.get("effort") if isinstance(config, dict) else None
     if asked is not None and asked not in EFFORTS:
         raise InvalidRequest(
             "'output_config.effort' must be low, medium, high, xhigh or max.", param="output_config.effort"
         )
-    kind = thinking.get("type") if isinstance(thinking, dict) else None
-    wanted = asked or (_effort_of(thinking or {}) if kind == "enabled" else None)
-    if wanted and traits.reasoning:
-        body["reasoning_effort"] = nearest_effort(wanted, traits.efforts or ("low", "medium", "high"))
-        return
-    if asked:
-        dropped.append("output_config.effort")
-    if kind in ("enabled", "adaptive") and not traits.reasoning:
-        dropped.append("thinking")
+    if not isinstance(thinking, dict):
+        return asked, None, asked
+    kind = thinking.get("type")
+    return asked, kind, asked or (_effort_of(thinking) if kind == "enabled" else None)
 
 
 def _effort_of(thinking: Mapping[str, Any]) -> str:

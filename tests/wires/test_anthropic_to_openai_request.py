@@ -181,6 +181,33 @@ def test_thinking_becomes_effort(params: dict[str, Any], effort: str | None) -> 
     assert sent(ANTHROPIC, messages(**params), NEW_GPT).get("reasoning_effort") == effort
 
 
+SILENT_WITH_TOOLS = "gpt-6-luna"
+THINKING = {"thinking": {"type": "adaptive"}, "output_config": {"effort": "high"}}
+
+
+@pytest.mark.parametrize(
+    ("model", "params", "effort", "dropped"),
+    [
+        (SILENT_WITH_TOOLS, {"tools": TOOLS}, "none", ()),
+        (SILENT_WITH_TOOLS, {"tools": TOOLS, **THINKING}, "none", ("output_config.effort", "thinking")),
+        (SILENT_WITH_TOOLS, THINKING, "high", ()),
+        (SILENT_WITH_TOOLS, {}, None, ()),
+        ("gpt-5.4-mini", {"tools": TOOLS}, "none", ()),
+        (NEW_GPT, {"tools": TOOLS, **THINKING}, "high", ()),
+        (NEW_GPT, {"tools": TOOLS}, None, ()),
+        ("o3", {"tools": TOOLS}, None, ()),
+        (SILENT_WITH_TOOLS, {"thinking": {"type": "disabled"}}, "none", ()),
+        (NEW_GPT, {"thinking": {"type": "disabled"}}, None, ()),
+        (OLD_GPT, {"thinking": {"type": "disabled"}}, None, ()),
+    ],
+)
+def test_models_that_take_tools_only_without_reasoning_are_told_not_to_reason(
+    model: str, params: dict[str, Any], effort: str | None, dropped: tuple[str, ...]
+) -> None:
+    assert sent(ANTHROPIC, messages(**params), model).get("reasoning_effort") == effort
+    assert send(ANTHROPIC, messages(**params), model).dropped == dropped
+
+
 FORMAT = {"output_config": {"format": {"type": "json_schema", "schema": CLOSED}}}
 
 
