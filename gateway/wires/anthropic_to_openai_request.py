@@ -14,9 +14,10 @@ from typing import Any
 
 from gateway.engine.catalogue import ModelTraits
 from gateway.engine.errors import InvalidRequest
-from gateway.engine.words import Wire
+from gateway.engine.words import THREAD_NOT_FOUND, Wire
 from gateway.wires.anthropic_to_openai_messages import to_openai_messages
 from gateway.wires.jsons import dumps
+from gateway.wires.parsing import optional
 from gateway.wires.quoting import quoted
 from gateway.wires.schemas import openai_parameters, openai_strict
 from gateway.wires.tools import openai_name
@@ -52,6 +53,7 @@ def to_openai(payload: Mapping[str, Any], *, model: str, traits: ModelTraits, st
     for name, reason in _REFUSED.items():
         if payload.get(name) and payload[name] != _ANYWHERE:
             raise Untranslatable(name, f"{name!r} can't be honoured: this target {reason}.")
+    _check_thread(payload.get("thread"))
     dropped: list[str] = []
     body: dict[str, Any] = {
         "model": model,
@@ -68,6 +70,15 @@ def to_openai(payload: Mapping[str, Any], *, model: str, traits: ModelTraits, st
         body["stream_options"] = {"include_usage": True}
     dropped += [name for name, value in payload.items() if name not in _HANDLED and value]
     return Translated(dumps(body), tuple(dropped), _context(model, answer_tool, names))
+
+
+def _check_thread(thread: Any) -> None:
+    """A new thread is merely not kept (`thread` is dropped); one to be continued has turns that lie at Anthropic.
+
+    Source: Anthropic, "Message threads" and its SDK, whose helpers answer this code with the whole conversation.
+    """
+    if isinstance(thread, dict) and thread.get("type") == "continue":
+        raise Untranslatable("thread", "This target doesn't keep the turns before these.", code=THREAD_NOT_FOUND)
 
 
 def _context(model: str, answer_tool: str | None, names: Mapping[str, str]) -> Context:
@@ -133,7 +144,7 @@ def _add_plain_fields(
     metadata = payload.get("metadata")
     if isinstance(metadata, dict) and isinstance(metadata.get("user_id"), str):
         body["user"] = _user(metadata["user_id"])
-    tier = payload.get("service_tier")
+    tier = optional(payload, "service_tier", str, "a string such as 'auto'")
     if tier in _SERVICE_TIERS:
         body["service_tier"] = _SERVICE_TIERS[tier]
     elif tier is not None:
@@ -192,30 +203,26 @@ def _force_answer(body: dict[str, Any], schema: dict[str, Any]) -> str | None:
 
 def _add_effort(body: dict[str, Any], payload: Mapping[str, Any], traits: ModelTraits, dropped: list[str]) -> None:
     asked, kind, wanted = _effort_wanted(payload)
-    silenced = traits.tools_stop_reasoning and "tools" in body
-    if silenced or kind == "disabled":
-        wanted = None
-        if "none" in traits.efforts:
-            body["reasoning_effort"] = "none"
-    if wanted and traits.reasoning:
+    silent = "none" in traits.efforts and (kind == "disabled" or (traits.tools_stop_reasoning and "tools" in body))
+    if silent:
+        body["reasoning_effort"] = "none"
+    elif wanted and traits.reasoning:
         body["reasoning_effort"] = nearest_effort(wanted, traits.efforts or ("low", "medium", "high"))
-    if asked and (silenced or not traits.reasoning):
+    if asked and (silent or not traits.reasoning):
         dropped.append("output_config.effort")
-    if kind in ("enabled", "adaptive") and (silenced or not traits.reasoning):
+    if kind in ("enabled", "adaptive") and (silent or not traits.reasoning):
         dropped.append("thinking")
 
 
 def _effort_wanted(payload: Mapping[str, Any]) -> tuple[str | None, str | None, str | None]:
     """The effort asked for by name, the kind of thinking, and the effort that follows from the two."""
-    config, thinking = payload.get("output_config"), payload.get("thinking")
-    asked = config.get("effort") if isinstance(config, dict) else None
+    config = optional(payload, "output_config", dict, "an object") or {}
+    thinking = optional(payload, "thinking", dict, "an object such as {'type': 'adaptive'}") or {}
+    asked, kind = config.get("effort"), thinking.get("type")
     if asked is not None and asked not in EFFORTS:
         raise InvalidRequest(
             "'output_config.effort' must be low, medium, high, xhigh or max.", param="output_config.effort"
         )
-    if not isinstance(thinking, dict):
-        return asked, None, asked
-    kind = thinking.get("type")
     return asked, kind, asked or (_effort_of(thinking) if kind == "enabled" else None)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from gateway.engine.errors import InvalidRequest
+from gateway.wires import Untranslatable
 from gateway.wires.anthropic_to_openai_messages import CONTINUE_PREFILL
 
 from .helpers import (
@@ -198,6 +199,7 @@ THINKING = {"thinking": {"type": "adaptive"}, "output_config": {"effort": "high"
         ("o3", {"tools": TOOLS}, None, ()),
         (SILENT_WITH_TOOLS, {"thinking": {"type": "disabled"}}, "none", ()),
         (NEW_GPT, {"thinking": {"type": "disabled"}}, None, ()),
+        (NEW_GPT, {"thinking": {"type": "disabled"}, "output_config": {"effort": "low"}}, "low", ()),
         (OLD_GPT, {"thinking": {"type": "disabled"}}, None, ()),
     ],
 )
@@ -235,6 +237,10 @@ def test_a_lowered_limit_counts() -> None:
         ({"tools": [{"name": "f"}]}, "tools[0]"),
         ({"tools": TOOLS, "tool_choice": {"type": "maybe"}}, "tool_choice"),
         ({"thinking": {"type": "enabled"}}, "thinking.budget_tokens"),
+        ({"thinking": "on"}, "thinking"),
+        ({"output_config": "high"}, "output_config"),
+        ({"output_config": {"effort": []}}, "output_config.effort"),
+        ({"service_tier": ["auto"]}, "service_tier"),
         ({"output_config": {"effort": "huge"}}, "output_config.effort"),
         ({"output_config": {"format": {"type": "xml"}}}, "output_config.format"),
         ({"messages": [user([{"type": "text"}])]}, "messages[0].content[0]"),
@@ -246,3 +252,14 @@ def test_nonsense_is_named(params: dict[str, Any], param: str) -> None:
     with pytest.raises(InvalidRequest) as refusal:
         send(ANTHROPIC, messages() | params, NEW_GPT)
     assert refusal.value.param == param
+
+
+def test_a_thread_is_begun_but_not_kept() -> None:
+    translated = send(ANTHROPIC, messages(thread={"type": "create"}), OLD_GPT)
+    assert translated.dropped == ("thread",)
+
+
+def test_a_thread_that_lies_at_anthropic_is_not_gone_on_with() -> None:
+    with pytest.raises(Untranslatable) as refusal:
+        send(ANTHROPIC, messages(thread={"type": "continue", "previous_message_id": "msg_1"}), OLD_GPT)
+    assert (refusal.value.param, refusal.value.code) == ("thread", "thread_not_found")
