@@ -24,6 +24,7 @@ from gateway.api.public import unknown_path
 from gateway.api.replies import EventStream, error_response, request_id_of
 from gateway.api.requests import lower_headers
 from gateway.engine.errors import GatewayError, InvalidRequest, RequestTooLarge, ShuttingDown
+from gateway.wires.quoting import quoted
 
 logger = logging.getLogger("gateway.api")
 
@@ -80,6 +81,7 @@ class ApiHandler:
             headers = lower_headers(scope["headers"])
             self._check_headers(scope["path"], headers)
             check_length(headers, self._max_body_bytes)
+            check_encoding(headers)
         try:
             async with asyncio.timeout(self._body_timeout_seconds):
                 body = await read_body(receive, self._max_body_bytes)
@@ -128,6 +130,16 @@ def check_length(headers: Mapping[str, str], limit_bytes: int) -> None:
     length = headers.get("content-length", "")
     if length.isdecimal() and int(length) > limit_bytes:
         raise _too_large(limit_bytes)
+
+
+def check_encoding(headers: Mapping[str, str]) -> None:
+    """Raises InvalidRequest for a compressed body: a few bytes of it may hold any number."""
+    encoding = headers.get("content-encoding", "").strip().lower()
+    if encoding not in ("", "identity"):
+        raise InvalidRequest(
+            f"A body with Content-Encoding {quoted(encoding)} isn't read here. Send it uncompressed.",
+            param="Content-Encoding",
+        )
 
 
 def _too_large(limit_bytes: int) -> RequestTooLarge:

@@ -38,6 +38,7 @@ api = NinjaAPI(
 
 @api.exception_handler(GatewayError)
 def _gateway_error(request: HttpRequest, error: GatewayError) -> HttpResponse:
+    error.__traceback__ = None  # its frames hold the body, and may hold the error: freed now, not some day
     return error_response(request, error)
 
 

@@ -30,6 +30,7 @@ class ModelTraits:
     takes_prefill: bool = False  # a last assistant message is continued
     takes_json_schema: bool = True  # native structured output
     output_limit_field: str = "max_tokens"
+    tools_stop_reasoning: bool = False  # Chat Completions takes function tools only beside reasoning_effort "none"
     retired_on: date | None = None
     successor: str | None = None
 
@@ -58,7 +59,10 @@ def _openai_reasoning(context: int | None, output: int | None, efforts: tuple[st
 _O_SERIES = _openai_reasoning(200_000, 100_000, _LOW_TO_HIGH)
 _GPT_5 = _openai_reasoning(400_000, 128_000, ("minimal", *_LOW_TO_HIGH))
 _GPT_5_LATER = _openai_reasoning(400_000, 128_000, _NONE_TO_XHIGH)
-_GPT_LARGE = _openai_reasoning(1_050_000, 128_000, _NONE_TO_XHIGH)
+_GPT_5_4_SMALL = replace(_GPT_5_LATER, tools_stop_reasoning=True)
+_GPT_LARGE = replace(_openai_reasoning(1_050_000, 128_000, _NONE_TO_XHIGH), tools_stop_reasoning=True)
+# They can't be told not to reason: whether they take tools in Chat Completions, their answer tells.
+_GPT_ALWAYS_REASONING = _openai_reasoning(1_050_000, 128_000, (*_LOW_TO_HIGH, "xhigh"))
 
 
 def _old_gpt(context: int, output: int, successor: str) -> ModelTraits:
@@ -123,13 +127,15 @@ _FAMILIES: tuple[tuple[Wire, str, ModelTraits], ...] = (
     (Wire.OPENAI, "gpt-3.5", _old_gpt(16_385, 4_096, "gpt-6-luna")),
     (Wire.OPENAI, "gpt-4o", _GPT_4O),
     (Wire.OPENAI, "gpt-4.1", _GPT_4_1),
-    (Wire.OPENAI, "gpt-5.4-mini", _GPT_5_LATER),
-    (Wire.OPENAI, "gpt-5.4-nano", _GPT_5_LATER),
+    (Wire.OPENAI, "gpt-5.4-mini", _GPT_5_4_SMALL),
+    (Wire.OPENAI, "gpt-5.4-nano", _GPT_5_4_SMALL),
     (Wire.OPENAI, "gpt-5.4", _GPT_LARGE),
     (Wire.OPENAI, "gpt-5.5", _GPT_LARGE),
     (Wire.OPENAI, "gpt-5.6", _GPT_LARGE),
     (Wire.OPENAI, "gpt-5.", _GPT_5_LATER),
     (Wire.OPENAI, "gpt-5", _GPT_5),
+    (Wire.OPENAI, "gpt-6.", _GPT_ALWAYS_REASONING),
+    (Wire.OPENAI, "gpt-6-astra", _GPT_ALWAYS_REASONING),
     (Wire.OPENAI, "gpt-6", _GPT_LARGE),
     (Wire.OPENAI, "o1", _O_SERIES),
     (Wire.OPENAI, "o3", _O_SERIES),

@@ -148,6 +148,7 @@ class Completion:
                     self._refused_prefill, reason = target, "asked again without prefill"
                     continue
                 step = self._after(error, attempt)
+                error.__traceback__ = None  # the attempt keeps the error; its frames would keep attempt and request
             if not isinstance(step, RetryAfter):
                 return step
             await self._clock.sleep(step.wait_seconds)

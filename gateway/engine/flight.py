@@ -68,7 +68,10 @@ class Flight:
             async with self._deadline.bound(limit_seconds, lambda: self._no("answer", limit_seconds)):
                 answer = await self._tower.caller_of(self.target.provider).answer(self._ask, self.target)
         except BaseException as error:
-            raise await self._failed(error) from error
+            failure = await self._failed(error)
+            if failure is error:
+                raise  # an error that is its own cause would never be freed, nor the request its traceback holds
+            raise failure from error
         self.attempt.usage, self.attempt.upstream_id = answer.usage, answer.upstream_id
         self.attempt.dropped_params = answer.dropped_params
         self.attempt.rate_limits = answer.rate_limits
@@ -86,7 +89,10 @@ class Flight:
             async with self._deadline.bound(limit_seconds, lambda: self._no("first content", limit_seconds)):
                 return await self._open_stream()
         except BaseException as error:
-            raise await self._failed(error) from error
+            failure = await self._failed(error)
+            if failure is error:
+                raise  # an error that is its own cause would never be freed, nor the request its traceback holds
+            raise failure from error
 
     async def _failed(self, error: BaseException) -> BaseException:
         """What to raise: the error, or for one that nobody foresaw a failure that another target may make up for."""

@@ -18,7 +18,7 @@ from gateway.engine.errors import (
     UpstreamRejectedUs,
 )
 from gateway.engine.retry import PASSED_ON
-from gateway.engine.words import AttemptOutcome, FailureKind
+from gateway.engine.words import THREAD_NOT_FOUND, AttemptOutcome, FailureKind
 
 # Statuses of a provider that say something about the client's request; they keep status, message and code.
 _KEPT_STATUSES = frozenset({400, 404, 413, 422, 429})
@@ -26,6 +26,8 @@ _KEPT_STATUSES = frozenset({400, 404, 413, 422, 429})
 
 def verdict(attempts: Sequence[Attempt]) -> GatewayError:
     """The error for a completion whose targets are exhausted."""
+    if any(attempt.error is not None and attempt.error.code == THREAD_NOT_FOUND for attempt in attempts):
+        return _thread_elsewhere()
     called = [attempt for attempt in attempts if attempt.outcome is not AttemptOutcome.SKIPPED]
     if not called:
         return _nothing_called(attempts)
@@ -33,6 +35,17 @@ def verdict(attempts: Sequence[Attempt]) -> GatewayError:
     if last is None:
         return AllTargetsFailed("No target gave an answer.", details=_details(attempts))
     return _meaning(last, attempts)
+
+
+def _thread_elsewhere() -> GatewayError:
+    """A target that could have answered has not the turns before: with the whole conversation it can, so say that."""
+    error = InvalidRequest(
+        "This conversation can't go on here: the provider that keeps it can't be reached through this route. Send the "
+        "whole conversation, without 'thread' or with thread.type 'create'.",
+        param="thread",
+    )
+    error.code = THREAD_NOT_FOUND
+    return error
 
 
 def _meaning(last: UpstreamError, attempts: Sequence[Attempt]) -> GatewayError:

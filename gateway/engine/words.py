@@ -88,6 +88,10 @@ class FailureKind(StrEnum):
     OVERLOADED = "overloaded"  # no place in flight, none in the queue in time
 
 
+# Anthropic's word for a conversation kept at the provider that isn't there: its SDKs then send the whole of it again.
+THREAD_NOT_FOUND = "thread_not_found"
+
+
 class Billing(StrEnum):
     """Where an amount comes from."""
 

@@ -13,7 +13,7 @@ from gateway.engine.exchange import Ask
 from gateway.engine.words import Operation, Wire
 from gateway.providers.caller import NO_KEY, HttpCaller, http_client
 from gateway.providers.errors import ErrorReply, read_error, upstream_error
-from gateway.wires.meanings import COMMON_STATUSES, OPENAI_CODES, Meaning, by_class
+from gateway.wires.meanings import COMMON_STATUSES, OPENAI_CODES, OPENAI_SENTENCES, Meaning, by_class, by_sentence
 
 
 def classify(status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
@@ -23,8 +23,9 @@ def classify(status: int, headers: Mapping[str, str], body: bytes) -> UpstreamEr
 
 
 def _meaning(status: int, reply: ErrorReply) -> Meaning:
-    # https://platform.openai.com/docs/guides/error-codes: by name first, then by status
+    # https://platform.openai.com/docs/guides/error-codes: by name first, then by sentence, then by status
     named = OPENAI_CODES.get(reply.code) or OPENAI_CODES.get(reply.type)
+    named = named or by_sentence(status, reply.message, OPENAI_SENTENCES)
     if named is not None and 400 <= status < 500:
         return named
     return COMMON_STATUSES.get(status) or by_class(status)

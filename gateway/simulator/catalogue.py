@@ -13,7 +13,8 @@ class Model:
     id: str
     context_tokens: int
     max_output_tokens: int
-    reasoning: bool = False  # OpenAI: refuses max_tokens and temperatures
+    reasoning: bool = False  # OpenAI: refuses max_tokens, temperatures and stop sequences
+    tools_stop_reasoning: bool = False  # OpenAI: refuses function tools in Chat Completions while it reasons
     prefill: bool = False  # Anthropic: goes on from a final assistant message
     forced_tools: bool = True  # Anthropic: `tool_choice` may force a call
     display_name: str = ""
@@ -28,8 +29,12 @@ class EmbeddingModel:
     shortens: bool = True
 
 
+_OPENAI_TOOLS_STOP_REASONING = ("gpt-5.4", "gpt-5.5", "gpt-5.6", "gpt-6")
+
+
 def _openai(name: str, context: int, output: int, *, reasoning: bool = False) -> Model:
-    return Model(name, context, output, reasoning=reasoning)
+    silent = name.startswith(_OPENAI_TOOLS_STOP_REASONING)
+    return Model(name, context, output, reasoning=reasoning, tools_stop_reasoning=silent)
 
 
 OPENAI_MODELS = {

@@ -112,6 +112,7 @@ def check(body: Mapping[str, Any], model: Model) -> None:
         _check_stream_options(body)
     if body.get("tools") is not None:
         _check_tools(body["tools"])
+        _check_effort_beside_tools(body, model)
     _check_tool_choice(body)
     if body.get("response_format") is not None:
         _check_response_format(body["response_format"])
@@ -190,6 +191,21 @@ def _check_reasoning_model(body: Mapping[str, Any]) -> None:
                 param=name,
                 code="unsupported_value",
             )
+    if body.get("stop"):
+        raise InvalidRequest(
+            "Unsupported parameter: 'stop' is not supported with this model.",
+            param="stop",
+            code="unsupported_parameter",
+        )
+
+
+def _check_effort_beside_tools(body: Mapping[str, Any], model: Model) -> None:
+    if model.tools_stop_reasoning and body.get("tools") and body.get("reasoning_effort") != "none":
+        raise InvalidRequest(
+            f"Function tools with reasoning_effort are not supported for {model.id} in /v1/chat/completions. To use "
+            "function tools, use /v1/responses or set reasoning_effort to 'none'.",
+            param="reasoning_effort",
+        )
 
 
 def _check_stream_options(body: Mapping[str, Any]) -> None:

@@ -29,6 +29,10 @@ def check_definition(definition: dict[str, Any], where: str, what: str) -> None:
     invalid = schema_problem(schema)
     if invalid:
         raise _bad_schema(what, definition["name"], invalid, where)
+    if what == "function" and schema:
+        lacking = _lacking(schema, ())
+        if lacking:
+            raise _bad_schema(what, definition["name"], lacking, where)
     if definition.get("strict"):
         problem = _strictness_problem(schema, ())
         if problem:
@@ -65,6 +69,17 @@ def _bad_schema(what: str, name: str, problem: str, where: str) -> InvalidReques
         param=param,
         code="invalid_function_parameters" if what == "function" else "invalid_json_schema",
     )
+
+
+def _lacking(schema: Any, path: tuple[str, ...]) -> str | None:
+    """Also without strict mode: the outermost object has properties, every array items."""
+    if not isinstance(schema, dict):
+        return None
+    if not path and "properties" not in schema:
+        return f"In context={path!r}, object schema missing properties."
+    if schema.get("type") == "array" and "items" not in schema:
+        return f"In context={path!r}, array schema missing items."
+    return next(filter(None, (_lacking(inner, path + keys) for keys, inner in _inner_schemas(schema))), None)
 
 
 def _strictness_problem(schema: Any, path: tuple[str, ...]) -> str | None:

@@ -193,7 +193,8 @@ def _to_anthropic(
 
 
 def _anthropic_content(source: Mapping[str, Any], context: Context) -> tuple[list[dict[str, Any]], int]:
-    """The blocks, and how many of them are calls of the client's tools."""
+    """The blocks, and how many of them are calls of the client's tools. Some of those who speak OpenAI's wire give
+    calls no id; parallel ones must be told apart all the same."""
     blocks: list[dict[str, Any]] = []
     thought = source.get("reasoning_content") or source.get("reasoning")
     if isinstance(thought, str) and thought:
@@ -208,7 +209,7 @@ def _anthropic_content(source: Mapping[str, Any], context: Context) -> tuple[lis
             blocks.append({"type": "text", "text": function["arguments"]})
         else:
             calls += 1
-            blocks.append(_tool_use(call["id"], function, context))
+            blocks.append(_tool_use(call.get("id") or f"call_{calls}", function, context))
     return blocks, calls
 
 

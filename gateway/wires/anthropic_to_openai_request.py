@@ -1,7 +1,8 @@
 """An Anthropic Messages request as an OpenAI Chat Completions request.
 
 Sources: Anthropic, "API reference: Create a Message", "Tool use", "Structured outputs", "Extended thinking", "Effort";
-OpenAI, "API reference: Create chat completion", "Reasoning models" (parameters they refuse), "Structured outputs".
+OpenAI, "API reference: Create chat completion", "Reasoning models" (parameters they refuse), "Structured outputs", and
+its 400 "Function tools with reasoning_effort are not supported … in /v1/chat/completions".
 """
 
 from __future__ import annotations
@@ -13,15 +14,18 @@ from typing import Any
 
 from gateway.engine.catalogue import ModelTraits
 from gateway.engine.errors import InvalidRequest
-from gateway.engine.words import Wire
+from gateway.engine.words import THREAD_NOT_FOUND, Wire
 from gateway.wires.anthropic_to_openai_messages import to_openai_messages
 from gateway.wires.jsons import dumps
-from gateway.wires.schemas import openai_strict
+from gateway.wires.parsing import optional
+from gateway.wires.quoting import quoted
+from gateway.wires.schemas import openai_parameters, openai_strict
 from gateway.wires.tools import openai_name
 from gateway.wires.vocabulary import EFFORTS, nearest_effort
 from gateway.wires.words import Context, Translated, Untranslatable
 
 MAX_STOP_SEQUENCES = 4
+MAX_TOOLS = 128
 MAX_USER_CHARACTERS = 64
 # From a thinking budget in tokens to an effort: the first whose bound is not exceeded.
 _EFFORT_OF_BUDGET = ((2048, "low"), (12000, "medium"))
@@ -33,7 +37,7 @@ _HANDLED = frozenset(
     {
         "model", "messages", "system", "stream", "max_tokens", "temperature", "top_p", "top_k", "stop_sequences",
         "tools", "tool_choice", "metadata", "thinking", "output_config", "output_format", "service_tier",
-        "cache_control",
+        "cache_control", "inference_geo",
     }
 )  # fmt: skip
 _REFUSED = {
@@ -41,13 +45,15 @@ _REFUSED = {
     "container": "has no containers",
     "inference_geo": "can't be bound to a region by the request",
 }
+_ANYWHERE = "global"  # Anthropic, "Data residency": what leaving `inference_geo` out means
 
 
 def to_openai(payload: Mapping[str, Any], *, model: str, traits: ModelTraits, stream: bool) -> Translated:
     """Raises InvalidRequest for what makes no sense on any wire, Untranslatable for what this target can't do."""
     for name, reason in _REFUSED.items():
-        if payload.get(name):
+        if payload.get(name) and payload[name] != _ANYWHERE:
             raise Untranslatable(name, f"{name!r} can't be honoured: this target {reason}.")
+    _check_thread(payload.get("thread"))
     dropped: list[str] = []
     body: dict[str, Any] = {
         "model": model,
@@ -64,6 +70,15 @@ def to_openai(payload: Mapping[str, Any], *, model: str, traits: ModelTraits, st
         body["stream_options"] = {"include_usage": True}
     dropped += [name for name, value in payload.items() if name not in _HANDLED and value]
     return Translated(dumps(body), tuple(dropped), _context(model, answer_tool, names))
+
+
+def _check_thread(thread: Any) -> None:
+    """A new thread is merely not kept (`thread` is dropped); one to be continued has turns that lie at Anthropic.
+
+    Source: Anthropic, "Message threads" and its SDK, whose helpers answer this code with the whole conversation.
+    """
+    if isinstance(thread, dict) and thread.get("type") == "continue":
+        raise Untranslatable("thread", "This target doesn't keep the turns before these.", code=THREAD_NOT_FOUND)
 
 
 def _context(model: str, answer_tool: str | None, names: Mapping[str, str]) -> Context:
@@ -83,6 +98,8 @@ def _add_tools(body: dict[str, Any], payload: Mapping[str, Any], traits: ModelTr
     tools = [_tool(tool, f"tools[{at}]") for at, tool in enumerate(payload.get("tools") or ())]
     if not tools:
         return {}
+    if len(tools) > MAX_TOOLS:
+        raise Untranslatable("tools", f"This target takes at most {MAX_TOOLS} tools.")
     body["tools"] = tools
     choice = payload.get("tool_choice")
     if choice is not None:
@@ -95,11 +112,11 @@ def _add_tools(body: dict[str, Any], payload: Mapping[str, Any], traits: ModelTr
 
 def _tool(tool: Mapping[str, Any], where: str) -> dict[str, Any]:
     if tool.get("type") not in (None, "custom"):
-        raise Untranslatable(f"{where}.type", f"This target has no tools of type {tool['type']!r}.")
+        raise Untranslatable(f"{where}.type", f"This target has no tools of type {quoted(tool['type'])}.")
     name, schema = tool.get("name"), tool.get("input_schema")
     if not isinstance(name, str) or not isinstance(schema, dict):
         raise InvalidRequest(f"'{where}' must have a 'name' and an 'input_schema'.", param=where)
-    function: dict[str, Any] = {"name": openai_name(name), "parameters": schema}
+    function: dict[str, Any] = {"name": openai_name(name), "parameters": openai_parameters(schema)}
     if isinstance(tool.get("description"), str):
         function["description"] = tool["description"]
     if tool.get("strict") is True and openai_strict(schema):
@@ -127,7 +144,7 @@ def _add_plain_fields(
     metadata = payload.get("metadata")
     if isinstance(metadata, dict) and isinstance(metadata.get("user_id"), str):
         body["user"] = _user(metadata["user_id"])
-    tier = payload.get("service_tier")
+    tier = optional(payload, "service_tier", str, "a string such as 'auto'")
     if tier in _SERVICE_TIERS:
         body["service_tier"] = _SERVICE_TIERS[tier]
     elif tier is not None:
@@ -178,28 +195,35 @@ def _force_answer(body: dict[str, Any], schema: dict[str, Any]) -> str | None:
     name = "json_answer"
     while any(tool["function"]["name"] == name for tool in body.get("tools", ())):
         name += "_"
-    function = {"name": name, "description": "Give the answer in this form.", "parameters": schema}
+    function = {"name": name, "description": "Give the answer in this form.", "parameters": openai_parameters(schema)}
     body["tools"] = [*body.get("tools", ()), {"type": "function", "function": function}]
     body["tool_choice"] = "required" if own_tools else {"type": "function", "function": {"name": name}}
     return name
 
 
 def _add_effort(body: dict[str, Any], payload: Mapping[str, Any], traits: ModelTraits, dropped: list[str]) -> None:
-    config, thinking = payload.get("output_config"), payload.get("thinking")
-    asked = config.get("effort") if isinstance(config, dict) else None
+    asked, kind, wanted = _effort_wanted(payload)
+    silent = "none" in traits.efforts and (kind == "disabled" or (traits.tools_stop_reasoning and "tools" in body))
+    if silent:
+        body["reasoning_effort"] = "none"
+    elif wanted and traits.reasoning:
+        body["reasoning_effort"] = nearest_effort(wanted, traits.efforts or ("low", "medium", "high"))
+    if asked and (silent or not traits.reasoning):
+        dropped.append("output_config.effort")
+    if kind in ("enabled", "adaptive") and (silent or not traits.reasoning):
+        dropped.append("thinking")
+
+
+def _effort_wanted(payload: Mapping[str, Any]) -> tuple[str | None, str | None, str | None]:
+    """The effort asked for by name, the kind of thinking, and the effort that follows from the two."""
+    config = optional(payload, "output_config", dict, "an object") or {}
+    thinking = optional(payload, "thinking", dict, "an object such as {'type': 'adaptive'}") or {}
+    asked, kind = config.get("effort"), thinking.get("type")
     if asked is not None and asked not in EFFORTS:
         raise InvalidRequest(
             "'output_config.effort' must be low, medium, high, xhigh or max.", param="output_config.effort"
         )
-    kind = thinking.get("type") if isinstance(thinking, dict) else None
-    wanted = asked or (_effort_of(thinking or {}) if kind == "enabled" else None)
-    if wanted and traits.reasoning:
-        body["reasoning_effort"] = nearest_effort(wanted, traits.efforts or ("low", "medium", "high"))
-        return
-    if asked:
-        dropped.append("output_config.effort")
-    if kind in ("enabled", "adaptive") and not traits.reasoning:
-        dropped.append("thinking")
+    return asked, kind, asked or (_effort_of(thinking) if kind == "enabled" else None)
 
 
 def _effort_of(thinking: Mapping[str, Any]) -> str:

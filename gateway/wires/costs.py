@@ -42,13 +42,19 @@ class Costs:
 def costs_of(surface: Wire, payload: Mapping[str, Any]) -> Costs:
     """Of a Chat Completions or Messages request whose messages and tools have been checked."""
     tool = next(_provider_tools(surface, payload), None)
-    unbounded, images = tool, 0
+    unbounded, images = tool or _kept_turns(payload), 0
     for where, part in _media(payload["messages"]):
         if _is_inline_image(part):
             images += 1
         else:
             unbounded = unbounded or where
     return Costs(unbounded, tool is not None, images, surcharges_of(payload))
+
+
+def _kept_turns(payload: Mapping[str, Any]) -> str | None:
+    """Anthropic's "Message threads": the turns before these lie at the provider, who bills them with these."""
+    thread = payload.get("thread")
+    return "thread" if isinstance(thread, dict) and thread.get("type") == "continue" else None
 
 
 def surcharges_of(payload: Mapping[str, Any]) -> tuple[str, ...]:

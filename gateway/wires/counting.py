@@ -51,7 +51,7 @@ def _weigh(value: Any) -> tuple[int, int]:
         elif isinstance(item, list):
             waiting += item
         elif isinstance(item, dict):
-            if item.get("type") in _MEDIA:
+            if item.get("type") in _MEDIA and not _is_written_out(item):
                 media += 1
                 continue
             size += sum(map(len, item))
@@ -59,3 +59,9 @@ def _weigh(value: Any) -> tuple[int, int]:
         elif item is not None:
             size += len(orjson.dumps(item))
     return size, media
+
+
+def _is_written_out(part: Mapping[str, Any]) -> bool:
+    """A document that is given as text, or as blocks that are weighed one by one."""
+    source = part.get("source")
+    return isinstance(source, dict) and source.get("type") in ("text", "content")

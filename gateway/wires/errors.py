@@ -14,6 +14,9 @@ import orjson
 from gateway.engine.errors import GatewayError, UpstreamAnswer
 from gateway.engine.words import Wire
 
+# Sentences quote what was sent, which may be as long as a body.
+MAX_MESSAGE_CHARACTERS = 4000
+
 _OPENAI_TYPES = {
     400: "invalid_request_error",
     401: "authentication_error",
@@ -67,7 +70,7 @@ def error_object(surface: Wire, error: GatewayError, request_id: str) -> dict[st
 
 def _openai(error: GatewayError) -> dict[str, Any]:
     fields: dict[str, Any] = {
-        "message": error.message,
+        "message": error.message[:MAX_MESSAGE_CHARACTERS],
         "type": _type_of(error, Wire.OPENAI) or _by_status(_OPENAI_TYPES, error.status, "server_error"),
         "param": error.param,
         "code": error.code,
@@ -82,7 +85,7 @@ def _anthropic(error: GatewayError, request_id: str) -> dict[str, Any]:
     details: dict[str, Any] = {"error_code": error.code, **error.details}
     if error.param is not None:
         details.setdefault("param", error.param)
-    fields = {"type": kind, "message": error.message, "details": details}
+    fields = {"type": kind, "message": error.message[:MAX_MESSAGE_CHARACTERS], "details": details}
     return {"type": "error", "error": fields, "request_id": request_id}
 
 

@@ -63,6 +63,11 @@ ANTHROPIC_SENTENCES: tuple[tuple[str, Meaning], ...] = (
     ("content filtering policy", Meaning(FailureKind.CONTENT_POLICY)),
 )
 
+# OpenAI's 400s without a code that speak of the target, not of the request; compared like Anthropic's.
+OPENAI_SENTENCES: tuple[tuple[str, Meaning], ...] = (
+    ("function tools with reasoning_effort are not supported", Meaning(FailureKind.UNTRANSLATABLE)),
+)
+
 # The status that an error inside a stream would have had: there only its name is told.
 STATUS_OF_NAME: dict[str, int] = {
     **dict.fromkeys(OPENAI_CODES, 400),
@@ -112,10 +117,12 @@ def by_class(status: int) -> Meaning:
     return ANY_5XX if status >= 500 else NOT_AN_ANSWER
 
 
-def by_sentence(status: int, message: str) -> Meaning | None:
+def by_sentence(
+    status: int, message: str, sentences: tuple[tuple[str, Meaning], ...] = ANTHROPIC_SENTENCES
+) -> Meaning | None:
     """What a 400 or 429 says of itself in words, if it is one of those that say no more by name."""
     said = message.lower() if status in (400, 429) else ""
-    return next((meaning for sentence, meaning in ANTHROPIC_SENTENCES if sentence in said), None)
+    return next((meaning for sentence, meaning in sentences if sentence in said), None)
 
 
 def by_name(name: str, message: str) -> tuple[Meaning, int] | None:

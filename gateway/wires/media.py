@@ -82,7 +82,7 @@ def image_part(block: Mapping[str, Any], where: str) -> dict[str, Any]:
     """An Anthropic image block as OpenAI's `image_url` part."""
     source = _source(block, where)
     if source.get("type") == "base64":
-        url = f"data:{source.get('media_type')};base64,{source.get('data')}"
+        url = _data_url(source, None, where)
     elif source.get("type") == "url" and isinstance(source.get("url"), str):
         url = source["url"]
     else:
@@ -90,36 +90,63 @@ def image_part(block: Mapping[str, Any], where: str) -> dict[str, Any]:
     return {"type": "image_url", "image_url": {"url": url}}
 
 
+def _data_url(source: Mapping[str, Any], media_type: str | None, where: str) -> str:
+    """`media_type` is the one that counts where the source names none."""
+    named, data = source.get("media_type") or media_type, source.get("data")
+    if not isinstance(named, str) or not isinstance(data, str):
+        raise InvalidRequest(
+            f"'{where}.source' must have the strings 'media_type' and 'data'.", param=f"{where}.source"
+        )
+    return f"data:{named};base64,{data}"
+
+
 def document_parts(block: Mapping[str, Any], where: str) -> list[dict[str, Any]]:
-    """An Anthropic document block as OpenAI's parts: a PDF as a file, text as text under its title."""
+    """An Anthropic document block as OpenAI's parts: a PDF as a file, text as text under its title and context."""
     source = _source(block, where)
-    kind, title = source.get("type"), block.get("title")
+    kind, about = source.get("type"), _about(block)
     if kind == "base64":
-        media_type = source.get("media_type") or PDF
-        name = title if isinstance(title, str) and title else "document.pdf"
-        data = f"data:{media_type};base64,{source.get('data')}"
-        return [{"type": "file", "file": {"filename": name, "file_data": data}}]
+        file = {"filename": _file_name(block.get("title")), "file_data": _data_url(source, PDF, where)}
+        context = block.get("context")
+        told = [{"type": "text", "text": context}] if isinstance(context, str) and context else []
+        return [*told, {"type": "file", "file": file}]
     if kind == "text":
-        return [{"type": "text", "text": _titled(title, str(source.get("data", "")))}]
+        data = source.get("data")
+        if not isinstance(data, str):
+            raise InvalidRequest(f"'{where}.source.data' must be a text.", param=f"{where}.source.data")
+        return [{"type": "text", "text": "\n\n".join([*about, data])}]
     if kind == "content":
-        return _content_parts(source.get("content"), title, where)
+        return _content_parts(source.get("content"), about, f"{where}.source.content")
     raise Untranslatable(f"{where}.source", "This target reads documents only when they are sent along.")
 
 
-def _content_parts(content: Any, title: Any, where: str) -> list[dict[str, Any]]:
+def _about(block: Mapping[str, Any]) -> list[str]:
+    """The title and the context that Anthropic shows to the model beside the document."""
+    return [text for text in (block.get("title"), block.get("context")) if isinstance(text, str) and text]
+
+
+def _file_name(title: Any) -> str:
+    """OpenAI tells files by the ending of their names."""
+    if not isinstance(title, str) or not title:
+        return "document.pdf"
+    return title if title.lower().endswith(".pdf") else f"{title}.pdf"
+
+
+def _content_parts(content: Any, about: list[str], where: str) -> list[dict[str, Any]]:
     if isinstance(content, str):
-        return [{"type": "text", "text": _titled(title, content)}]
-    parts: list[dict[str, Any]] = []
-    for inner in content if isinstance(content, list) else []:
-        if inner.get("type") == "image":
-            parts.append(image_part(inner, where))
-        else:
-            parts.append({"type": "text", "text": str(inner.get("text", ""))})
-    return parts
+        return [{"type": "text", "text": "\n\n".join([*about, content])}]
+    if not isinstance(content, list):
+        raise InvalidRequest(f"'{where}' must be a text or a list of blocks.", param=where)
+    parts = [{"type": "text", "text": "\n\n".join(about)}] if about else []
+    return parts + [_content_part(inner, f"{where}[{at}]") for at, inner in enumerate(content)]
 
 
-def _titled(title: Any, text: str) -> str:
-    return f"{title}\n\n{text}" if isinstance(title, str) and title else text
+def _content_part(block: Any, where: str) -> dict[str, Any]:
+    kind = block.get("type") if isinstance(block, dict) else None
+    if kind == "image":
+        return image_part(block, where)
+    if kind == "text" and isinstance(block.get("text"), str):
+        return {"type": "text", "text": block["text"]}
+    raise InvalidRequest(f"'{where}' must be a text or an image block.", param=where)
 
 
 def _source(block: Mapping[str, Any], where: str) -> Mapping[str, Any]:

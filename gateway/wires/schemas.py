@@ -2,7 +2,8 @@
 
 Sources: Anthropic, "Structured outputs: JSON schema limitations" (objects closed, no numeric or length bounds, no
 recursion, some formats), and its error for tools, "input_schema does not support oneOf, allOf, or anyOf at the top
-level"; OpenAI, "Structured outputs: supported schemas" (strict needs closed objects with every property required).
+level"; OpenAI, "Structured outputs: supported schemas" (strict needs closed objects with every property required), and
+its 400s "object schema missing properties" and "array schema missing items" (code `invalid_function_parameters`).
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _LISTED = ("anyOf", "allOf")
 _FORMATS = frozenset(
     {"date-time", "time", "date", "duration", "email", "hostname", "uri", "ipv4", "ipv6", "uuid"}
 )  # fmt: skip
-_COMBINATIONS = ("allOf", "anyOf", "oneOf")
+_COMBINATIONS = (*_LISTED, "oneOf")
 
 
 def closed_schema(schema: Any) -> Any:
@@ -175,6 +176,33 @@ def openai_strict(schema: Any) -> bool:
         if set(properties or ()) - set(schema.get("required") or ()):
             return False
     return all(openai_strict(inner) for inner in _inner(schema))
+
+
+def openai_parameters(schema: dict[str, Any]) -> dict[str, Any]:
+    """A function's parameters as OpenAI takes them; what is added allows what leaving it out allows.
+
+    The outermost object names its properties, if only none, and every array its items.
+    """
+    completed: dict[str, Any] = _with_items(schema)
+    return completed if "properties" in completed else {**completed, "properties": {}}
+
+
+def _with_items(schema: Any) -> Any:
+    if not isinstance(schema, dict):
+        return schema
+    completed = {key: _items_within(key, value) for key, value in schema.items()}
+    kind = schema.get("type")
+    if (kind == "array" or (isinstance(kind, list) and "array" in kind)) and "items" not in schema:
+        completed["items"] = {}
+    return completed
+
+
+def _items_within(key: str, value: Any) -> Any:
+    if key in _NAMED and isinstance(value, dict):
+        return {name: _with_items(each) for name, each in value.items()}
+    if key in _COMBINATIONS and isinstance(value, list):
+        return [_with_items(each) for each in value]
+    return _with_items(value) if key in ("items", "additionalProperties") else value
 
 
 def _inner(schema: Mapping[str, Any]) -> list[Any]:

@@ -71,8 +71,8 @@ class Translated:
 class Untranslatable(UpstreamError):
     """The target's wire has no way to say what the client asked; another target may have one."""
 
-    def __init__(self, param: str, message: str) -> None:
-        super().__init__(FailureKind.UNTRANSLATABLE, message, status=400, code="untranslatable", param=param)
+    def __init__(self, param: str, message: str, *, code: str = "untranslatable") -> None:
+        super().__init__(FailureKind.UNTRANSLATABLE, message, status=400, code=code, param=param)
 
 
 class StreamTranslator(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import socket
 import subprocess
@@ -136,6 +137,37 @@ def test_a_body_over_the_limit_is_a_413(client: httpx2.Client) -> None:
     body = b'{"model":"' + b"x" * BODY_LIMIT_BYTES + b'"}'
     for path in (CHAT, MESSAGES):
         assert str(BODY_LIMIT_BYTES) in told(path, client.post(path, content=body), 413)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("fault", [{"role": "no such role"}, {"content": [{"type": "hologram"}]}])
+def test_refused_bodies_are_not_kept(
+    gateway: GatewayProcess, client: httpx2.Client, fault: dict[str, Any], stream: bool
+) -> None:
+    """An error whose traceback lives on holds the request it was about."""
+    body_bytes = 12 * 1024 * 1024
+    messages = [{"role": "user", "content": "x" * body_bytes}, {"role": "user", "content": "hi", **fault}]
+    content = json.dumps(request_for(MESSAGES, model="openai-only", stream=stream, messages=messages))
+    told(MESSAGES, client.post(MESSAGES, content=content))
+    before_bytes = memory_bytes(gateway)
+    for _ in range(4):
+        told(MESSAGES, client.post(MESSAGES, content=content))
+    assert memory_bytes(gateway) - before_bytes < 3 * body_bytes
+
+
+@EVERYWHERE
+def test_an_error_is_short_whatever_it_quotes(client: httpx2.Client, path: str) -> None:
+    fields = {"messages": [{"role": "r" * 1_000_000, "content": "x"}], "model": "anthropic-only"}
+    model = "openai-only" if path == MESSAGES else "anthropic-only"
+    reply = client.post(path, json=request_for(path, **{**fields, "model": model}))
+    assert len(reply.content) < 10_000
+
+
+@EVERYWHERE
+def test_a_compressed_body_is_refused_for_what_it_is(client: httpx2.Client, path: str) -> None:
+    body = gzip.compress(json.dumps(request_for(path)).encode())
+    reply = client.post(path, content=body, headers={"content-encoding": "gzip"})
+    assert "Content-Encoding 'gzip'" in told(path, reply)
 
 
 def test_a_huge_text_within_the_limit_is_passed_on_or_refused_but_never_a_crash(client: httpx2.Client) -> None:

@@ -93,6 +93,17 @@ def test_a_status_means_the_same_at_both_vendors(
         (429, {"type": "requests", "code": "rate_limit_exceeded"}, K.RATE_LIMITED, RETRY_COUNTS),
         (403, {"code": "model_not_found"}, K.MODEL_NOT_FOUND, NEITHER),
         (404, {"code": "model_not_found"}, K.MODEL_NOT_FOUND, NEITHER),
+        (
+            400,
+            {
+                "message": "Function tools with reasoning_effort are not supported for gpt-6.1-sol in "
+                "/v1/chat/completions. Please use /v1/responses instead.",
+                "param": "reasoning_effort",
+                "code": None,
+            },
+            K.UNTRANSLATABLE,
+            NEITHER,
+        ),
         (400, {"code": "never_heard_of"}, K.INVALID_REQUEST, NEITHER),
         (400, {"message": "maximum context length", "code": "other"}, K.INVALID_REQUEST, NEITHER),
         (500, {"code": "insufficient_quota"}, K.SERVER_ERROR, RETRY_COUNTS),

@@ -8,8 +8,10 @@ import pytest
 
 from gateway.simulator.server import Simulator
 from gateway.simulator.thread import SimulatorThread
-from tests.gateway_process import OPERATOR_KEY, GatewayProcess, gateway_process
+from tests.gateway_process import CLAUDE, OPERATOR_KEY, GatewayProcess, gateway_process
 from tests.two_accounts import with_two_openai_accounts
+
+GPT_6_1 = {"provider": "openai", "model": "gpt-6.1-sol"}
 
 
 @pytest.fixture(scope="session")
@@ -20,7 +22,12 @@ def _simulator() -> Iterator[Simulator]:
 
 @pytest.fixture(scope="session")
 def _gateway(_simulator: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
-    with gateway_process(tmp_path_factory.mktemp("gateway"), with_two_openai_accounts(_simulator.url)) as gateway:
+    document = with_two_openai_accounts(_simulator.url)
+    document["routes"].append({"name": "always-reasoning", "targets": [GPT_6_1, CLAUDE]})
+    document["prices"].append(
+        {"kind": "openai", "model": GPT_6_1["model"], "input_per_mtok": "2", "output_per_mtok": "10"}
+    )
+    with gateway_process(tmp_path_factory.mktemp("gateway"), document) as gateway:
         yield gateway
 
 

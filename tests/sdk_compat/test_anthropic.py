@@ -95,3 +95,29 @@ def test_streamed_tool_use_keeps_its_arguments(client: anthropic.Anthropic, thro
 
 def test_models_lists_routes(client: anthropic.Anthropic) -> None:
     assert "claude" in [model.id for model in client.models.list()]
+
+
+def test_the_tool_runner_goes_on_where_no_provider_keeps_its_thread(
+    client: anthropic.Anthropic, simulator: Simulator
+) -> None:
+    """Its SDK sends only what is new, and the whole conversation once it is told that nobody has the rest."""
+
+    @anthropic.beta_tool
+    def get_weather(city: str) -> str:
+        """The weather in a city."""
+        return f"21 degrees in {city}"
+
+    simulator.faults.add(Fault(kind=FaultKind.STATUS, provider="anthropic", status=529))
+    runner = client.beta.messages.tool_runner(
+        model=MODEL, max_tokens=200, tools=[get_weather], messages=[{"role": "user", "content": ASK_FOR_TWO}]
+    )
+    assert [message.stop_reason for message in runner] == ["tool_use", "end_turn"]
+
+
+def test_tools_that_the_model_can_t_take_are_the_next_target_s(gateway: GatewayProcess) -> None:
+    """GPT-6.1 takes no function tools in Chat Completions."""
+    with anthropic.Anthropic(base_url=gateway.url, api_key=AGENT_KEY, max_retries=0) as client:
+        message = client.messages.create(
+            model="always-reasoning", max_tokens=100, messages=said("hi"), tools=[WEATHER_TOOL]
+        )
+    assert message.model.startswith("claude")

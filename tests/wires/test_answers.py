@@ -259,3 +259,10 @@ def test_an_empty_answer_is_an_empty_text(content: list[Any]) -> None:
 
 def test_no_text_beside_calls_is_null() -> None:
     assert openai_of(message(tool_use("t", "f", {}), stop="tool_use"))["choices"][0]["message"]["content"] is None
+
+
+@pytest.mark.parametrize("missing", [{"id": ""}, {"id": None}, {}])
+def test_calls_without_an_id_get_one_each(missing: dict[str, Any]) -> None:
+    calls = [{"type": "function", "function": {"name": "f", "arguments": "{}"}, **missing} for _ in range(2)]
+    blocks = anthropic_of(completion({"content": None, "tool_calls": calls}, "tool_calls"))["content"]
+    assert [block["id"] for block in blocks] == ["call_1", "call_2"]

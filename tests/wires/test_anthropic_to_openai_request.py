@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from gateway.engine.errors import InvalidRequest
+from gateway.wires import Untranslatable
 from gateway.wires.anthropic_to_openai_messages import CONTINUE_PREFILL
 
 from .helpers import (
@@ -181,6 +182,34 @@ def test_thinking_becomes_effort(params: dict[str, Any], effort: str | None) -> 
     assert sent(ANTHROPIC, messages(**params), NEW_GPT).get("reasoning_effort") == effort
 
 
+SILENT_WITH_TOOLS = "gpt-6-luna"
+THINKING = {"thinking": {"type": "adaptive"}, "output_config": {"effort": "high"}}
+
+
+@pytest.mark.parametrize(
+    ("model", "params", "effort", "dropped"),
+    [
+        (SILENT_WITH_TOOLS, {"tools": TOOLS}, "none", ()),
+        (SILENT_WITH_TOOLS, {"tools": TOOLS, **THINKING}, "none", ("output_config.effort", "thinking")),
+        (SILENT_WITH_TOOLS, THINKING, "high", ()),
+        (SILENT_WITH_TOOLS, {}, None, ()),
+        ("gpt-5.4-mini", {"tools": TOOLS}, "none", ()),
+        (NEW_GPT, {"tools": TOOLS, **THINKING}, "high", ()),
+        (NEW_GPT, {"tools": TOOLS}, None, ()),
+        ("o3", {"tools": TOOLS}, None, ()),
+        (SILENT_WITH_TOOLS, {"thinking": {"type": "disabled"}}, "none", ()),
+        (NEW_GPT, {"thinking": {"type": "disabled"}}, None, ()),
+        (NEW_GPT, {"thinking": {"type": "disabled"}, "output_config": {"effort": "low"}}, "low", ()),
+        (OLD_GPT, {"thinking": {"type": "disabled"}}, None, ()),
+    ],
+)
+def test_models_that_take_tools_only_without_reasoning_are_told_not_to_reason(
+    model: str, params: dict[str, Any], effort: str | None, dropped: tuple[str, ...]
+) -> None:
+    assert sent(ANTHROPIC, messages(**params), model).get("reasoning_effort") == effort
+    assert send(ANTHROPIC, messages(**params), model).dropped == dropped
+
+
 FORMAT = {"output_config": {"format": {"type": "json_schema", "schema": CLOSED}}}
 
 
@@ -208,6 +237,10 @@ def test_a_lowered_limit_counts() -> None:
         ({"tools": [{"name": "f"}]}, "tools[0]"),
         ({"tools": TOOLS, "tool_choice": {"type": "maybe"}}, "tool_choice"),
         ({"thinking": {"type": "enabled"}}, "thinking.budget_tokens"),
+        ({"thinking": "on"}, "thinking"),
+        ({"output_config": "high"}, "output_config"),
+        ({"output_config": {"effort": []}}, "output_config.effort"),
+        ({"service_tier": ["auto"]}, "service_tier"),
         ({"output_config": {"effort": "huge"}}, "output_config.effort"),
         ({"output_config": {"format": {"type": "xml"}}}, "output_config.format"),
         ({"messages": [user([{"type": "text"}])]}, "messages[0].content[0]"),
@@ -219,3 +252,14 @@ def test_nonsense_is_named(params: dict[str, Any], param: str) -> None:
     with pytest.raises(InvalidRequest) as refusal:
         send(ANTHROPIC, messages() | params, NEW_GPT)
     assert refusal.value.param == param
+
+
+def test_a_thread_is_begun_but_not_kept() -> None:
+    translated = send(ANTHROPIC, messages(thread={"type": "create"}), OLD_GPT)
+    assert translated.dropped == ("thread",)
+
+
+def test_a_thread_that_lies_at_anthropic_is_not_gone_on_with() -> None:
+    with pytest.raises(Untranslatable) as refusal:
+        send(ANTHROPIC, messages(thread={"type": "continue", "previous_message_id": "msg_1"}), OLD_GPT)
+    assert (refusal.value.param, refusal.value.code) == ("thread", "thread_not_found")

@@ -125,3 +125,11 @@ def test_a_response_has_the_same_surcharges_and_fees() -> None:
     body = b'{"model":"m","input":"hi","service_tier":"priority","tools":[{"type":"web_search"}]}'
     read = parse_call(Operation.RESPONSES, body)
     assert (read.surcharges, read.has_fees) == (("service_tier",), True)
+
+
+@pytest.mark.parametrize(
+    ("thread", "unbounded"),
+    [({"type": "continue", "previous_message_id": "msg_1"}, "thread"), ({"type": "create"}, None), ("x", None)],
+)
+def test_turns_that_lie_at_the_provider_have_no_known_bound(thread: Any, unbounded: str | None) -> None:
+    assert parsed(ANTHROPIC, messages(thread=thread)).unbounded == unbounded
