@@ -15,6 +15,7 @@ from ninja import NinjaAPI, Path, Query
 
 from gateway.api import operators_schemas as schemas
 from gateway.api.operators_access import OPERATOR_AUTH, Operator
+from gateway.api.operators_budgets import budget_raised
 from gateway.api.operators_errors import (
     NotFound,
     NotServingHere,
@@ -131,6 +132,18 @@ def completion(request: HttpRequest, request_id: str) -> CompletionExplained:
 def budgets(request: HttpRequest) -> list[BudgetStanding]:
     only_parameters(request)
     return list(budget_standings(now=timezone.now(), subjects_per_budget=SUBJECTS_PER_BUDGET))
+
+
+@api.post(
+    "/budgets/{path:name}/raise",
+    response={200: schemas.BudgetRaised, **_OR_MISSING},
+    summary="Raise a budget's limit for a while",
+)
+def budget_raise_order(request: HttpRequest, name: str, order: schemas.RaiseOrder) -> schemas.BudgetRaised:
+    """It ends by itself. Live on every process within 2 seconds."""
+    only_parameters(request)
+    operator: Operator = request.auth  # type: ignore[attr-defined]
+    return budget_raised(name=_searchable(name), order=order, actor=operator.actor)
 
 
 @api.get("/status", response={200: Status, **_CALLER_FAULTS}, summary="Service levels, providers, queues")

@@ -130,16 +130,40 @@ class Conversation(Schema):
     recent: list[ConversationCompletion]
 
 
+class RaiseOrder(Schema):
+    model_config = ConfigDict(extra="forbid")
+
+    amount_usd: Decimal = Field(description="Added to the limit, in US dollars.", examples=["25"])
+    until: MomentParameter = Field(
+        description="When it ends by itself; within a year.", examples=["2026-11-23T18:00:00Z"]
+    )
+    reason: Reason
+
+
+class BudgetRaised(Schema):
+    """`limit_usd` is what is in force now, with all raises."""
+
+    budget: str
+    amount_usd: Usd
+    until: Moment
+    reason: str
+    made_by: str
+    limit_usd: Usd
+
+
 class Budget(Schema):
-    """`spent_usd` and `reserved_usd` are the current window's."""
+    """`spent_usd` and `reserved_usd` are the current window's, `remaining_usd` what they leave of `limit_usd`."""
 
     name: str
     scope: str
     subject: str | None
     team: str | None = Field(description="The team of a conversation.")
-    limit_usd: Usd
+    limit_usd: Usd = Field(description="The limit in force, with temporary raises.")
+    raised_usd: Usd = Field(description="What temporary raises add to the limit now.")
+    raised_until: Moment | None = Field(description="When the first of them ends.")
     spent_usd: Usd
     reserved_usd: Usd
+    remaining_usd: Usd
     window: str | int = Field(description="hour, day, week, month, total or a number of seconds.")
     window_starts_at: Moment | None
     resets_at: Moment | None

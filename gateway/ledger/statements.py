@@ -15,9 +15,10 @@ INSERT INTO llmops_completion (
   id, created_at, lease_until, surface, operation, stream, requested_model, route_id, route_name, api_key_id,
   api_key_name, team_id, team_name, conversation, reserved_usd, decision, status, error_code, error_message,
   finish_reason, provider, model, attempt_count, fell_back, cache, input_tokens, cached_input_tokens,
-  cache_write_tokens, output_tokens, reasoning_tokens, cost_usd, billing, dropped_params)
+  cache_write_tokens, output_tokens, reasoning_tokens, cost_usd, billing, dropped_params,
+  budget_checks)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
-  'pending', '', '', '', '', '', 0, FALSE, 'bypass', 0, 0, 0, 0, 0, 0, 'none', '[]')
+  'pending', '', '', '', '', '', 0, FALSE, 'bypass', 0, 0, 0, 0, 0, 0, 'none', '[]', '[]')
 ON CONFLICT (id) DO NOTHING RETURNING id
 """
 
@@ -28,7 +29,7 @@ UPDATE llmops_completion SET
   finished_at = ?, status = ?, http_status = ?, error_code = ?, error_message = ?, finish_reason = ?, provider = ?,
   model = ?, attempt_count = ?, fell_back = ?, cache = ?, input_tokens = ?, cached_input_tokens = ?,
   cache_write_tokens = ?, output_tokens = ?, reasoning_tokens = ?, cost_usd = ?, billing = ?, latency_ms = ?,
-  first_content_ms = ?, dropped_params = ?
+  first_content_ms = ?, dropped_params = ?, budget_checks = ?
 WHERE id = ? AND status = ? RETURNING team_id, conversation, created_at
 """
 
