@@ -111,6 +111,47 @@ class ConversationCompletion(Schema):
     billing: str
 
 
+class ConversationCap(Schema):
+    """The tightest budget that counts each conversation."""
+
+    budget: str
+    limit_usd: Usd
+    left_usd: Usd = Field(description="Beside what is spent and reserved now.")
+    blocks: bool
+    resets_at: Moment | None
+
+
+class ConversationLine(Schema):
+    """Totals of settled requests."""
+
+    id: str
+    team: str
+    completions: int
+    input_tokens: int
+    output_tokens: int
+    cost_usd: Usd
+    first_seen_at: Moment
+    last_seen_at: Moment
+    duration_seconds: float
+    cap: ConversationCap | None
+
+
+class Conversations(Schema):
+    """The last used first. `next` is the `after` of the following page, null on the last one."""
+
+    conversations: list[ConversationLine]
+    next: str | None
+
+
+class ModelUse(Schema):
+    """`provider` and `model` are empty for requests that no provider answered."""
+
+    provider: str
+    model: str
+    completions: int
+    cost_usd: Usd
+
+
 class Conversation(Schema):
     """Sums over all its completions; pending ones count but have neither tokens nor cost yet."""
 
@@ -127,6 +168,9 @@ class Conversation(Schema):
     output_tokens: int
     first_seen_at: Moment
     last_seen_at: Moment
+    duration_seconds: float
+    models: list[ModelUse]
+    cap: ConversationCap | None
     recent: list[ConversationCompletion]
 
 

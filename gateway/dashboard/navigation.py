@@ -12,7 +12,6 @@ from gateway.dashboard.links import model_list_url
 # Title, symbol (Material Symbols), model. A model that isn't registered or that the user may not see is left out.
 _WATCH = (
     ("Requests", "receipt_long", "gateway.Completion"),
-    ("Conversations", "forum", "gateway.Conversation"),
     ("Fallbacks", "alt_route", "gateway.Fallback"),
     ("Breakers", "electrical_services", "gateway.BreakerStatus"),
 )
@@ -41,8 +40,14 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
         "link": reverse("dashboard:overview"),
         "active": request.path == reverse("dashboard:overview"),
     }
+    conversations = {
+        "title": "Conversations",
+        "icon": "forum",
+        "link": reverse("dashboard:conversations"),
+        "active": request.path.startswith(reverse("dashboard:conversations")),
+    }
     return [
-        {"items": [dashboard, *_items(request, _WATCH)]},
+        {"items": [dashboard, conversations, *_items(request, _WATCH)]},
         {"title": "Configuration", "separator": True, "items": _items(request, _CONFIGURE)},
         {"title": "People", "separator": True, "items": _items(request, _PEOPLE)},
     ]

@@ -27,9 +27,8 @@ def budget_raise(*, budget: Budget, amount_usd: Decimal, until: datetime, reason
     now = timezone.now()
     if not now < until <= now + LONGEST_RAISE:
         raise ValidationError({"until": f"must be later than now and within {LONGEST_RAISE.days} days"})
-    row = BudgetRaise(
-        budget=budget, amount_usd=amount_usd, until=until, reason=reason, made_by=actor[:150], created_at=now
-    )
+    row = BudgetRaise(budget=budget, until=until, reason=reason, made_by=actor[:150], created_at=now)
+    row.amount_usd = amount_usd
     row.full_clean()
     row.save()
     after = f"limit_usd raised by {usd_text(amount_usd)} until {_moment(until)} ({reason})"

@@ -109,14 +109,14 @@ def _stepped_down(draft: Draft, refused: NotGranted, fitting: Fitting) -> Draft 
         "stepped_down": _why(refused, cheap),
     }
     plan = _leaving_out(replace(draft.plan, targets=kept, decision=decision, first_reason=_reason(refused)), dear)
-    return replace(draft, plan=plan, stepped_down=True)
+    return replace(_unshrunk(draft, plan), stepped_down=True)
 
 
 def _without_dear_fallbacks(draft: Draft, refused: NotGranted, fitting: Fitting) -> Draft | None:
     if not draft.stepped_down or refused.verdict is not Verdict.NO_ROOM:
         return None
     kept, dear = _sorted_out(draft.plan.targets[0], draft.plan.targets, refused, fitting)
-    return replace(draft, plan=_leaving_out(replace(draft.plan, targets=kept), dear)) if dear else None
+    return _unshrunk(draft, _leaving_out(replace(draft.plan, targets=kept), dear)) if dear else None
 
 
 def _shrunk(draft: Draft, refused: NotGranted, fitting: Fitting) -> Draft | None:
@@ -130,6 +130,12 @@ def _shrunk(draft: Draft, refused: NotGranted, fitting: Fitting) -> Draft | None
     }
     plan = replace(draft.plan, decision=decision)
     return replace(draft, plan=plan, output_limit_tokens=limit, shrinks=draft.shrinks + 1)
+
+
+def _unshrunk(draft: Draft, plan: Plan) -> Draft:
+    """With this cheaper plan, and as much output as was asked for: it may fit now."""
+    decision = {key: value for key, value in plan.decision.items() if key != "shrunk_output"}
+    return replace(draft, plan=replace(plan, decision=decision), output_limit_tokens=None)
 
 
 def _cheap_target(plan: Plan, fitting: Fitting) -> Target:

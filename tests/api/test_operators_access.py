@@ -189,9 +189,11 @@ def test_the_description_types_every_answer(client: Client) -> None:
         "/api/breakers",
         "/api/breakers/{provider}",
         "/api/spend",
+        "/api/conversations",
         "/api/conversations/{id}",
         "/api/completions/{request_id}",
         "/api/budgets",
+        "/api/budgets/{name}/raise",
         "/api/status",
     }
     for operations in document["paths"].values():
