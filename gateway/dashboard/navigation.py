@@ -40,17 +40,20 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
         "link": reverse("dashboard:overview"),
         "active": request.path == reverse("dashboard:overview"),
     }
-    conversations = {
-        "title": "Conversations",
-        "icon": "forum",
-        "link": reverse("dashboard:conversations"),
-        "active": request.path.startswith(reverse("dashboard:conversations")),
-    }
     return [
-        {"items": [dashboard, conversations, *_items(request, _WATCH)]},
+        {"items": [dashboard, *_conversations(request), *_items(request, _WATCH)]},
         {"title": "Configuration", "separator": True, "items": _items(request, _CONFIGURE)},
         {"title": "People", "separator": True, "items": _items(request, _PEOPLE)},
     ]
+
+
+def _conversations(request: HttpRequest) -> list[dict[str, Any]]:
+    """The pages of conversations, for those who may see their rows."""
+    if not model_list_url(request, "gateway.Conversation"):
+        return []
+    link = reverse("dashboard:conversations")
+    active = request.path.startswith(link)
+    return [{"title": "Conversations", "icon": "forum", "link": link, "active": active}]
 
 
 def _items(request: HttpRequest, entries: tuple[tuple[str, str, str], ...]) -> list[dict[str, Any]]:

@@ -52,6 +52,12 @@ def test_a_conversation_is_the_sum_of_its_completions(api: Client, research: dic
         "output_tokens": 14,
         "first_seen_at": "2026-11-22T12:00:00Z",
         "last_seen_at": "2026-11-22T12:02:00Z",
+        "duration_seconds": 120.0,
+        "models": [
+            {"provider": "openai", "model": "gpt-4-turbo", "completions": 2, "cost_usd": "0.03"},
+            {"provider": "", "model": "", "completions": 1, "cost_usd": "0.00"},
+        ],
+        "cap": None,
     }
     assert [(one["request_id"], one["status"], one["cost_usd"]) for one in recent] == [
         ("r3", "pending", "0.00"),
@@ -114,11 +120,11 @@ def test_an_unknown_conversation_is_a_404(api: Client, path: str) -> None:
     assert (response.json()["error"]["code"], response.json()["error"]["param"]) == ("not_found", "id")
 
 
-def test_a_conversation_takes_five_queries(
+def test_a_conversation_takes_seven_queries(
     api: Client, research: dict[str, Any], django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     for index in range(5):
         add_completion(f"r{index}", conversation="talk", **research)
 
-    with django_assert_num_queries(5):  # the key, the teams, whose it is, its sums, its newest completions
+    with django_assert_num_queries(7):  # the key, the teams, whose it is, its sums, budgets, newest completions, models
         api.get("/api/conversations/talk")

@@ -176,7 +176,11 @@ def test_where_not_even_the_least_output_fits_the_request_is_refused_with_the_fa
         )
 
     details = refused.value.body["details"]  # type: ignore[index]
-    assert (refused.value.code, details["budget"], details["limit_usd"]) == ("budget_exceeded", "per conversation", "0.05")
+    assert (refused.value.code, details["budget"], details["limit_usd"]) == (
+        "budget_exceeded",
+        "per conversation",
+        "0.05",
+    )
     assert {"spent_usd", "reserved_usd", "requested_usd", "resets_at"} < set(details)
 
 
