@@ -9,7 +9,7 @@ from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
 from gateway.models import Team
-from tests.selectors.rows import NOON, add_completion
+from tests.selectors.rows import NOON, add_completion, add_conversation
 
 pytestmark = pytest.mark.django_db
 
@@ -128,3 +128,37 @@ def test_a_conversation_takes_seven_queries(
 
     with django_assert_num_queries(7):  # the key, the teams, whose it is, its sums, budgets, newest completions, models
         api.get("/api/conversations/talk")
+
+
+def test_the_list_goes_on_where_the_page_before_ended(api: Client, research: dict[str, Any]) -> None:
+    for number in range(3):
+        add_conversation(f"talk-{number}", last_seen_at=NOON + timedelta(minutes=number))
+    first = api.get("/api/conversations?limit=2").json()
+    second = api.get(f"/api/conversations?limit=2&after={first['next']}").json()
+
+    assert [one["id"] for one in first["conversations"]] == ["talk-2", "talk-1"]
+    assert ([one["id"] for one in second["conversations"]], second["next"]) == (["talk-0"], None)
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("team=research", ["of-research"]),
+        ("team=", ["of-nobody"]),
+        ("id=of-nobody", ["of-nobody"]),
+        ("from=2026-11-22T12:00:30Z", ["of-research"]),
+        ("to=2026-11-22T12:00:30Z", ["of-nobody"]),
+    ],
+)
+def test_the_list_can_be_narrowed(api: Client, research: dict[str, Any], query: str, expected: list[str]) -> None:
+    add_conversation("of-nobody")
+    add_conversation("of-research", team_id=research["team_id"], last_seen_at=NOON + timedelta(minutes=1))
+
+    assert [one["id"] for one in api.get(f"/api/conversations?{query}").json()["conversations"]] == expected
+
+
+@pytest.mark.parametrize(("query", "status"), [("after=x", 400), ("limit=0", 400), ("team=nobody", 404)])
+def test_a_list_that_cant_be_made_is_refused_by_name(api: Client, query: str, status: int) -> None:
+    response = api.get(f"/api/conversations?{query}")
+
+    assert (response.status_code, response.json()["error"]["param"]) == (status, query.partition("=")[0])
