@@ -117,7 +117,9 @@ def _verdict(claim: ClaimRow, taken: int) -> Verdict:
 
 
 def granted_checks(claims: Sequence[BudgetClaim], windows: Sequence[tuple[int, int]]) -> tuple[BudgetCheck, ...]:
-    """What the budgets said to an intent that was opened, from the answer it got."""
+    """What the budgets said to an intent that was opened; nothing where the answer tells no windows."""
+    if len(windows) != len(claims):
+        return ()
     return tuple(
         BudgetCheck(claim, spent, reserved, _granted(claim, spent + reserved).value)
         for claim, (spent, reserved) in zip(claims, windows, strict=True)

@@ -150,7 +150,7 @@ def settlement_row(settlement: Settlement, dialect: Dialect) -> SettlementRow:
         _whole(settlement.latency_ms),
         _whole(settlement.first_content_ms),
         _json(settlement.dropped_params),
-        _json([_check(check) for check in settlement.budget_checks]) if settlement.budget_checks else "[]",
+        _json([_check(check) for check in settlement.budget_checks]) if settlement.budget_checks else None,
     )
     return SettlementRow(
         settlement=settlement,

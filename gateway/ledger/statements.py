@@ -15,10 +15,9 @@ INSERT INTO llmops_completion (
   id, created_at, lease_until, surface, operation, stream, requested_model, route_id, route_name, api_key_id,
   api_key_name, team_id, team_name, conversation, reserved_usd, decision, status, error_code, error_message,
   finish_reason, provider, model, attempt_count, fell_back, cache, input_tokens, cached_input_tokens,
-  cache_write_tokens, output_tokens, reasoning_tokens, cost_usd, billing, dropped_params,
-  budget_checks)
+  cache_write_tokens, output_tokens, reasoning_tokens, cost_usd, billing, dropped_params)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
-  'pending', '', '', '', '', '', 0, FALSE, 'bypass', 0, 0, 0, 0, 0, 0, 'none', '[]', '[]')
+  'pending', '', '', '', '', '', 0, FALSE, 'bypass', 0, 0, 0, 0, 0, 0, 'none', '[]')
 ON CONFLICT (id) DO NOTHING RETURNING id
 """
 
@@ -107,6 +106,11 @@ RETURNING cost_usd
 
 _CONVERSATION_READ = "SELECT cost_usd FROM llmops_conversation WHERE team_id = ? AND external_id = ?"
 
+_HOUR_MARK = """
+INSERT INTO llmops_usage_hour_changed (starts_at, marks) VALUES (?, 1)
+ON CONFLICT (starts_at) DO UPDATE SET marks = llmops_usage_hour_changed.marks + 1
+"""
+
 # News that is older than the state shown is out of date: another process knew more.
 _BREAKER_STATUS_PUT = """
 INSERT INTO llmops_breaker_status (
@@ -152,6 +156,7 @@ class Statements:
     window_read: str
     conversation_add: str
     conversation_read: str
+    hour_mark: str
     breaker_status_put: str
     breaker_transition_insert: str
 
@@ -176,6 +181,7 @@ def statements_for(dialect: Dialect) -> Statements:
         window_read=dialect.render(_WINDOW_READ),
         conversation_add=dialect.render(_CONVERSATION_ADD),
         conversation_read=dialect.render(_CONVERSATION_READ),
+        hour_mark=dialect.render(_HOUR_MARK),
         breaker_status_put=dialect.render(_BREAKER_STATUS_PUT),
         breaker_transition_insert=dialect.render(_BREAKER_TRANSITION_INSERT),
     )

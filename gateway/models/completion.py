@@ -83,7 +83,7 @@ class Completion(models.Model):
     decision = models.JSONField(default=dict, help_text="the routing decision with its reasons")
     dropped_params = models.JSONField(default=list)
     budget_checks = models.JSONField(
-        default=list, help_text="what each budget said when it began; amounts in pico-dollars"
+        null=True, help_text="what each budget said when it began, amounts in pico-dollars; null where none was asked"
     )
 
     class Meta:

@@ -191,12 +191,14 @@ def test_the_description_types_every_answer(client: Client) -> None:
         "/api/spend",
         "/api/conversations",
         "/api/conversations/{id}",
+        "/api/completions.csv",
         "/api/completions/{request_id}",
         "/api/budgets",
         "/api/budgets/{name}/raise",
         "/api/status",
     }
-    for operations in document["paths"].values():
+    for path, operations in document["paths"].items():
         for operation in operations.values():
-            assert operation["responses"]["200"]["content"]["application/json"]["schema"]
+            if not path.endswith(".csv"):
+                assert operation["responses"]["200"]["content"]["application/json"]["schema"]
             assert operation["security"]
