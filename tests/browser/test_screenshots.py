@@ -54,7 +54,13 @@ def test_pages_fit_their_screens_in_every_theme_and_size(visit: Visit, folder: P
     visit.do(lambda page: log_in(page, visit.base_url))
     story = visit.base_url + reverse("dashboard:completion", args=[STORY_ID])
 
-    assert picture_all(visit, folder, {"dashboard": visit.base_url, "completion": story}) == []
+    pages = {
+        "dashboard": visit.base_url,
+        "completion": story,
+        "conversations": visit.base_url + reverse("dashboard:conversations"),
+        "conversation": visit.base_url + reverse("dashboard:conversation", args=["c-3"]),
+    }
+    assert picture_all(visit, folder, pages) == []
 
 
 def test_empty_and_missing_pages_fit_their_screens(visit: Visit, folder: Path) -> None:
