@@ -42,6 +42,10 @@ class Verdict(StrEnum):
     NO_ROOM = "no_room"
 
 
+# Looked up once: this runs for every request.
+_FITS, _OVER = Verdict.FITS.value, Verdict.OVER.value
+
+
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """The first claim that wasn't granted, and the window as it stood without it."""
@@ -121,14 +125,16 @@ def granted_checks(claims: Sequence[BudgetClaim], windows: Sequence[tuple[int, i
     if len(windows) != len(claims):
         return ()
     return tuple(
-        BudgetCheck(claim, spent, reserved, _granted(claim, spent + reserved).value)
-        for claim, (spent, reserved) in zip(claims, windows, strict=True)
+        [
+            BudgetCheck(claim, spent, reserved, _FITS if claim.blocking else _counted(claim, spent + reserved))
+            for claim, (spent, reserved) in zip(claims, windows, strict=True)
+        ]
     )
 
 
-def _granted(claim: BudgetClaim, taken: int) -> Verdict:
-    fits = claim.blocking or pico_to_usd(taken) + claim.amount_usd <= claim.limit_usd
-    return Verdict.FITS if fits else Verdict.OVER
+def _counted(claim: BudgetClaim, taken: int) -> str:
+    """The word of a budget that only alerts."""
+    return _FITS if pico_to_usd(taken) + claim.amount_usd <= claim.limit_usd else _OVER
 
 
 def budget_exceeded(refusal: Refusal) -> NotGranted:
