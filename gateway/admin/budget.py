@@ -1,21 +1,47 @@
-"""Budgets: who may spend how much, and what happens at the limit."""
+"""Budgets: who may spend how much, what happens at the limit, how they stand, and raising them for a while."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from django.contrib import admin
-from django.http import HttpRequest
+from django import forms
+from django.contrib import admin, messages
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from unfold.decorators import action  # type: ignore[import-untyped]
+from unfold.widgets import (  # type: ignore[import-untyped]
+    UnfoldAdminDecimalFieldWidget,
+    UnfoldAdminTextInputWidget,
+)
 
-from gateway.admin.base import NOT_IN_FORCE, ConfigurationAdmin, ConfigurationForm
+from gateway.admin.base import ConfigurationAdmin, ConfigurationForm
+from gateway.admin.budget_words import budget_sentence, standings_table
 from gateway.admin.fields import PercentsField
 from gateway.ledger.money import usd_text
 from gateway.models import Budget
-from gateway.models.budget import SUBJECT_COLUMNS, default_alert_percents
+from gateway.models.budget import SUBJECT_COLUMNS, default_alert_percents, window_problem
+from gateway.models.fields import UsdFormField
 from gateway.models.words import BudgetScope
+from gateway.selectors.budget_status import raises_in_force, standings_of
+from gateway.selectors.configuration import organisation_zone
+from gateway.services.budget_raises import budget_raise, budget_raises_end
+
+SUBJECTS_SHOWN = 20
 
 
 class BudgetForm(ConfigurationForm):
+    """`span` is the row's `window`: a field of that name would hide the browser's own from the page's script."""
+
+    span = forms.CharField(
+        label="Window",
+        initial="month",
+        max_length=10,
+        widget=UnfoldAdminTextInputWidget,
+        help_text="hour, day, week, month (in the organisation's time zone), total, or a number of seconds.",
+    )
     alert_at_percent = PercentsField(
         label="Tell at (percent)",
         initial=default_alert_percents,
@@ -24,7 +50,20 @@ class BudgetForm(ConfigurationForm):
 
     class Meta:
         model = Budget
-        exclude = ()
+        exclude = ("window",)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance.pk:
+            self.initial["span"] = self.instance.window
+
+    def clean_span(self) -> str:
+        span = str(self.cleaned_data["span"]).strip()
+        problem = window_problem(span)
+        if problem:
+            raise ValidationError(problem)
+        self.instance.window = span
+        return span
 
     def clean(self) -> dict[str, Any]:
         """Only the subject that belongs to the scope is kept; the form hides the others."""
@@ -35,24 +74,51 @@ class BudgetForm(ConfigurationForm):
         return data
 
 
+class RaiseForm(forms.Form):
+    amount_usd = UsdFormField(
+        label="By (USD)", max_digits=19, decimal_places=12, min_value=0, widget=UnfoldAdminDecimalFieldWidget,
+        help_text="Added to the limit, for each subject of the budget.",
+    )  # fmt: skip
+    until = forms.DateTimeField(
+        widget=UnfoldAdminTextInputWidget(attrs={"type": "datetime-local"}),
+        help_text="When the raise ends by itself, in the organisation's time zone; within a year.",
+    )
+    reason = forms.CharField(max_length=300, widget=UnfoldAdminTextInputWidget, help_text="For those who look later.")
+
+
 @admin.register(Budget)
 class BudgetAdmin(ConfigurationAdmin):
     form = BudgetForm
-    list_display = ("name", "scope", "whose", "window", "limit", "enforcement")
+    list_display = ("name", "whose", "window", "limit", "enforcement")
     list_filter = (*ConfigurationAdmin.list_filter, "scope", "enforcement")
     list_select_related = tuple(SUBJECT_COLUMNS.values())
     conditional_fields = {column: f"scope == '{scope}'" for scope, column in SUBJECT_COLUMNS.items()}
+    readonly_fields = ("what_it_does", "standing")
+    actions_detail = ("raise_limit", "end_raises")
     fieldsets = (
-        (None, {"fields": ("name", "scope", *SUBJECT_COLUMNS.values(), "window", "limit_usd", "enforcement")}),
+        (None, {"fields": ("what_it_does", "standing")}),
         (
-            "On the way there",
-            {"fields": ("alert_at_percent", "step_down_at_percent", "shrink_output"), "description": NOT_IN_FORCE},
+            "Who may spend how much",
+            {"fields": ("name", "scope", *SUBJECT_COLUMNS.values(), "span", "limit_usd", "enforcement")},
         ),
+        ("On the way there", {"fields": ("alert_at_percent", "step_down_at_percent", "shrink_output")}),
     )
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        return self.fieldsets if obj is not None else self.fieldsets[1:]
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         kwargs["queryset"] = db_field.remote_field.model.objects.alive()
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
+
+    @admin.display(description="what this does")
+    def what_it_does(self, row: Budget) -> str:
+        return budget_sentence(row)
+
+    @admin.display(description="how it stands")
+    def standing(self, row: Budget) -> str:
+        with timezone.override(organisation_zone()):
+            return standings_table(standings_of([row], now=timezone.now(), subjects_per_budget=SUBJECTS_SHOWN))
 
     @admin.display(description="for")
     def whose(self, row: Budget) -> str:
@@ -63,3 +129,48 @@ class BudgetAdmin(ConfigurationAdmin):
     @admin.display(description="limit (USD)")
     def limit(self, row: Budget) -> str:
         return usd_text(row.limit_usd)
+
+    @action(description="Raise for a while", url_path="raise", permissions=["change"], icon="trending_up")  # type: ignore[untyped-decorator]
+    def raise_limit(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Ask for how much, until when and why."""
+        budget = get_object_or_404(Budget.objects.alive(), pk=object_id)
+        with timezone.override(organisation_zone()):
+            form = RaiseForm(request.POST or None)
+            if form.is_valid() and self._raised(request, budget, form):
+                return redirect(reverse("admin:gateway_budget_change", args=[budget.pk]))
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"Raise {budget.name} for a while",
+            "opts": Budget._meta,
+            "original": budget,
+            "form": form,
+            "limit": usd_text(budget.limit_usd),
+            "raised": raises_in_force(now=timezone.now()).get(budget.pk),
+        }
+        return render(request, "admin/gateway/budget/raise.html", context)
+
+    def _raised(self, request: HttpRequest, budget: Budget, form: RaiseForm) -> bool:
+        try:
+            row = budget_raise(budget=budget, actor=str(request.user), **form.cleaned_data)
+        except ValidationError as error:
+            for field, problems in error.message_dict.items():
+                form.add_error(field, problems)
+            return False
+        until = f"{timezone.localtime(row.until):%d %B %Y, %H:%M}"
+        text = f"{budget.name} is raised by {usd_text(row.amount_usd)} USD until {until}."
+        self.message_user(request, text, messages.SUCCESS)
+        return True
+
+    @action(description="End its raises now", url_path="end-raises", permissions=["change"], icon="trending_down")  # type: ignore[untyped-decorator]
+    def end_raises(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """A page that asks first: links are followed by more than people."""
+        budget = get_object_or_404(Budget.objects.alive(), pk=object_id)
+        if request.method != "POST":
+            context = {**self.admin_site.each_context(request), "title": f"End the raises of {budget.name}"}
+            context |= {"opts": Budget._meta, "original": budget}
+            context["raised"] = raises_in_force(now=timezone.now()).get(budget.pk)
+            return render(request, "admin/gateway/budget/end_raises.html", context)
+        ended = budget_raises_end(budget=budget, actor=str(request.user))
+        text = f"{ended} raise{'s' if ended != 1 else ''} of {budget.name} ended."
+        self.message_user(request, text, messages.SUCCESS)
+        return redirect(reverse("admin:gateway_budget_change", args=[budget.pk]))

@@ -15,6 +15,8 @@ from ninja import NinjaAPI, Path, Query
 
 from gateway.api import operators_schemas as schemas
 from gateway.api.operators_access import OPERATOR_AUTH, Operator
+from gateway.api.operators_budgets import budget_raised
+from gateway.api.operators_conversations import conversations_told, team_of
 from gateway.api.operators_csv import completions_download
 from gateway.api.operators_errors import (
     NotFound,
@@ -31,6 +33,7 @@ from gateway.models import HealthProbe, Provider
 from gateway.selectors.breaker_status import breaker_states
 from gateway.selectors.breakers import BreakerView
 from gateway.selectors.budget_status import BudgetStanding, budget_standings
+from gateway.selectors.conversation_list import ConversationFilter
 from gateway.selectors.conversations import ConversationUsage, conversation_teams, conversation_usage
 from gateway.selectors.explanation import completion_explanation
 from gateway.selectors.objectives import service_levels
@@ -40,6 +43,7 @@ from gateway.services.live import LiveState, live_state
 from gateway.services.provider_health import provider_test
 
 MAX_SPEND_GROUPS = 10_000
+MAX_CONVERSATIONS = 1_000
 SUBJECTS_PER_BUDGET = 100
 RECENT_COMPLETIONS = 100
 
@@ -118,6 +122,24 @@ def spend(
     return spend_report(group_by=group_by, start=start, end=end, limit=limit)
 
 
+@api.get(
+    "/conversations", response={200: schemas.Conversations, **_OR_MISSING}, summary="Conversations, the last used first"
+)
+def conversations(
+    request: HttpRequest,
+    team: str | None = None,
+    conversation_id: Annotated[str, Query(alias="id")] = "",
+    start: Annotated[schemas.MomentParameter | None, Query(alias="from")] = None,
+    end: Annotated[schemas.MomentParameter | None, Query(alias="to")] = None,
+    after: str = "",
+    limit: Annotated[int, Query(ge=1, le=MAX_CONVERSATIONS)] = 100,
+) -> schemas.Conversations:
+    """`from` and `to` bound when a conversation was last used; `team` is a name, empty for keys without a team."""
+    only_parameters(request, "team", "id", "from", "to", "after", "limit")
+    wanted = ConversationFilter(team_of(team), _searchable(conversation_id), start, end)
+    return conversations_told(wanted, after=after, limit=limit)
+
+
 @api.get("/conversations/{id}", response={200: schemas.Conversation, **_OR_MISSING}, summary="One conversation")
 def conversation(
     request: HttpRequest, conversation_id: Annotated[str, Path(alias="id")], team: str | None = None
@@ -125,7 +147,9 @@ def conversation(
     """A conversation belongs to a team: where several have one of this id, `team` picks (empty: keys of no team)."""
     only_parameters(request, "team")
     team_id, name = _conversation_team(conversation_id, team)
-    usage = conversation_usage(conversation=conversation_id, team_id=team_id, team=name, recent=RECENT_COMPLETIONS)
+    usage = conversation_usage(
+        conversation=conversation_id, team_id=team_id, team=name, recent=RECENT_COMPLETIONS, now=timezone.now()
+    )
     if usage is None:
         raise _unknown_conversation(conversation_id)
     return usage
@@ -149,6 +173,18 @@ def completion(request: HttpRequest, request_id: str) -> CompletionExplained:
 def budgets(request: HttpRequest) -> list[BudgetStanding]:
     only_parameters(request)
     return list(budget_standings(now=timezone.now(), subjects_per_budget=SUBJECTS_PER_BUDGET))
+
+
+@api.post(
+    "/budgets/{path:name}/raise",
+    response={200: schemas.BudgetRaised, **_OR_MISSING},
+    summary="Raise a budget's limit for a while",
+)
+def budget_raise_order(request: HttpRequest, name: str, order: schemas.RaiseOrder) -> schemas.BudgetRaised:
+    """It ends by itself. Live on every process within 2 seconds."""
+    only_parameters(request)
+    operator: Operator = request.auth  # type: ignore[attr-defined]
+    return budget_raised(name=_searchable(name), order=order, actor=operator.actor)
 
 
 @api.get("/status", response={200: Status, **_CALLER_FAULTS}, summary="Service levels, providers, queues")

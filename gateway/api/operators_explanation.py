@@ -79,7 +79,9 @@ class Price(Schema):
 
 
 class BudgetCheck(Schema):
-    """A budget that the completion fell under; limit, enforcement and the window's amounts are the present ones."""
+    """What a budget said when the completion began: `room_usd` is what the limit, `spent_usd` and what others had
+    reserved left for `claimed_usd`. Null while it is under way, and after a crash of ours. `window_…` are the present
+    amounts."""
 
     budget: str
     scope: str
@@ -91,6 +93,11 @@ class BudgetCheck(Schema):
     held_usd: Usd = Field(description="What this completion still reserves; nothing once it is settled.")
     window_spent_usd: Usd
     window_reserved_usd: Usd
+    spent_usd: Usd | None
+    reserved_usd: Usd | None
+    claimed_usd: Usd | None
+    room_usd: Usd | None
+    verdict: str | None = Field(description="fits, over (it only alerts), step_down or no_room (asked in another way).")
 
 
 class ConversationTotals(Schema):

@@ -124,6 +124,47 @@ class ConversationCompletion(Schema):
     billing: str
 
 
+class ConversationCap(Schema):
+    """The tightest budget that counts each conversation."""
+
+    budget: str
+    limit_usd: Usd
+    left_usd: Usd = Field(description="Beside what is spent and reserved now.")
+    blocks: bool
+    resets_at: Moment | None
+
+
+class ConversationLine(Schema):
+    """Totals of settled requests."""
+
+    id: str
+    team: str
+    completions: int
+    input_tokens: int
+    output_tokens: int
+    cost_usd: Usd
+    first_seen_at: Moment
+    last_seen_at: Moment
+    duration_seconds: float
+    cap: ConversationCap | None
+
+
+class Conversations(Schema):
+    """The last used first. `next` is the `after` of the following page, null on the last one."""
+
+    conversations: list[ConversationLine]
+    next: str | None
+
+
+class ModelUse(Schema):
+    """`provider` and `model` are empty for requests that no provider answered."""
+
+    provider: str
+    model: str
+    completions: int
+    cost_usd: Usd
+
+
 class Conversation(Schema):
     """Sums over all its completions; pending ones count but have neither tokens nor cost yet."""
 
@@ -140,19 +181,46 @@ class Conversation(Schema):
     output_tokens: int
     first_seen_at: Moment
     last_seen_at: Moment
+    duration_seconds: float
+    models: list[ModelUse]
+    cap: ConversationCap | None
     recent: list[ConversationCompletion]
 
 
+class RaiseOrder(Schema):
+    model_config = ConfigDict(extra="forbid")
+
+    amount_usd: Decimal = Field(description="Added to the limit, in US dollars.", examples=["25"])
+    until: MomentParameter = Field(
+        description="When it ends by itself; within a year.", examples=["2026-11-23T18:00:00Z"]
+    )
+    reason: Reason
+
+
+class BudgetRaised(Schema):
+    """`limit_usd` is what is in force now, with all raises."""
+
+    budget: str
+    amount_usd: Usd
+    until: Moment
+    reason: str
+    made_by: str
+    limit_usd: Usd
+
+
 class Budget(Schema):
-    """`spent_usd` and `reserved_usd` are the current window's."""
+    """`spent_usd` and `reserved_usd` are the current window's, `remaining_usd` what they leave of `limit_usd`."""
 
     name: str
     scope: str
     subject: str | None
     team: str | None = Field(description="The team of a conversation.")
-    limit_usd: Usd
+    limit_usd: Usd = Field(description="The limit in force, with temporary raises.")
+    raised_usd: Usd = Field(description="What temporary raises add to the limit now.")
+    raised_until: Moment | None = Field(description="When the first of them ends.")
     spent_usd: Usd
     reserved_usd: Usd
+    remaining_usd: Usd
     window: str | int = Field(description="hour, day, week, month, total or a number of seconds.")
     window_starts_at: Moment | None
     resets_at: Moment | None

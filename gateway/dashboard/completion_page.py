@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from django.http import HttpRequest, HttpResponse
 
 from gateway.dashboard.access import back_office_page, render_page
+from gateway.dashboard.conversation_links import conversation_url
 from gateway.dashboard.decision_words import decision_words
 from gateway.dashboard.links import changelist_url
 from gateway.engine.words import AttemptOutcome, CompletionStatus
 from gateway.selectors.completions import AttemptStory, CompletionStory, FallbackStory, completion_story
+from gateway.selectors.explanation import budget_checks
 from gateway.selectors.prices import price_terms
 from gateway.templatetags.plain_words import duration, usd
 
@@ -48,12 +50,11 @@ def completion(request: HttpRequest, request_id: str) -> HttpResponse:
         "headline": headline(story),
         "steps": steps(story),
         "decision": decision_words(story.decision),
+        "checks": budget_checks(story),
         "prices": price_terms(ids=(one.price_id for one in story.attempts if one.price_id is not None)),
         "axis": [duration(story.span_ms * quarter / 4) for quarter in range(5)],
         "admin_url": changelist_url(request, "Completion", id__exact=story.line.id),
-        "conversation_url": changelist_url(
-            request, "Completion", conversation__exact=story.conversation, team_id__exact=story.team_id
-        ),
+        "conversation_url": conversation_url(story.conversation, story.team_id),
         "key_url": changelist_url(request, "Completion", api_key_id__exact=story.api_key_id),
     }
     return render_page(request, "dashboard/completion.html", f"Request {story.line.id}", context)

@@ -1,17 +1,22 @@
 """A routing decision, kept as JSON, put into words.
 
-Known keys (`gateway.engine.routing`, `gateway.services.pricing`): `reason`, `targets` (names in the order of trying)
-and `left_out_without_price` (names of them). Whatever else a decision holds is shown as it is: a page that explains
-must not hide what it doesn't understand.
+Known keys (`gateway.engine.routing`, `gateway.services.pricing`, `gateway.services.fitting`): `reason`, `targets`
+(names in the order of trying), `left_out_…` (names), `stepped_down` and `shrunk_output`. Whatever else a decision holds
+is shown as it is: a page that explains must not hide what it doesn't understand.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-_KNOWN = frozenset({"route", "reason", "targets", "left_out_without_price"})
+_LEFT_OUT = {
+    "left_out_without_price": "no price is known for it",
+    "left_out_for_full_budgets": "its provider's budget has no room",
+    "left_out_for_room": "it may cost more than a budget has room for",
+}
+_KNOWN = frozenset({"route", "reason", "targets", "stepped_down", "shrunk_output", *_LEFT_OUT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,18 +32,29 @@ class DecisionWords:
     reason: str
     candidates: tuple[Candidate, ...]
     others: tuple[tuple[str, str], ...]
+    budgets: tuple[str, ...] = ()
 
 
 def decision_words(decision: Mapping[str, Any]) -> DecisionWords:
-    unpriced = _names(decision.get("left_out_without_price"))
+    left_out = {name: why for key, why in _LEFT_OUT.items() for name in _names(decision.get(key))}
     return DecisionWords(
         reason=str(decision.get("reason", "")),
-        candidates=tuple(
-            Candidate(name, "no price is known for it" if name in unpriced else "")
-            for name in _names(decision.get("targets"))
-        ),
+        candidates=tuple(Candidate(name, left_out.get(name, "")) for name in _names(decision.get("targets"))),
+        budgets=tuple(_budget_sentences(decision)),
         others=tuple((_title(key), _plain(value)) for key, value in decision.items() if key not in _KNOWN),
     )
+
+
+def _budget_sentences(decision: Mapping[str, Any]) -> Iterator[str]:
+    """What budgets made of the request (`gateway.services.fitting`)."""
+    stepped, shrunk = decision.get("stepped_down"), decision.get("shrunk_output")
+    if isinstance(stepped, Mapping):
+        reached = f"has reached {stepped.get('at_percent')} %"
+        why = reached if stepped.get("because") == "share_reached" else "had no room for the dearer targets"
+        yield f"Budget {stepped.get('budget')} {why}, so the cheap target {stepped.get('to')} was to be asked first."
+    if isinstance(shrunk, Mapping):
+        limit = shrunk.get("output_limit_tokens")
+        yield f"Budget {shrunk.get('budget')} had room for {limit} tokens of output, so the answer was limited to them."
 
 
 def _names(value: object) -> tuple[str, ...]:

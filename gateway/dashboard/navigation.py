@@ -12,7 +12,6 @@ from gateway.dashboard.links import model_list_url
 # Title, symbol (Material Symbols), model. A model that isn't registered or that the user may not see is left out.
 _WATCH = (
     ("Requests", "receipt_long", "gateway.Completion"),
-    ("Conversations", "forum", "gateway.Conversation"),
     ("Fallbacks", "alt_route", "gateway.Fallback"),
     ("Breakers", "electrical_services", "gateway.BreakerStatus"),
 )
@@ -42,10 +41,19 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
         "active": request.path == reverse("dashboard:overview"),
     }
     return [
-        {"items": [dashboard, *_items(request, _WATCH)]},
+        {"items": [dashboard, *_conversations(request), *_items(request, _WATCH)]},
         {"title": "Configuration", "separator": True, "items": _items(request, _CONFIGURE)},
         {"title": "People", "separator": True, "items": _items(request, _PEOPLE)},
     ]
+
+
+def _conversations(request: HttpRequest) -> list[dict[str, Any]]:
+    """The pages of conversations, for those who may see their rows."""
+    if not model_list_url(request, "gateway.Conversation"):
+        return []
+    link = reverse("dashboard:conversations")
+    active = request.path.startswith(link)
+    return [{"title": "Conversations", "icon": "forum", "link": link, "active": active}]
 
 
 def _items(request: HttpRequest, entries: tuple[tuple[str, str, str], ...]) -> list[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from gateway.dashboard import completion_page, overview, provider_page
+from gateway.dashboard import completion_page, conversation_pages, overview, provider_page
 
 app_name = "dashboard"
 
@@ -12,6 +12,8 @@ urlpatterns = [
     path("providers/<str:name>/", provider_page.provider, name="provider"),
     path("providers/<str:name>/live/", provider_page.provider_live, name="provider-live"),
     path("providers/<str:name>/act/", provider_page.provider_act, name="provider-act"),
+    path("conversations/", conversation_pages.conversations, name="conversations"),
+    path("conversations/<str:conversation>/", conversation_pages.conversation, name="conversation"),
     path("dashboard/providers/", overview.providers, name="providers"),
     path("dashboard/figures/", overview.figures, name="figures"),
     path("dashboard/recent/", overview.recent, name="recent"),

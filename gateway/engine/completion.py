@@ -95,7 +95,7 @@ class Completion:
         Raises the GatewayError that the last failure means; InvalidRequest at once when no target could do better.
         """
         self._remaining = list(enumerate(self.plan.targets))
-        reply = await self._walk("first target of the route", None)
+        reply = await self._walk(self.plan.first_reason, None)
         self.began = self.attempts[-1]
         return LiveStream(reply, self._go_on) if isinstance(reply, Leg) else reply
 

@@ -57,7 +57,7 @@ class Ask:
     streamed request one for the rest of an answer.
     `default_output_tokens` is the route's bound where the client sets none; it is sent where the target's wire demands
     one, and with `bound_output` always (a blocking budget must know the most it can cost). `operation` picks the
-    provider's path.
+    provider's path. `output_limit_tokens` lowers whatever limit there is, to what a budget can pay.
     """
 
     request_id: str
@@ -70,6 +70,7 @@ class Ask:
     default_output_tokens: int = 4096
     bound_output: bool = False
     operation: Operation = Operation.CHAT
+    output_limit_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,12 @@ from gateway.engine.words import Operation
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The targets in the order of trying. `decision` is what the explanation page shows."""
+    """The targets in the order of trying. `decision` is what the explanation page shows, `first_reason` why the first
+    of them is the first."""
 
     targets: tuple[Target, ...]
     decision: Mapping[str, Any]
+    first_reason: str = "first target of the route"
 
 
 def plan_completion(route: Route, requested_model: str) -> Plan:

@@ -41,6 +41,14 @@ _VISIBLE = frozenset({Scope.TEAM, Scope.API_KEY, Scope.CONVERSATION})
 
 
 @dataclass(frozen=True, slots=True)
+class LimitRaise:
+    """So much more than the limit, until then."""
+
+    amount_usd: Decimal
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Budget:
     """A budget as configured.
 
@@ -58,6 +66,13 @@ class Budget:
     alert_at_percent: tuple[int, ...] = ()
     step_down_at_percent: int | None = None
     shrink_output: bool = False
+    raises: tuple[LimitRaise, ...] = ()
+
+    def limit_at(self, at: datetime) -> Decimal:
+        """The limit with the raises in force at that moment."""
+        if not self.raises:
+            return self.limit_usd
+        return self.limit_usd + sum((one.amount_usd for one in self.raises if at < one.until), Decimal(0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,10 +153,12 @@ def _claim(budget: Budget, subject: str, amount_usd: Decimal, at: datetime, zone
         subject=subject,
         window_starts_at=starts_at,
         resets_at=resets_at,
-        limit_usd=budget.limit_usd,
+        limit_usd=budget.limit_at(at),
         amount_usd=amount_usd,
         blocking=budget.blocking,
         visible=budget.scope in _VISIBLE,
+        step_down_percent=budget.step_down_at_percent,
+        shrinks=budget.shrink_output,
     )
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from gateway.engine.errors import BudgetExceeded, LedgerUnavailable
-from gateway.ledger.admission import Asking, WindowState, budget_exceeded, is_overbooked, refusals
+from gateway.ledger.admission import Asking, WindowState, all_fit, budget_exceeded, refusals
 from gateway.ledger.database import LedgerConnection, Row
 from gateway.ledger.extending import Extending, Raise
 from gateway.ledger.money import pico_to_usd
@@ -76,7 +76,7 @@ class _Application:
         refused = self._refuse(asking)
         self._windows_read(self._missing_keys())
         opened: list[Opened | BudgetExceeded] = [
-            refused.get(row.id) or Opened(self._remaining(row.claims)) for row in self._group.opens
+            refused.get(row.id) or Opened(self._remaining(row.claims), self._windows(row)) for row in self._group.opens
         ]
         return GroupOutcome(opened, [self._settled(row) for row in settled], self._extended(raises, refused))
 
@@ -120,7 +120,7 @@ class _Application:
 
     def _refuse(self, asking: Sequence[Asking]) -> dict[str, BudgetExceeded]:
         """Take out again, within the transaction, what doesn't fit a blocking budget."""
-        if not is_overbooked(asking, self._states):
+        if all_fit(asking, self._states):
             return {}
         refused = refusals(asking, self._states)
         rows = [row for row in asking if row.id in refused]
@@ -145,6 +145,7 @@ class _Application:
         group = self._group
         rows: list[IntentRow | SettlementRow | ExtensionRow] = [*group.opens, *group.settlements, *group.extensions]
         wanted = {claim.key for row in rows for claim in row.claims if claim.claim.visible}
+        wanted.update(claim.key for row in group.opens for claim in row.claims)
         return sorted(wanted - self._states.keys())
 
     def _windows_read(self, keys: Sequence[WindowKey]) -> None:
@@ -156,6 +157,13 @@ class _Application:
         """Room left in the tightest budget that the client may know of."""
         rooms = [claim.limit - self._states[claim.key].taken for claim in claims if claim.claim.visible]
         return pico_to_usd(max(0, min(rooms))) if rooms else None
+
+    def _windows(self, row: IntentRow) -> tuple[tuple[int, int], ...]:
+        """Spent and reserved by others, claim by claim."""
+        states = self._states
+        return tuple(
+            (states[claim.key].spent, max(0, states[claim.key].reserved - claim.amount)) for claim in row.claims
+        )
 
     def _settled(self, row: SettledRow | IntentMissing) -> Settled | IntentMissing:
         if isinstance(row, IntentMissing):

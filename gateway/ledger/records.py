@@ -27,6 +27,8 @@ class BudgetClaim:
     "" for a global budget. `window_starts_at` and `resets_at` are None for a budget without end.
     `visible` says whether the remaining room may be told to the client (conversation, key or team budgets).
     `provider_id` is set for a provider's budget: it is charged with the attempts at that provider alone.
+    From `step_down_percent` of the limit on, spent and reserved together, the claim isn't granted but sent back for a
+    cheaper plan. `shrinks`: where it doesn't fit, less output may be asked for instead.
     """
 
     budget_id: int
@@ -39,6 +41,22 @@ class BudgetClaim:
     blocking: bool
     visible: bool
     provider_id: int | None = None
+    step_down_percent: int | None = None
+    shrinks: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetCheck:
+    """What one budget said to one claim, and why.
+
+    `spent` and `reserved` are the window's in pico-dollars as the transaction that decided left them, without the
+    claim itself. `verdict` is the value of an `admission.Verdict`.
+    """
+
+    claim: BudgetClaim
+    spent: int
+    reserved: int
+    verdict: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +144,7 @@ class Settlement:
 
     `claims` are the intent's: they tell the limits of the budgets whose remaining room the answer names, and which
     budgets are a provider's. What is released, and in which windows it is charged, is decided by the reservation
-    rows. `http_status` 0: nothing is known.
+    rows. `http_status` 0: nothing is known. `budget_checks` are what the budgets said when it began.
     """
 
     id: str
@@ -148,16 +166,19 @@ class Settlement:
     attempts: tuple[AttemptRecord, ...] = ()
     fallbacks: tuple[FallbackRecord, ...] = ()
     claims: tuple[BudgetClaim, ...] = ()
+    budget_checks: tuple[BudgetCheck, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
     """The answer to an intent or an extension.
 
-    `budget_remaining_usd`: the tightest visible budget after this reservation, or None.
+    `budget_remaining_usd`: the tightest visible budget after this reservation, or None. `windows` are, claim by claim,
+    the pico-dollars spent and reserved in its window, this reservation not counted.
     """
 
     budget_remaining_usd: Decimal | None = None
+    windows: tuple[tuple[int, int], ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ range.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
@@ -24,6 +24,7 @@ from gateway.ledger.money import usd_to_pico
 from gateway.ledger.records import (
     AttemptRecord,
     BreakerEvent,
+    BudgetCheck,
     BudgetClaim,
     Extension,
     FallbackRecord,
@@ -46,6 +47,7 @@ class ClaimRow:
     amount: int
     limit: int
     claim: BudgetClaim
+    step_down_at: int | None = None  # sent back for a cheaper plan once so much is taken
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +123,9 @@ def intent_row(intent: Intent, dialect: Dialect) -> IntentRow:
 
 
 def extension_row(extension: Extension) -> ExtensionRow:
-    return ExtensionRow(_key(extension.id, 40), _amount(extension.reserved_usd), claim_rows(extension.claims))
+    # What has begun is not sent back for a cheaper plan.
+    claims = claim_rows(replace(claim, step_down_percent=None) for claim in extension.claims)
+    return ExtensionRow(_key(extension.id, 40), _amount(extension.reserved_usd), claims)
 
 
 def settlement_row(settlement: Settlement, dialect: Dialect) -> SettlementRow:
@@ -146,6 +150,7 @@ def settlement_row(settlement: Settlement, dialect: Dialect) -> SettlementRow:
         _whole(settlement.latency_ms),
         _whole(settlement.first_content_ms),
         _json(settlement.dropped_params),
+        _json([_check(check) for check in settlement.budget_checks]) if settlement.budget_checks else None,
     )
     return SettlementRow(
         settlement=settlement,
@@ -187,9 +192,32 @@ def claim_rows(claims: Iterable[BudgetClaim]) -> tuple[ClaimRow, ...]:
             amount=_amount(claim.amount_usd),
             limit=_limit(claim.limit_usd),
             claim=claim,
+            step_down_at=None if claim.step_down_percent is None else _step_down_at(claim, claim.step_down_percent),
         )
         for claim in claims
     )
+
+
+def _step_down_at(claim: BudgetClaim, percent: int) -> int:
+    return -(-_limit(claim.limit_usd) * percent // 100)
+
+
+def _check(check: BudgetCheck) -> dict[str, Any]:
+    """As `gateway.selectors.budget_checks` reads it; amounts in pico-dollars."""
+    claim = check.claim
+    return {
+        "budget_id": claim.budget_id,
+        "budget": claim.budget_name,
+        "subject": claim.subject,
+        "starts_at": claim.window_starts_at,
+        "resets_at": claim.resets_at,
+        "blocking": claim.blocking,
+        "limit": _limit(claim.limit_usd),
+        "spent": check.spent,
+        "reserved": check.reserved,
+        "claimed": _amount(claim.amount_usd),
+        "verdict": check.verdict,
+    }
 
 
 def _attempt(completion_id: str, attempt: AttemptRecord, dialect: Dialect) -> Row:
@@ -281,6 +309,6 @@ def _text(value: str, characters: int) -> str:
     return value[:characters]
 
 
-def _json(value: Mapping[str, Any] | tuple[str, ...]) -> str:
+def _json(value: Mapping[str, Any] | Sequence[Any]) -> str:
     """JSON text; U+0000, which PostgreSQL's jsonb refuses, becomes U+FFFD."""
     return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS).decode().replace("\\u0000", "\\ufffd")

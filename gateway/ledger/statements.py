@@ -28,7 +28,7 @@ UPDATE llmops_completion SET
   finished_at = ?, status = ?, http_status = ?, error_code = ?, error_message = ?, finish_reason = ?, provider = ?,
   model = ?, attempt_count = ?, fell_back = ?, cache = ?, input_tokens = ?, cached_input_tokens = ?,
   cache_write_tokens = ?, output_tokens = ?, reasoning_tokens = ?, cost_usd = ?, billing = ?, latency_ms = ?,
-  first_content_ms = ?, dropped_params = ?
+  first_content_ms = ?, dropped_params = ?, budget_checks = ?
 WHERE id = ? AND status = ? RETURNING team_id, conversation, created_at
 """
 

@@ -5,6 +5,7 @@ from gateway.models.alert_channel import AlertChannel
 from gateway.models.applied_file import AppliedFile
 from gateway.models.breaker import BreakerStatus, BreakerTransition
 from gateway.models.budget import Budget
+from gateway.models.budget_raise import BudgetRaise
 from gateway.models.budget_window import BudgetReservation, BudgetWindow
 from gateway.models.completion import Attempt, Completion, Conversation, Fallback
 from gateway.models.configuration import ConfigurationChange, ConfigurationVersion
@@ -28,6 +29,7 @@ __all__ = [
     "BreakerStatus",
     "BreakerTransition",
     "Budget",
+    "BudgetRaise",
     "BudgetReservation",
     "BudgetWindow",
     "Completion",

@@ -33,7 +33,10 @@ class Conversation(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["team_id", "external_id"], name="conversation_of_team"),
         ]
-        indexes = [models.Index(fields=["-last_seen_at"], name="conversation_recent")]
+        indexes = [
+            models.Index(fields=["-last_seen_at", "-id"], name="conversation_recent"),
+            models.Index(fields=["team_id", "-last_seen_at", "-id"], name="conversation_recent_of_team"),
+        ]
 
     def __str__(self) -> str:
         return self.external_id
@@ -79,12 +82,15 @@ class Completion(models.Model):
     first_content_ms = models.PositiveIntegerField(null=True)
     decision = models.JSONField(default=dict, help_text="the routing decision with its reasons")
     dropped_params = models.JSONField(default=list)
+    budget_checks = models.JSONField(
+        null=True, help_text="what each budget said when it began, amounts in pico-dollars; null where none was asked"
+    )
 
     class Meta:
         db_table = "llmops_completion"
         indexes = [
             models.Index(fields=["-created_at"], name="completion_recent"),
-            models.Index(fields=["team_id", "conversation"], name="completion_conversation"),
+            models.Index(fields=["team_id", "conversation", "created_at"], name="completion_conversation"),
             models.Index(
                 fields=["lease_until"],
                 name="completion_unsettled",

@@ -1,4 +1,4 @@
-"""What pages read instead of a million rows: usage added up by the hour and by the day (docs/decisions/0009-roll-ups.md).
+"""What pages read instead of a million rows: usage added up by hour and by day (docs/decisions/0009-roll-ups.md).
 
 Cells are sums over the completions that began within them, and nothing else: whatever changes a completion marks its
 hour in `UsageHourChanged`, and the hour is added up anew from its rows.

@@ -159,6 +159,7 @@ class HttpCaller(ABC):
             anthropic_version=ask.forwarded_headers.get("anthropic-version"),
             bound_output=ask.bound_output,
             body=ask.body,
+            output_limit_tokens=ask.output_limit_tokens,
             operation=ask.operation,
         )
 

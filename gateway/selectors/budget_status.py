@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from django.db.models import Count, F, Q, QuerySet, Window
+from django.db.models import Count, F, Min, Q, QuerySet, Sum, Window
 from django.db.models.functions import RowNumber
 
 from gateway.ledger.budgets import Window as BudgetSpan
 from gateway.ledger.budgets import window_of
-from gateway.models import ApiKey, Budget, BudgetWindow, Provider, Route, Team
+from gateway.models import ApiKey, Budget, BudgetRaise, BudgetWindow, Provider, Route, Team
 from gateway.models.words import BudgetScope
 from gateway.selectors.configuration import organisation_zone
 
@@ -34,7 +34,8 @@ class BudgetStanding:
 
     `subject` is a name; None for a global budget and for a budget of each one whose window nobody has used yet. `team`
     is the team of a conversation (None without one, and in other scopes). `window` is a word or a number of seconds;
-    `window_starts_at` and `resets_at` are None for a budget without end. `other_subjects`
+    `window_starts_at` and `resets_at` are None for a budget without end. `limit_usd` holds
+    `raised_usd`, what temporary raises add to it now; the first of them ends at `raised_until`. `other_subjects`
     counts those left out for length.
     """
 
@@ -43,8 +44,11 @@ class BudgetStanding:
     subject: str | None
     team: str | None
     limit_usd: Decimal
+    raised_usd: Decimal
+    raised_until: datetime | None
     spent_usd: Decimal
     reserved_usd: Decimal
+    remaining_usd: Decimal
     window: str | int
     window_starts_at: datetime | None
     resets_at: datetime | None
@@ -60,18 +64,40 @@ class _Use:
     subjects: int
 
 
+@dataclass(frozen=True, slots=True)
+class Raised:
+    """What temporary raises add to a budget's limit together, and when the first of them ends."""
+
+    amount_usd: Decimal
+    until: datetime
+
+
+def raises_in_force(*, now: datetime) -> dict[int, Raised]:
+    """By budget's id. One query."""
+    rows = (
+        BudgetRaise.objects.filter(until__gt=now).values("budget_id").annotate(sum=Sum("amount_usd"), end=Min("until"))
+    )
+    return {row["budget_id"]: Raised(row["sum"], row["end"]) for row in rows.order_by()}
+
+
 def budget_standings(*, now: datetime, subjects_per_budget: int) -> tuple[BudgetStanding, ...]:
     """Budgets in use by name; of a budget of each one, the subjects that used the window, dearest first.
 
-    Three queries, and one per kind of subject that has a name.
+    Four queries, and one per kind of subject that has a name.
     """
-    budgets = list(Budget.objects.alive().select_related("team", "api_key", "route", "provider").order_by("name"))
+    rows = Budget.objects.alive().select_related("team", "api_key", "route", "provider").order_by("name")
+    return standings_of(list(rows), now=now, subjects_per_budget=subjects_per_budget)
+
+
+def standings_of(budgets: Sequence[Budget], *, now: datetime, subjects_per_budget: int) -> tuple[BudgetStanding, ...]:
+    """As `budget_standings`, of these."""
     zone = organisation_zone()
     spans = {budget.pk: budget_span(budget, now, zone) for budget in budgets}
     uses = _uses({pk: _epoch(start) for pk, (start, _) in spans.items()}, subjects_per_budget)
     names = subject_names((budget.scope, use.subject) for budget in budgets for use in uses[budget.pk])
+    raises = raises_in_force(now=now)
     return tuple(
-        _standing(budget, use, spans[budget.pk], names, len(uses[budget.pk]))
+        _standing(budget, use, spans[budget.pk], names, len(uses[budget.pk]), raises.get(budget.pk))
         for budget in budgets
         for use in uses[budget.pk] or [_unused(budget)]
     )
@@ -145,16 +171,21 @@ def _standing(
     span: tuple[datetime | None, datetime | None],
     names: Mapping[tuple[str, str], tuple[str | None, str | None]],
     listed: int,
+    raised: Raised | None,
 ) -> BudgetStanding:
+    limit_usd = budget.limit_usd + (raised.amount_usd if raised else _ZERO_USD)
     name, team = names.get((budget.scope, use.subject), (use.subject or None, None))
     return BudgetStanding(
         name=budget.name,
         scope=budget.scope,
         subject=budget.subject.name if budget.subject is not None else name,
         team=team,
-        limit_usd=budget.limit_usd,
+        limit_usd=limit_usd,
+        raised_usd=raised.amount_usd if raised else _ZERO_USD,
+        raised_until=raised.until if raised else None,
         spent_usd=use.spent_usd,
         reserved_usd=use.reserved_usd,
+        remaining_usd=max(_ZERO_USD, limit_usd - use.spent_usd - use.reserved_usd),
         window=int(budget.window) if budget.window.isdecimal() else budget.window,
         window_starts_at=span[0],
         resets_at=span[1],

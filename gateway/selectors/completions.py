@@ -8,7 +8,10 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from django.db.models import QuerySet
+
 from gateway.models.completion import Attempt, Completion, Conversation, Fallback
+from gateway.selectors.budget_checks import StoredCheck, stored_checks
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +111,17 @@ class CompletionStory:
     attempts: tuple[AttemptStory, ...]
     fallbacks: tuple[FallbackStory, ...]
     span_ms: int
+    budget_checks: tuple[StoredCheck, ...] = ()
 
 
 def completion_list_recent(*, limit: int) -> tuple[CompletionLine, ...]:
     """The newest completions, newest first. One query, through the index on `created_at`."""
-    rows = Completion.objects.order_by("-created_at").defer("decision", "dropped_params", "error_message")
-    return tuple(_line(row) for row in rows[:limit])
+    return completion_lines(Completion.objects.order_by("-created_at")[:limit])
+
+
+def completion_lines(rows: QuerySet[Completion]) -> tuple[CompletionLine, ...]:
+    """The rows as lines, without what only a story needs. One query."""
+    return tuple(_line(row) for row in rows.defer("decision", "dropped_params", "error_message", "budget_checks"))
 
 
 def completion_story(*, request_id: str) -> CompletionStory | None:
@@ -147,6 +155,7 @@ def completion_story(*, request_id: str) -> CompletionStory | None:
         attempts=attempts,
         fallbacks=tuple(_fallback(step) for step in row.fallbacks.order_by("number")),
         span_ms=max(1, row.latency_ms or 0, *ends),
+        budget_checks=stored_checks(row.budget_checks),
     )
 
 

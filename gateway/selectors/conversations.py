@@ -10,6 +10,7 @@ from django.db.models import Count, Max, Min, Q, QuerySet, Sum
 
 from gateway.engine.words import Billing, CompletionStatus
 from gateway.models import Completion, Team
+from gateway.selectors.conversation_caps import ConversationCap, conversation_caps
 
 NO_TEAM_ID = 0  # of conversations of keys that belong to no team
 
@@ -27,11 +28,22 @@ class ConversationCompletion:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelUse:
+    """`provider` and `model` are "" for requests that no provider answered."""
+
+    provider: str
+    model: str
+    completions: int
+    cost_usd: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class ConversationUsage:
     """Sums over all its completions; pending ones count but have neither tokens nor cost yet.
 
     `team` is "" for keys without a team. `uncertain_usd` is the part of the cost that no provider reported: upper
-    bounds and orphans. `recent` are the newest completions, newest first.
+    bounds and orphans. `models` are those that answered, the dearest first; `cap` is None where no budget counts each
+    conversation. `recent` are the newest completions, newest first.
     """
 
     id: str
@@ -48,6 +60,12 @@ class ConversationUsage:
     first_seen_at: datetime
     last_seen_at: datetime
     recent: tuple[ConversationCompletion, ...]
+    models: tuple[ModelUse, ...]
+    cap: ConversationCap | None
+
+    @property
+    def duration_seconds(self) -> float:
+        return (self.last_seen_at - self.first_seen_at).total_seconds()
 
 
 def conversation_teams(*, conversation: str) -> dict[int, str]:
@@ -60,8 +78,10 @@ def conversation_teams(*, conversation: str) -> dict[int, str]:
     return {team_id: names[team_id] for team_id in having.values_list("team_id", flat=True).distinct().order_by()}
 
 
-def conversation_usage(*, conversation: str, team_id: int, team: str, recent: int) -> ConversationUsage | None:
-    """None if the team has no such conversation. `recent`: how many completions to list at most. Two queries."""
+def conversation_usage(
+    *, conversation: str, team_id: int, team: str, recent: int, now: datetime
+) -> ConversationUsage | None:
+    """None if the team has no such conversation. `recent`: how many completions to list at most. Seven queries."""
     rows = Completion.objects.filter(team_id=team_id, conversation=conversation)
     sums = rows.aggregate(
         of_cost_usd=Sum("cost_usd", default=0),
@@ -79,7 +99,22 @@ def conversation_usage(*, conversation: str, team_id: int, team: str, recent: in
     if not sums["of_completions"]:
         return None
     values = {name.removeprefix("of_"): value for name, value in sums.items()}
-    return ConversationUsage(id=conversation, team=team, recent=_recent(rows, recent), **values)
+    caps = conversation_caps(conversations=[(team_id, conversation)], now=now)
+    return ConversationUsage(
+        id=conversation,
+        team=team,
+        recent=_recent(rows, recent),
+        models=conversation_models(conversation=conversation, team_id=team_id),
+        cap=caps.get((team_id, conversation)),
+        **values,
+    )
+
+
+def conversation_models(*, conversation: str, team_id: int) -> tuple[ModelUse, ...]:
+    """Which models answered how often and for how much, the dearest first. One query over its requests."""
+    rows = Completion.objects.filter(team_id=team_id, conversation=conversation).values_list("provider", "model")
+    uses = rows.annotate(of_completions=Count("pk"), of_cost=Sum("cost_usd")).order_by("-of_cost", "provider", "model")
+    return tuple(ModelUse(*use) for use in uses)
 
 
 def _recent(rows: QuerySet[Completion], limit: int) -> tuple[ConversationCompletion, ...]:

@@ -15,6 +15,7 @@ from gateway.ledger.budgets import CompletionFacts, Scope, Window, claims_for
 from gateway.ledger.records import BudgetClaim
 from gateway.models import Budget, BudgetReservation, BudgetWindow, Provider
 from gateway.models.words import BudgetScope, Enforcement
+from gateway.selectors.budget_checks import StoredCheck
 from gateway.selectors.budget_status import subject_names
 from gateway.selectors.completions import CompletionStory, completion_story
 from gateway.selectors.configuration import organisation_zone
@@ -26,10 +27,12 @@ _Key = tuple[int, str, int]  # budget id, subject, window epoch
 
 @dataclass(frozen=True, slots=True)
 class BudgetCheck:
-    """One budget that the completion fell under when it began, with that window's amounts as they are now.
+    """What one budget said to the completion when it began, and that window's amounts as they are now.
 
+    While it is under way, and after a crash, only the latter are known: then limit and enforcement are the budget's
+    present ones, and `spent_usd`, `reserved_usd` (by others), `claimed_usd`, `room_usd` and `verdict` are None.
     `held_usd` is what this completion still reserves of it: its worst case while it is under way, nothing once settled.
-    Limit and enforcement are the budget's present ones. `subject` is a name, None for a global budget.
+    `subject` is a name, None for a global budget.
     """
 
     budget: str
@@ -42,6 +45,11 @@ class BudgetCheck:
     held_usd: Decimal
     window_spent_usd: Decimal
     window_reserved_usd: Decimal
+    spent_usd: Decimal | None = None
+    reserved_usd: Decimal | None = None
+    claimed_usd: Decimal | None = None
+    room_usd: Decimal | None = None
+    verdict: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +65,43 @@ def completion_explanation(*, request_id: str) -> Explanation | None:
     if story is None:
         return None
     prices = price_terms(ids=(one.price_id for one in story.attempts if one.price_id is not None))
-    return Explanation(story, prices, _budget_checks(story))
+    return Explanation(story, prices, budget_checks(story))
+
+
+def budget_checks(story: CompletionStory) -> tuple[BudgetCheck, ...]:
+    return _kept_checks(story.budget_checks) if story.budget_checks else _budget_checks(story)
+
+
+def _kept_checks(kept: tuple[StoredCheck, ...]) -> tuple[BudgetCheck, ...]:
+    scopes = dict(Budget.objects.filter(pk__in={one.budget_id for one in kept}).values_list("pk", "scope"))
+    names = subject_names((scopes.get(one.budget_id, ""), one.subject) for one in kept)
+    windows = _windows_of(_stored_key(one) for one in kept)
+    return tuple(_kept_check(one, scopes.get(one.budget_id, ""), windows.get(_stored_key(one)), names) for one in kept)
+
+
+def _kept_check(
+    one: StoredCheck,
+    scope: str,
+    window: BudgetWindow | None,
+    names: Mapping[tuple[str, str], tuple[str | None, str | None]],
+) -> BudgetCheck:
+    return BudgetCheck(
+        budget=one.budget,
+        scope=scope,
+        subject=names.get((scope, one.subject), (one.subject or None, None))[0],
+        enforcement=(Enforcement.BLOCK if one.blocking else Enforcement.ALERT).value,
+        limit_usd=one.limit_usd,
+        window_starts_at=one.window_starts_at,
+        resets_at=one.resets_at,
+        held_usd=_ZERO_USD,
+        window_spent_usd=window.spent_usd if window else _ZERO_USD,
+        window_reserved_usd=window.reserved_usd if window else _ZERO_USD,
+        spent_usd=one.spent_usd,
+        reserved_usd=one.reserved_usd,
+        claimed_usd=one.claimed_usd,
+        room_usd=one.room_usd,
+        verdict=one.verdict,
+    )
 
 
 def _budget_checks(story: CompletionStory) -> tuple[BudgetCheck, ...]:
@@ -68,7 +112,7 @@ def _budget_checks(story: CompletionStory) -> tuple[BudgetCheck, ...]:
         return ()
     configured = [_as_ledger_knows_it(row) for row in rows.values()]
     claims = claims_for(configured, _facts(story), story.reserved_usd, began_at, organisation_zone())
-    windows = _windows(claims)
+    windows = _windows_of(map(_key, claims))
     held = _held(story)
     names = subject_names((rows[claim.budget_id].scope, claim.subject) for claim in claims)
     return tuple(_check(claim, rows[claim.budget_id], windows, held, names) for claim in claims)
@@ -120,9 +164,14 @@ def _key(claim: BudgetClaim) -> _Key:
     return claim.budget_id, claim.subject, 0 if start is None else int(start.timestamp())
 
 
-def _windows(claims: Iterable[BudgetClaim]) -> dict[_Key, BudgetWindow]:
+def _stored_key(one: StoredCheck) -> _Key:
+    start = one.window_starts_at
+    return one.budget_id, one.subject, 0 if start is None else int(start.timestamp())
+
+
+def _windows_of(keys: Iterable[_Key]) -> dict[_Key, BudgetWindow]:
     wanted = Q(pk=None)
-    for budget_id, subject, epoch in map(_key, claims):
+    for budget_id, subject, epoch in keys:
         wanted |= Q(budget_id=budget_id, subject=subject, window_epoch=epoch)
     return {(row.budget_id, row.subject, row.window_epoch): row for row in BudgetWindow.objects.filter(wanted)}
 

@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 from gateway.engine.completion import Completion
 from gateway.engine.configuration import Route
-from gateway.engine.errors import BudgetExceeded
 from gateway.engine.exchange import Ask
 from gateway.engine.routing import Plan, able_targets, plan_completion
 from gateway.engine.words import Operation, StreamRecovery
+from gateway.ledger.admission import NotGranted, granted_checks
 from gateway.ledger.budgets import CompletionFacts, claims_for
 from gateway.ledger.records import ZERO_USD, Intent
 from gateway.services.access import route_for
@@ -18,8 +18,9 @@ from gateway.services.bounding import check_bounded, request_bounds
 from gateway.services.call import Call, forwarded_headers
 from gateway.services.charging import BoundsOf, worst_case_usd
 from gateway.services.conversation import conversation_id
+from gateway.services.fitting import Draft, Fitting, headers_of, refit
 from gateway.services.pricing import priced_targets
-from gateway.services.room import Room, plan_without_full, provider_worst_cases
+from gateway.services.room import Room, provider_worst_cases
 from gateway.services.runtime import Runtime
 from gateway.services.snapshot import Snapshot
 from gateway.services.work import Work
@@ -38,19 +39,26 @@ async def completion_open(runtime: Runtime, call: Call, parsed: ParsedRequest) -
     plan = able_targets(plan_completion(route, parsed.model), call.operation)
     plan = priced_targets(plan, snapshot.price_book, now)
     conversation = conversation_id(call.headers, parsed.conversation_id)
+    draft = Draft(plan)
     while True:
+        plan = draft.plan
         facts = _facts(call, route, plan, conversation)
         must_bound = any(claim.blocking for claim in claims_for(snapshot.budgets, facts, ZERO_USD, now, snapshot.zone))
         if must_bound:
             check_bounded(parsed)
         bounds = request_bounds(call.operation, parsed, call.body, route, bound_output=must_bound)
-        intent = _intent(snapshot, call, parsed, route, plan, facts, bounds, now)
+        bounds = (
+            bounds if draft.output_limit_tokens is None else replace(bounds, limit_tokens=draft.output_limit_tokens)
+        )
+        intent = _intent(snapshot, call, parsed, route, draft, facts, bounds, now)
         try:
             opened = await runtime.ledger.open(intent)
             break
-        except BudgetExceeded as refused:
-            plan = plan_without_full(plan, refused)
-    ask = _ask(call, parsed, route, must_bound=must_bound)
+        except NotGranted as refused:
+            draft = refit(
+                draft, refused, Fitting(route, call.operation, parsed.payload, snapshot.price_book, bounds, now)
+            )
+    ask = _ask(call, parsed, route, draft, must_bound=must_bound)
     room = Room(runtime.ledger, snapshot.price_book, intent, bounds)
     completion = Completion(
         runtime.engine,
@@ -61,10 +69,12 @@ async def completion_open(runtime: Runtime, call: Call, parsed: ParsedRequest) -
         before_paid_again=room.before_paid_again if intent.claims else None,
     )
     room.attempts = completion.attempts
-    return Work(runtime, call, intent, completion, bounds, snapshot, opened.budget_remaining_usd)
+    checks = (*draft.checks, *granted_checks(intent.claims, opened.windows))
+    adjusted = headers_of(draft)
+    return Work(runtime, call, intent, completion, bounds, snapshot, opened.budget_remaining_usd, checks, adjusted)
 
 
-def _ask(call: Call, parsed: ParsedRequest, route: Route, *, must_bound: bool) -> Ask:
+def _ask(call: Call, parsed: ParsedRequest, route: Route, draft: Draft, *, must_bound: bool) -> Ask:
     return Ask(
         request_id=call.request_id,
         surface=call.operation.surface,
@@ -75,6 +85,7 @@ def _ask(call: Call, parsed: ParsedRequest, route: Route, *, must_bound: bool) -
         default_output_tokens=route.max_output_tokens,
         bound_output=must_bound,
         operation=call.operation,
+        output_limit_tokens=draft.output_limit_tokens,
     )
 
 
@@ -93,12 +104,12 @@ def _intent(
     call: Call,
     parsed: ParsedRequest,
     route: Route,
-    plan: Plan,
+    draft: Draft,
     facts: CompletionFacts,
     bounds: BoundsOf,
     now: datetime,
 ) -> Intent:
-    key, prices = call.key, snapshot.price_book
+    key, prices, plan = call.key, snapshot.price_book, draft.plan
     reserved_usd = worst_case_usd(prices, plan.targets, bounds, now)
     facts = replace(facts, provider_worst_usd=provider_worst_cases(prices, plan.targets, bounds, now))
     return Intent(
@@ -118,7 +129,7 @@ def _intent(
         reserved_usd=reserved_usd,
         lease_until=now + timedelta(seconds=_longest_seconds(route, plan) + LEASE_MARGIN_SECONDS),
         decision=plan.decision,
-        claims=claims_for(snapshot.budgets, facts, reserved_usd, now, snapshot.zone),
+        claims=draft.claims(claims_for(snapshot.budgets, facts, reserved_usd, now, snapshot.zone)),
     )
 
 

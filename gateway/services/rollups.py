@@ -64,10 +64,17 @@ def _refresh(claim: str, now: datetime) -> int:
     end = full_hour(now - SETTLED_AFTER)
     hour = progress.until or _first_hour(end)
     while hour < end and done < HOURS_PER_RUN:
-        _hour_add_up(claim, hour, hour + HOUR)
-        hour += HOUR
+        following = _following(hour + HOUR, end)
+        _hour_add_up(claim, hour, following)
+        hour = following
         done += 1
     return done
+
+
+def _following(hour: datetime, end: datetime) -> datetime:
+    """The first hour from `hour` on in which anything began, at most `end`."""
+    began = Completion.objects.filter(created_at__gte=hour, created_at__lt=end).aggregate(first=Min("created_at"))
+    return end if began["first"] is None else full_hour(began["first"])
 
 
 def _first_hour(end: datetime) -> datetime:

@@ -12,7 +12,7 @@ from gateway.engine.completion import Completion
 from gateway.engine.errors import GatewayError, LedgerUnavailable
 from gateway.engine.words import CompletionStatus, FinishReason
 from gateway.ledger.prices import PriceBook
-from gateway.ledger.records import NO_USAGE, ZERO_USD, FallbackRecord, Intent, Settlement
+from gateway.ledger.records import NO_USAGE, ZERO_USD, BudgetCheck, FallbackRecord, Intent, Settlement
 from gateway.ledger.writer import LedgerWriter
 from gateway.services.charging import (
     BoundsOf,
@@ -54,7 +54,13 @@ class Receipt:
 
 
 async def settle(
-    ledger: LedgerWriter, prices: PriceBook, intent: Intent, completion: Completion, bounds_of: BoundsOf, ending: Ending
+    ledger: LedgerWriter,
+    prices: PriceBook,
+    intent: Intent,
+    completion: Completion,
+    bounds_of: BoundsOf,
+    ending: Ending,
+    budget_checks: tuple[BudgetCheck, ...] = (),
 ) -> Receipt:
     """Settle durably.
 
@@ -62,7 +68,7 @@ async def settle(
     back; the answer has been paid for, so its client gets it all the same. Should this process die before, the intent
     is settled at its reservation.
     """
-    settlement = settlement_of(prices, intent, completion, bounds_of, ending)
+    settlement = settlement_of(prices, intent, completion, bounds_of, ending, budget_checks)
     for fallback in settlement.fallbacks:
         _log_fallback(intent, fallback)
     try:
@@ -74,7 +80,12 @@ async def settle(
 
 
 def settlement_of(
-    prices: PriceBook, intent: Intent, completion: Completion, bounds_of: BoundsOf, ending: Ending
+    prices: PriceBook,
+    intent: Intent,
+    completion: Completion,
+    bounds_of: BoundsOf,
+    ending: Ending,
+    budget_checks: tuple[BudgetCheck, ...] = (),
 ) -> Settlement:
     """The settlement's facts; pure but for the time."""
     attempts = completion.attempts
@@ -102,6 +113,7 @@ def settlement_of(
         attempts=tuple(attempt_record(attempt, charge) for attempt, charge in zip(attempts, charges, strict=True)),
         fallbacks=fallback_records(completion.fallbacks, attempts, charges, prices, at),
         claims=intent.claims,
+        budget_checks=budget_checks,
     )
 
 

@@ -12,13 +12,14 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.core.exceptions import ImproperlyConfigured
+from django.utils import timezone
 
 from gateway import models
 from gateway.crypto import SecretUnreadable
 from gateway.engine.catalogue import model_traits
 from gateway.engine.configuration import BreakerPolicy, Provider, RetryBudget, RetryPolicy, Route, Target, Timeouts
 from gateway.engine.words import Wire
-from gateway.ledger.budgets import Budget, Scope, Window
+from gateway.ledger.budgets import Budget, LimitRaise, Scope, Window
 from gateway.ledger.prices import Price, PriceBook
 from gateway.models.organisation import organisation_current
 from gateway.models.provider import api_key_env_problem
@@ -71,7 +72,7 @@ def _load(version: int) -> Snapshot:
         keys=MappingProxyType(_keys()),
         prices=prices,
         price_book=PriceBook(prices),
-        budgets=tuple(_budget(row) for row in models.Budget.objects.alive()),
+        budgets=budgets_in_force(),
         zone=ZoneInfo(organisation.time_zone),
         objectives=Objectives(
             organisation.availability_percent,
@@ -235,7 +236,15 @@ def _price(row: models.Price) -> Price:
     )
 
 
-def _budget(row: models.Budget) -> Budget:
+def budgets_in_force() -> tuple[Budget, ...]:
+    """Budgets in use, each with the raises that haven't ended."""
+    raises: defaultdict[int, list[LimitRaise]] = defaultdict(list)
+    for row in models.BudgetRaise.objects.filter(until__gt=timezone.now()):
+        raises[row.budget_id].append(LimitRaise(row.amount_usd, row.until))
+    return tuple(_budget(row, tuple(raises[row.pk])) for row in models.Budget.objects.alive())
+
+
+def _budget(row: models.Budget, raises: tuple[LimitRaise, ...]) -> Budget:
     return Budget(
         id=row.pk,
         name=row.name,
@@ -247,4 +256,5 @@ def _budget(row: models.Budget) -> Budget:
         alert_at_percent=tuple(row.alert_at_percent),
         shrink_output=row.shrink_output,
         step_down_at_percent=row.step_down_at_percent,
+        raises=raises,
     )

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from gateway.engine.completion import Completion
 from gateway.engine.errors import GatewayError, ShuttingDown
 from gateway.engine.exchange import Answer
 from gateway.ledger.money import usd_text
-from gateway.ledger.records import Intent
+from gateway.ledger.records import BudgetCheck, Intent
 from gateway.services.call import Call
 from gateway.services.charging import BoundsOf
 from gateway.services.header_names import names_in_header
@@ -35,6 +36,8 @@ class Work:
     bounds: BoundsOf
     snapshot: Snapshot
     budget_remaining_usd: Decimal | None
+    budget_checks: tuple[BudgetCheck, ...] = ()
+    adjusted: Mapping[str, str] = field(default_factory=dict)  # headers that tell what budgets made of the request
 
     async def settle_answer(self, answer: Answer) -> PlainReply:
         ending = Ending(http_status=200, finish_reason=answer.finish_reason, model=answer.model)
@@ -66,7 +69,13 @@ class Work:
 
     async def settle(self, ending: Ending) -> Receipt:
         return await settle(
-            self.runtime.ledger, self.snapshot.price_book, self.intent, self.completion, self.bounds, ending
+            self.runtime.ledger,
+            self.snapshot.price_book,
+            self.intent,
+            self.completion,
+            self.bounds,
+            ending,
+            self.budget_checks,
         )
 
     def headers(self) -> dict[str, str]:
@@ -77,6 +86,7 @@ class Work:
             "x-llmops-fallback": "true" if self.completion.fallbacks else "false",
             "x-llmops-cache": "bypass",
             "x-should-retry": "false",
+            **self.adjusted,
         }
         served = self.completion.served
         if served is not None:

@@ -9,6 +9,7 @@ from django import template
 from django.utils import timezone
 
 from gateway.engine.words import AttemptOutcome, Billing, CompletionStatus, FailureKind
+from gateway.ledger.admission import Verdict
 from gateway.ledger.money import usd_text
 
 register = template.Library()
@@ -64,6 +65,13 @@ _BILLINGS = {
     Billing.UNKNOWN: "unknown: we stopped before the end, so the reserved amount is charged",
 }
 
+_VERDICTS = {
+    Verdict.FITS: "yes, there is room",
+    Verdict.OVER: "no room, but it only alerts",
+    Verdict.STEP_DOWN: "ask something cheaper first",
+    Verdict.NO_ROOM: "no room for this",
+}
+
 
 @register.filter
 def usd(amount_usd: Decimal) -> str:
@@ -109,6 +117,17 @@ def duration(ms: float | None) -> str:
         return f"{ms / 1000:.1f} s"
     minutes, seconds = divmod(round(ms / 1000), 60)
     return f"{minutes} min {seconds} s"
+
+
+@register.filter
+def duration_of_seconds(seconds: float) -> str:
+    """As `duration`, with hours and days for what lasts: `3 h 20 min`, `2 d 5 h`."""
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return duration(seconds * 1000)
+    if minutes < 24 * 60:
+        return f"{minutes // 60} h {minutes % 60} min"
+    return f"{minutes // 1440} d {minutes % 1440 // 60} h"
 
 
 @register.filter
@@ -196,6 +215,11 @@ def billing_words(billing: str) -> str:
 @register.filter
 def breaker_words(state: str) -> str:
     return state.replace("_", "-")
+
+
+@register.filter
+def verdict_words(verdict: str) -> str:
+    return _VERDICTS[Verdict(verdict)]
 
 
 @register.filter

@@ -55,13 +55,24 @@ def continuation_ask(ask: Ask) -> Ask:
     prefill = continuation.prefill and not ask.payload.get("reasoning_effort") and bool(text.strip())
     limit = rest_of_limit(ask.payload, text)
     payload = continuation_payload(ask.surface, ask.payload, text, prefill=prefill, limit=limit)
-    return replace(ask, payload=payload, body=dumps(payload), continuation=replace(continuation, prefill=prefill))
+    lowered = None if ask.output_limit_tokens is None else _rest(ask.output_limit_tokens, text)
+    return replace(
+        ask,
+        payload=payload,
+        body=dumps(payload),
+        continuation=replace(continuation, prefill=prefill),
+        output_limit_tokens=lowered,
+    )
 
 
 def rest_of_limit(payload: Mapping[str, Any], text: str) -> int | None:
     """What is left of the client's output limit after `text`, at least one token; None where there is no limit."""
     limit = next((payload[name] for name in _LIMITS if payload.get(name) is not None), None)
-    return None if limit is None else max(1, limit - round(len(text) / _CHARACTERS_PER_TOKEN))
+    return None if limit is None else _rest(limit, text)
+
+
+def _rest(limit: int, text: str) -> int:
+    return max(1, limit - round(len(text) / _CHARACTERS_PER_TOKEN))
 
 
 def continuation_payload(

@@ -230,7 +230,7 @@ def test_a_new_price_takes_the_place_of_the_one_in_use(operations: Client, confi
 
 def test_a_budget_keeps_only_the_subject_of_its_scope(operations: Client, configured: None) -> None:
     team, route = Team.objects.get(), Route.objects.get()
-    data = {"name": "b", "scope": "team", "team": team.pk, "route": route.pk, "window": "month", "limit_usd": "12.50"}
+    data = {"name": "b", "scope": "team", "team": team.pk, "route": route.pk, "span": "month", "limit_usd": "12.50"}
     data |= {"enforcement": "block", "alert_at_percent": "50, 80"}
     assert operations.post("/admin/gateway/budget/add/", data).status_code == 302
     budget = Budget.objects.get()

@@ -189,10 +189,12 @@ def test_the_description_types_every_answer(client: Client) -> None:
         "/api/breakers",
         "/api/breakers/{provider}",
         "/api/spend",
+        "/api/conversations",
         "/api/conversations/{id}",
         "/api/completions.csv",
         "/api/completions/{request_id}",
         "/api/budgets",
+        "/api/budgets/{name}/raise",
         "/api/status",
     }
     for path, operations in document["paths"].items():

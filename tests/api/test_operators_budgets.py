@@ -53,8 +53,11 @@ def test_a_budget_shows_what_its_current_window_holds(api: Client) -> None:
             "subject": "research",
             "team": None,
             "limit_usd": "500.00",
+            "raised_usd": "0.00",
+            "raised_until": None,
             "spent_usd": "0.12",
             "reserved_usd": "0.03",
+            "remaining_usd": "499.85",
             "window": "month",
             "window_starts_at": "2026-11-01T00:00:00Z",
             "resets_at": "2026-12-01T00:00:00Z",
@@ -148,7 +151,7 @@ def test_no_budgets_are_an_empty_list(api: Client) -> None:
     assert budgets(api) == []
 
 
-def test_the_list_takes_six_queries_however_many_budgets(
+def test_the_list_takes_seven_queries_however_many_budgets(
     api: Client, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     team, openai = Team.objects.create(name="research"), add_provider("openai")
@@ -156,5 +159,5 @@ def test_the_list_takes_six_queries_however_many_budgets(
         use(add_budget(f"teams {index}", "team"), str(team.pk), "2026-11-01", CENT)
         use(add_budget(f"providers {index}", "provider"), str(openai.pk), "2026-11-01", CENT)
 
-    with django_assert_num_queries(6):  # the key, budgets, time zone, windows, names of teams and of providers
+    with django_assert_num_queries(7):  # the key, budgets, time zone, raises, windows, names of teams and of providers
         api.get("/api/budgets")

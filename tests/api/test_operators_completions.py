@@ -134,6 +134,39 @@ def test_a_pending_completion_tells_what_it_holds_of_each_budget(api: Client) ->
             "held_usd": "0.09",
             "window_spent_usd": "1.00",
             "window_reserved_usd": "0.12",
+            "spent_usd": None,
+            "reserved_usd": None,
+            "claimed_usd": None,
+            "room_usd": None,
+            "verdict": None,
+        }
+    ]
+
+
+def test_a_settled_completion_tells_what_each_budget_said_then(api: Client) -> None:
+    budget = add_budget("all", "global", window="total", limit_usd=Decimal(9))
+    BudgetWindow.objects.create(budget_id=budget.pk, subject="", window_epoch=0, spent_usd=Decimal(8))
+    check = {"budget_id": budget.pk, "budget": "all", "subject": "", "starts_at": None, "resets_at": None}
+    amounts = {"limit": 5 * 10**12, "spent": 10**12, "reserved": 5 * 10**11, "claimed": 10**10}
+    add_completion("req_1", budget_checks=[{**check, **amounts, "blocking": True, "verdict": "fits"}])
+
+    assert explained(api, "req_1")["budget_checks"] == [
+        {
+            "budget": "all",
+            "scope": "global",
+            "subject": None,
+            "enforcement": "block",
+            "limit_usd": "5.00",
+            "window_starts_at": None,
+            "resets_at": None,
+            "held_usd": "0.00",
+            "window_spent_usd": "8.00",
+            "window_reserved_usd": "0.00",
+            "spent_usd": "1.00",
+            "reserved_usd": "0.50",
+            "claimed_usd": "0.01",
+            "room_usd": "3.50",
+            "verdict": "fits",
         }
     ]
 

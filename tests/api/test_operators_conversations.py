@@ -9,7 +9,7 @@ from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
 from gateway.models import Team
-from tests.selectors.rows import NOON, add_completion
+from tests.selectors.rows import NOON, add_completion, add_conversation
 
 pytestmark = pytest.mark.django_db
 
@@ -52,6 +52,12 @@ def test_a_conversation_is_the_sum_of_its_completions(api: Client, research: dic
         "output_tokens": 14,
         "first_seen_at": "2026-11-22T12:00:00Z",
         "last_seen_at": "2026-11-22T12:02:00Z",
+        "duration_seconds": 120.0,
+        "models": [
+            {"provider": "openai", "model": "gpt-4-turbo", "completions": 2, "cost_usd": "0.03"},
+            {"provider": "", "model": "", "completions": 1, "cost_usd": "0.00"},
+        ],
+        "cap": None,
     }
     assert [(one["request_id"], one["status"], one["cost_usd"]) for one in recent] == [
         ("r3", "pending", "0.00"),
@@ -114,11 +120,45 @@ def test_an_unknown_conversation_is_a_404(api: Client, path: str) -> None:
     assert (response.json()["error"]["code"], response.json()["error"]["param"]) == ("not_found", "id")
 
 
-def test_a_conversation_takes_five_queries(
+def test_a_conversation_takes_seven_queries(
     api: Client, research: dict[str, Any], django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     for index in range(5):
         add_completion(f"r{index}", conversation="talk", **research)
 
-    with django_assert_num_queries(5):  # the key, the teams, whose it is, its sums, its newest completions
+    with django_assert_num_queries(7):  # the key, the teams, whose it is, its sums, budgets, newest completions, models
         api.get("/api/conversations/talk")
+
+
+def test_the_list_goes_on_where_the_page_before_ended(api: Client, research: dict[str, Any]) -> None:
+    for number in range(3):
+        add_conversation(f"talk-{number}", last_seen_at=NOON + timedelta(minutes=number))
+    first = api.get("/api/conversations?limit=2").json()
+    second = api.get(f"/api/conversations?limit=2&after={first['next']}").json()
+
+    assert [one["id"] for one in first["conversations"]] == ["talk-2", "talk-1"]
+    assert ([one["id"] for one in second["conversations"]], second["next"]) == (["talk-0"], None)
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("team=research", ["of-research"]),
+        ("team=", ["of-nobody"]),
+        ("id=of-nobody", ["of-nobody"]),
+        ("from=2026-11-22T12:00:30Z", ["of-research"]),
+        ("to=2026-11-22T12:00:30Z", ["of-nobody"]),
+    ],
+)
+def test_the_list_can_be_narrowed(api: Client, research: dict[str, Any], query: str, expected: list[str]) -> None:
+    add_conversation("of-nobody")
+    add_conversation("of-research", team_id=research["team_id"], last_seen_at=NOON + timedelta(minutes=1))
+
+    assert [one["id"] for one in api.get(f"/api/conversations?{query}").json()["conversations"]] == expected
+
+
+@pytest.mark.parametrize(("query", "status"), [("after=x", 400), ("limit=0", 400), ("team=nobody", 404)])
+def test_a_list_that_cant_be_made_is_refused_by_name(api: Client, query: str, status: int) -> None:
+    response = api.get(f"/api/conversations?{query}")
+
+    assert (response.status_code, response.json()["error"]["param"]) == (status, query.partition("=")[0])

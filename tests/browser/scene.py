@@ -5,10 +5,11 @@ from __future__ import annotations
 import random
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 from django.utils import timezone
 
-from gateway.models import BreakerTransition, Completion, HealthProbe, Price
+from gateway.models import BreakerTransition, Budget, BudgetWindow, Completion, HealthProbe, Price
 from tests.selectors.rows import add_attempt, add_completion, add_conversation, add_fallback, add_provider, open_breaker
 
 STORY_ID = "req_01JDBB4F7Q9ZK3T8M2"
@@ -36,6 +37,7 @@ def stage() -> None:
     now = timezone.now()
     _traffic(now)
     _story(now - timedelta(seconds=8), price)
+    _conversations(now)
 
 
 def _breaker_day(now: datetime) -> None:
@@ -99,6 +101,25 @@ def _traffic(now: datetime) -> None:
             add_attempt(completion, 1, cost_usd=cost, input_tokens=tokens_in, output_tokens=tokens_out)
 
 
+def _conversations(now: datetime) -> None:
+    """Totals as the ledger keeps them, and a cap that some have nearly used up."""
+    cap = Budget.objects.create(
+        name="each conversation", scope="conversation", window="total", limit_usd=Decimal("0.5")
+    )
+    for index in range(20):
+        cost = Decimal(index * 26) / 1000
+        first, last = now - timedelta(minutes=index * 90 + 80), now - timedelta(minutes=index * 7 + 1)
+        totals = {"completions": 8, "input_tokens": 17_200, "output_tokens": 3_480, "cost_usd": cost}
+        add_conversation(f"c-{index}", first_seen_at=min(first, last), last_seen_at=last, **totals)
+        BudgetWindow.objects.create(budget_id=cap.pk, subject=f"0:c-{index}", window_epoch=0, spent_usd=cost)
+
+
+def _check(budget: str, limit: int, spent: int) -> dict[str, Any]:
+    facts = {"budget_id": 0, "budget": budget, "subject": "", "starts_at": None, "resets_at": None, "blocking": True}
+    amounts = {"limit": limit * 10**12, "spent": spent * 10**12, "reserved": 4 * 10**11, "claimed": 142_100_000_000}
+    return {**facts, **amounts, "verdict": "fits"}
+
+
 def _story(at: datetime, price: Price) -> Completion:
     story = add_completion(
         STORY_ID,
@@ -118,6 +139,7 @@ def _story(at: datetime, price: Price) -> Completion:
         cost_usd=Decimal("0.0089652"),
         reserved_usd=Decimal("0.1421"),
         decision=DECISION,
+        budget_checks=[_check("research month", 500, 481), _check("everything", 9000, 1200)],
         dropped_params=["logit_bias"],
     )
     failed = {

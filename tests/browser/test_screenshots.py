@@ -54,9 +54,13 @@ def test_pages_fit_their_screens_in_every_theme_and_size(visit: Visit, folder: P
     visit.do(lambda page: log_in(page, visit.base_url))
     story = visit.base_url + reverse("dashboard:completion", args=[STORY_ID])
 
-    provider = visit.base_url + reverse("dashboard:provider", args=["openai"])
-    pages = {"dashboard": visit.base_url, "completion": story, "provider": provider}
-
+    pages = {
+        "dashboard": visit.base_url,
+        "completion": story,
+        "provider": visit.base_url + reverse("dashboard:provider", args=["openai"]),
+        "conversations": visit.base_url + reverse("dashboard:conversations"),
+        "conversation": visit.base_url + reverse("dashboard:conversation", args=["c-3"]),
+    }
     assert picture_all(visit, folder, pages) == []
 
 

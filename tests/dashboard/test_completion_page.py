@@ -101,8 +101,8 @@ def test_an_unknown_request_gets_a_page_that_says_so(browser_of_operator: Client
 def test_the_page_takes_a_fixed_number_of_queries(
     browser_of_operator: Client, rescued: Completion, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
-    """Session, user, organisation; completion, attempts, fallbacks, conversation; prices."""
-    with django_assert_num_queries(8):
+    """Session, user, organisation; completion, attempts, fallbacks, conversation; budgets in use then; prices."""
+    with django_assert_num_queries(9):
         browser_of_operator.get(f"/completions/{rescued.pk}/")
 
 

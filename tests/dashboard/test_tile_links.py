@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
-from tests.selectors.rows import add_completion, add_provider, open_breaker
+from tests.selectors.rows import add_completion, add_conversation, add_provider, open_breaker
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def test_a_providers_card_leads_to_its_history_and_its_failed_attempts(browser_o
     assert browser_of_operator.get(card.attempts_url).status_code == 200
 
 
-@pytest.mark.parametrize("name", ["admin_url", "conversation_url", "key_url"])
+@pytest.mark.parametrize("name", ["admin_url", "key_url"])
 def test_a_completions_links_lead_to_rows(browser_of_operator: Client, name: str) -> None:
     add_completion("r", api_key_id=3, team_id=2)
     page = browser_of_operator.get("/completions/r/")
@@ -84,3 +84,13 @@ def test_a_completions_links_lead_to_rows(browser_of_operator: Client, name: str
     response = browser_of_operator.get(page.context[name])
 
     assert response.context["cl"].result_count == 1
+
+
+def test_a_completion_leads_to_its_conversation(browser_of_operator: Client) -> None:
+    add_completion("r", team_id=2, conversation="talk")
+    add_conversation("talk", team_id=2)
+    page = browser_of_operator.get("/completions/r/")
+
+    response = browser_of_operator.get(page.context["conversation_url"])
+
+    assert [line.id for line in response.context["completions"]] == ["r"]

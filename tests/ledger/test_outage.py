@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from gateway.engine.errors import BudgetExceeded, LedgerUnavailable
+from gateway.engine.errors import LedgerUnavailable
+from gateway.ledger.admission import NotGranted
 from gateway.ledger.connections import ledger_connections
 from gateway.ledger.database import DatabaseAway, LedgerConnection, Row
 from gateway.ledger.dialect import Dialect
@@ -450,7 +451,7 @@ async def test_a_settlement_queued_behind_its_refused_intent_changes_nothing(con
     refused, settled = await asyncio.gather(opening, settling, return_exceptions=True)
     writer.stop()
 
-    assert (type(refused), settled) == (BudgetExceeded, Settled())
+    assert (type(refused), settled) == (NotGranted, Settled())
     assert (books.reserved, books.spent, books.count("llmops_completion")) == (0, 0, 0)
 
 

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from gateway.engine.errors import BudgetExceeded
+from gateway.ledger.admission import NotGranted
 from gateway.ledger.records import Opened, Settled
 from gateway.ledger.settling import IntentMissing
 from gateway.ledger.writer import LedgerWriter
@@ -116,7 +117,7 @@ async def test_a_refused_request_does_not_disturb_its_neighbours(writer: LedgerW
         return_exceptions=True,
     )
 
-    assert [type(outcome) for outcome in outcomes] == [Opened, BudgetExceeded, Opened]
+    assert [type(outcome) for outcome in outcomes] == [Opened, NotGranted, Opened]
     assert books.reserved == usd("1.00")
 
 
@@ -129,7 +130,7 @@ async def test_a_full_budget_refuses_nobody_who_is_only_counted_by_another(write
         return_exceptions=True,
     )
 
-    assert [type(outcome) for outcome in outcomes] == [BudgetExceeded, Opened]
+    assert [type(outcome) for outcome in outcomes] == [NotGranted, Opened]
     assert books.reserved == usd("3.60")
 
 

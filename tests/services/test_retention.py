@@ -29,10 +29,6 @@ def old() -> Completion:
     add_fallback(completion)
     add_conversation("old talk", last_seen_at=OLD)
     rollups_refresh(now=NOON)
-    rollups_refresh(now=NOON)
-    rollups_refresh(now=NOON)
-    rollups_refresh(now=NOON)
-    rollups_refresh(now=NOON)
     return completion
 
 
