@@ -26,6 +26,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from gateway.engine.usage import Usage
 from gateway.engine.words import FailureKind, Wire
 
 
@@ -141,7 +142,7 @@ class UpstreamError(Exception):
 
     `status` is None where no reply came. `may_be_billed` says that the provider may charge for the attempt although it
     failed (time-out, cut stream, reset after sending), `refuses_prefill` that the model continues no assistant
-    message. `body` is the provider's own error reply, at most 64 KiB of it.
+    message. `body` is the provider's own error reply, at most 64 KiB of it; `usage` what it reported all the same.
     """
 
     kind: FailureKind
@@ -158,6 +159,7 @@ class UpstreamError(Exception):
     retry_after_seconds: float | None = None
     refuses_prefill: bool = False
     body: bytes = field(default=b"", repr=False)
+    usage: Usage | None = None
 
     def __str__(self) -> str:
         return f"{self.kind.value}: {self.message}"

@@ -102,6 +102,8 @@ class AttemptRecord:
     billing: Billing = Billing.NONE
     price_id: int | None = None
     provider_id: int | None = None
+    drill_id: int | None = None
+    fault: str = ""  # what a fire drill injected; the value of an `engine.drill.DrillFault`
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +151,11 @@ class Settlement:
     fallbacks: tuple[FallbackRecord, ...] = ()
     claims: tuple[BudgetClaim, ...] = ()
 
+    @property
+    def drill_id(self) -> int | None:
+        """The first fire drill that touched it."""
+        return next((attempt.drill_id for attempt in self.attempts if attempt.drill_id is not None), None)
+
 
 @dataclass(frozen=True, slots=True)
 class Opened:
@@ -170,7 +177,10 @@ class Settled:
 
 @dataclass(frozen=True, slots=True)
 class BreakerEvent:
-    """A breaker's change of state, or news of its failures, for the rows operations look at."""
+    """A breaker's change of state, or news of its failures, for the rows operations look at.
+
+    With `drill_id` it is the breaker of a fire drill, of which only changes of state are written.
+    """
 
     provider: str
     at: datetime
@@ -183,3 +193,4 @@ class BreakerEvent:
     next_probe_at: datetime | None
     last_error: str
     request_id: str
+    drill_id: int | None = None

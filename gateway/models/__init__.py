@@ -8,6 +8,7 @@ from gateway.models.budget import Budget
 from gateway.models.budget_window import BudgetReservation, BudgetWindow
 from gateway.models.completion import Attempt, Completion, Conversation, Fallback
 from gateway.models.configuration import ConfigurationChange, ConfigurationVersion
+from gateway.models.drill import Drill
 from gateway.models.organisation import Organisation
 from gateway.models.price import Price
 from gateway.models.provider import Provider
@@ -31,6 +32,7 @@ __all__ = [
     "ConfigurationChange",
     "ConfigurationVersion",
     "Conversation",
+    "Drill",
     "Fallback",
     "Organisation",
     "Price",
