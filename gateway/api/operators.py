@@ -15,6 +15,7 @@ from ninja import NinjaAPI, Path, Query
 
 from gateway.api import operators_schemas as schemas
 from gateway.api.operators_access import OPERATOR_AUTH, Operator
+from gateway.api.operators_drills import router as drills_router
 from gateway.api.operators_errors import (
     NotFound,
     NotServingHere,
@@ -49,6 +50,7 @@ api = NinjaAPI(
     auth=OPERATOR_AUTH,
 )
 handle_errors(api)
+api.add_router("", drills_router)
 
 _ACTIONS = {"force_open": breaker_force_open, "force_closed": breaker_force_closed, "reset": breaker_reset}
 _CALLER_FAULTS: dict[Any, Any] = {frozenset({400, 401, 403}): schemas.ErrorReply}
@@ -56,9 +58,11 @@ _OR_MISSING: dict[Any, Any] = {**_CALLER_FAULTS, 404: schemas.ErrorReply}
 
 
 @api.get("/breakers", response={200: list[schemas.Breaker], **_CALLER_FAULTS}, summary="Every provider's breaker")
-def breakers(request: HttpRequest) -> list[BreakerView]:
-    only_parameters(request)
-    return _breakers(live_state())
+def breakers(request: HttpRequest, drills: bool = False) -> list[BreakerView]:
+    """With `drills` also the breakers that running fire drills have of their own."""
+    only_parameters(request, "drills")
+    live = live_state()
+    return [*_breakers(live), *(live.drill_breakers if live is not None and drills else ())]
 
 
 @api.get("/breakers/{provider}", response={200: schemas.Breaker, **_OR_MISSING}, summary="One provider's breaker")

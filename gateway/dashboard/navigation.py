@@ -14,6 +14,7 @@ _WATCH = (
     ("Requests", "receipt_long", "gateway.Completion"),
     ("Conversations", "forum", "gateway.Conversation"),
     ("Fallbacks", "alt_route", "gateway.Fallback"),
+    ("Fire drills", "local_fire_department", "gateway.Drill"),
     ("Breakers", "electrical_services", "gateway.BreakerStatus"),
 )
 _CONFIGURE = (

@@ -45,6 +45,6 @@ def _card(request: HttpRequest, view: BreakerView) -> ProviderCard:
         heading=heading,
         icon=icon,
         meaning=meaning,
-        history_url=changelist_url(request, "BreakerTransition", provider__exact=view.provider),
+        history_url=changelist_url(request, "BreakerTransition", provider__exact=view.provider, drill_id__isempty=1),
         attempts_url=changelist_url(request, "Attempt", provider__exact=view.provider, outcome__exact="failed"),
     )

@@ -2,13 +2,16 @@
 
 from django.urls import path
 
-from gateway.dashboard import completion_page, overview
+from gateway.dashboard import completion_page, drill_page, overview
 
 app_name = "dashboard"
 
 urlpatterns = [
     path("", overview.overview, name="overview"),
     path("completions/<str:request_id>/", completion_page.completion, name="completion"),
+    path("drills/<int:drill_id>/", drill_page.drill, name="drill"),
+    path("drills/<int:drill_id>/stop/", drill_page.stop, name="drill_stop"),
+    path("dashboard/drills/", overview.drills, name="drills"),
     path("dashboard/providers/", overview.providers, name="providers"),
     path("dashboard/figures/", overview.figures, name="figures"),
     path("dashboard/recent/", overview.recent, name="recent"),

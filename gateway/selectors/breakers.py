@@ -17,7 +17,8 @@ _URGENCY = {BreakerState.OPEN.value: 0, BreakerState.HALF_OPEN.value: 1, Breaker
 class BreakerView:
     """A provider's breaker. `state` is what holds for requests: an order of a person goes before the row.
 
-    `failure_rate` is a share from 0 to 1; `seen` is False where no row tells of a failure yet.
+    `failure_rate` is a share from 0 to 1; `seen` is False where no row tells of a failure yet. `drill` is set where it
+    is the breaker that a fire drill has of its own.
     """
 
     provider: str
@@ -32,6 +33,7 @@ class BreakerView:
     opened_at: datetime | None = None
     next_probe_at: datetime | None = None
     last_error: str = ""
+    drill: int | None = None
 
 
 def breaker_list() -> tuple[BreakerView, ...]:

@@ -84,9 +84,10 @@ class ServiceLevels:
 
 
 def service_levels(*, now: datetime) -> ServiceLevels:
-    """Four queries. The windows end at `now` and count completions by their beginning."""
+    """Four queries. The windows end at `now` and count completions by their beginning, without those of fire drills."""
     organisation = organisation_current()
-    day, month = (usage_summary(window=TimeWindow(now - length, now)) for length in (DAY, MONTH))
+    windows = (TimeWindow(now - length, now) for length in (DAY, MONTH))
+    day, month = (usage_summary(window=window, with_drills=False) for window in windows)
     return ServiceLevels(
         availability_percent=Objective(
             organisation.availability_percent, True, _availability(day), _availability(month)

@@ -89,9 +89,12 @@ def share(part: int, whole: int) -> float | None:
     return part / whole if whole else None
 
 
-def usage_summary(*, window: TimeWindow) -> UsageSummary:
-    """One query."""
-    row = completions_within(window).aggregate(
+def usage_summary(*, window: TimeWindow, with_drills: bool = True) -> UsageSummary:
+    """One query. Without drills the completions that a fire drill touched are left out."""
+    completions = completions_within(window)
+    if not with_drills:
+        completions = completions.filter(drill_id__isnull=True)
+    row = completions.aggregate(
         of_completions=Count("id"),
         of_answered=Count("id", filter=_ANSWERED),
         of_failed=Count("id", filter=FAILED),

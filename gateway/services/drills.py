@@ -41,14 +41,10 @@ def drill_start(
 
     Raises ValidationError, by field where one is wrong.
     """
-    if not 1 <= duration_seconds <= LONGEST_SECONDS:
-        raise ValidationError(
-            {"duration_seconds": f"A drill lasts 1 to {LONGEST_SECONDS} seconds, not {duration_seconds}."}
-        )
+    chosen = list(keys)
     configuration_lock()
     now = timezone.now()
-    chosen = list(keys)
-    _require_usable(provider, route, chosen, now)
+    drill_check(provider=provider, route=route, keys=chosen, duration_seconds=duration_seconds, now=now)
     drill = Drill(
         provider=provider,
         route=route,
@@ -82,7 +78,16 @@ def drill_stop(*, drill: Drill, actor: str) -> bool:
     return True
 
 
-def _require_usable(provider: Provider | None, route: Route | None, keys: list[ApiKey], now: datetime) -> None:
+def drill_check(
+    *, provider: Provider | None, route: Route | None, keys: Iterable[ApiKey], duration_seconds: int, now: datetime
+) -> None:
+    """Whether such a drill may start now, apart from what the row itself says. Raises ValidationError."""
+    if not 1 <= duration_seconds <= LONGEST_SECONDS:
+        raise ValidationError(
+            f"duration_seconds: a drill lasts 1 to {LONGEST_SECONDS} seconds, not {duration_seconds}."
+        )
+    if provider is None and route is None:
+        raise ValidationError("A drill needs a provider, a route, or both.")
     archived = [str(row) for row in (provider, route, *keys) if row is not None and row.archived]
     if archived:
         raise ValidationError(f"{', '.join(archived)}: archived, so no request would be drilled.")

@@ -8,6 +8,8 @@ from asgiref.sync import async_to_sync
 
 from gateway.engine.breaker import BreakerReading
 from gateway.engine.configuration import Provider
+from gateway.selectors.breakers import BreakerView
+from gateway.services.drill_breakers import drill_breakers
 from gateway.services.runtime import Runtime, running_runtime
 
 
@@ -30,6 +32,7 @@ class LiveState:
     configuration_version: int | None
     missing: tuple[str, ...]
     redis: str  # how the breakers' shared store is doing, in words
+    drill_breakers: tuple[BreakerView, ...] = ()  # those of running fire drills
 
 
 def serving_runtime() -> Runtime | None:
@@ -56,6 +59,7 @@ async def _read(runtime: Runtime) -> LiveState:
         configuration_version=snapshot.version if snapshot is not None else None,
         missing=tuple(runtime.missing()),
         redis=runtime.breakers.status.words,
+        drill_breakers=drill_breakers(runtime.breakers, snapshot) if snapshot is not None else (),
     )
 
 

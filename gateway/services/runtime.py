@@ -23,6 +23,7 @@ from gateway.ledger.records import BreakerEvent
 from gateway.ledger.writer import LedgerWriter
 from gateway.providers.registry import Callers, drilled_caller, import_sdks
 from gateway.services.breaker_memory import open_breakers
+from gateway.services.drill_traces import drill_traces_forget
 from gateway.services.snapshot import Snapshot
 from gateway.services.snapshot_holder import SnapshotHolder
 from gateway.stores.memory import MemoryBreakers
@@ -117,6 +118,7 @@ class Runtime:
         if snapshot is not self._called_for:
             self._called_for = snapshot
             self.callers.want(snapshot.providers.values())
+            drill_traces_forget(self.engine, self.breakers, snapshot.drills)
         caller = self.callers.of(provider)
         return caller if provider.drill is None else drilled_caller(caller, provider, provider.drill, self.clock.sleep)
 
