@@ -11,7 +11,7 @@ from typing import Annotated, Any, cast
 
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
-from ninja import NinjaAPI, Path, Query
+from ninja import NinjaAPI, Path, Query, Router
 
 from gateway.api import operators_schemas as schemas
 from gateway.api.operators_access import OPERATOR_AUTH, Operator
@@ -50,7 +50,7 @@ api = NinjaAPI(
     auth=OPERATOR_AUTH,
 )
 handle_errors(api)
-api.add_router("", drills_router)
+rest = Router()  # for whatever nothing else answers
 
 _ACTIONS = {"force_open": breaker_force_open, "force_closed": breaker_force_closed, "reset": breaker_reset}
 _CALLER_FAULTS: dict[Any, Any] = {frozenset({400, 401, 403}): schemas.ErrorReply}
@@ -144,9 +144,13 @@ def gateway_status(request: HttpRequest) -> Status:
     return status(service_levels(now=timezone.now()), _breakers(live), live)
 
 
-@api.api_operation(["GET", "POST", "PUT", "PATCH", "DELETE"], "/{path:rest}", auth=None, include_in_schema=False)
-def nothing_here(request: HttpRequest, rest: str) -> HttpResponse:
+@rest.api_operation(["GET", "POST", "PUT", "PATCH", "DELETE"], "/{path:path}", auth=None, include_in_schema=False)
+def nothing_here(request: HttpRequest, path: str) -> HttpResponse:
     raise unknown_path(request)
+
+
+api.add_router("", drills_router)
+api.add_router("", rest)  # last, since paths are tried in their order
 
 
 def _breakers(live: LiveState | None) -> list[BreakerView]:
