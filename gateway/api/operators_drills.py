@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 from django.utils import timezone
-from ninja import Query, Router, Schema
+from ninja import Query, Router, Schema, Status
 from pydantic import ConfigDict, Field, StringConstraints
 
 from gateway.api import operators_schemas as schemas
@@ -113,14 +113,14 @@ def drills(request: HttpRequest, limit: Annotated[int, Query(ge=1, le=MOST_DRILL
 
 
 @router.post("/drills", response={201: Drill, **_CALLER_FAULTS}, summary="Start a fire drill")
-def start(request: HttpRequest, order: DrillOrder) -> tuple[int, DrillLine]:
+def start(request: HttpRequest, order: DrillOrder) -> Status[DrillLine]:
     only_parameters(request)
     operator: Operator = request.auth  # type: ignore[attr-defined]
     try:
         row = drill_start_named(**order.dict(), actor=operator.actor)
     except ValidationError as error:
         raise InvalidRequest(f"No drill was started: {' '.join(error.messages)}") from None
-    return 201, drill_line(row, timezone.now())
+    return Status(201, drill_line(row, timezone.now()))
 
 
 @router.get("/drills/{id}", response={200: Report, **_OR_MISSING}, summary="A fire drill's report")

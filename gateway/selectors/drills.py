@@ -137,8 +137,9 @@ def drill_report(*, drill_id: int, now: datetime) -> DrillReport | None:
     row = _related(Drill.objects.filter(pk=drill_id)).first()
     if row is None:
         return None
-    touched = Completion.objects.filter(attempts__drill_id=drill_id).distinct()
-    counts = Completion.objects.filter(pk__in=touched.values("pk")).aggregate(
+    attempts = Attempt.objects.filter(drill_id=drill_id)
+    touched = Completion.objects.filter(pk__in=attempts.values("completion_id"))
+    counts = touched.aggregate(
         affected=Count("pk"),
         answered=Count("pk", filter=Q(status=CompletionStatus.ANSWERED)),
         rescued=Count("pk", filter=Q(status=CompletionStatus.ANSWERED, fell_back=True)),
@@ -146,7 +147,6 @@ def drill_report(*, drill_id: int, now: datetime) -> DrillReport | None:
         cancelled=Count("pk", filter=Q(status=CompletionStatus.CANCELLED)),
         pending=Count("pk", filter=Q(status=CompletionStatus.PENDING)),
     )
-    attempts = Attempt.objects.filter(drill_id=drill_id)
     return DrillReport(
         drill=drill_line(row, now),
         **counts,

@@ -68,15 +68,19 @@ def ask(gateway: GatewayProcess, key: str = AGENT_KEY, model: str = "default") -
 
 
 def ask_streamed(gateway: GatewayProcess) -> str:
-    with openai.OpenAI(base_url=f"{gateway.url}/v1", api_key=AGENT_KEY, max_retries=0) as client:
-        with client.chat.completions.create(model="default", messages=HELLO, stream=True) as stream:
-            return "".join(chunk.choices[0].delta.content or "" for chunk in stream if chunk.choices)
+    with (
+        openai.OpenAI(base_url=f"{gateway.url}/v1", api_key=AGENT_KEY, max_retries=0) as client,
+        client.chat.completions.create(model="default", messages=HELLO, stream=True) as stream,
+    ):
+        return "".join(chunk.choices[0].delta.content or "" for chunk in stream if chunk.choices)
 
 
 def ask_anthropic(gateway: GatewayProcess) -> str:
-    with anthropic.Anthropic(base_url=gateway.url, api_key=AGENT_KEY, max_retries=0) as client:
-        with client.messages.stream(model="default", max_tokens=200, messages=HELLO) as stream:
-            return stream.get_final_text()
+    with (
+        anthropic.Anthropic(base_url=gateway.url, api_key=AGENT_KEY, max_retries=0) as client,
+        client.messages.stream(model="default", max_tokens=200, messages=HELLO) as stream,
+    ):
+        return stream.get_final_text()
 
 
 def calls(simulator: Simulator, name: str) -> int:
