@@ -108,7 +108,8 @@ def test_the_last_requests_link_to_their_explanation(browser_of_operator: Client
 @pytest.mark.parametrize(
     ("address", "queries"),
     [
-        ("/", SHARED_QUERIES + PROVIDER_QUERIES + FIGURE_QUERIES + RECENT_QUERIES),
+        ("/", SHARED_QUERIES + DRILL_QUERIES + PROVIDER_QUERIES + FIGURE_QUERIES + RECENT_QUERIES),
+        ("/dashboard/drills/", SHARED_QUERIES + DRILL_QUERIES),
         ("/dashboard/providers/", SHARED_QUERIES + PROVIDER_QUERIES),
         ("/dashboard/figures/", SHARED_QUERIES + FIGURE_QUERIES),
         ("/dashboard/recent/", SHARED_QUERIES + RECENT_QUERIES),
