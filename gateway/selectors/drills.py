@@ -11,7 +11,8 @@ from django.db.models import Count, Q, QuerySet, Sum
 
 from gateway.engine.words import CompletionStatus
 from gateway.models import Attempt, BreakerTransition, Completion, Drill, Fallback
-from gateway.selectors.usage import FAILED, share
+from gateway.selectors.outcomes import FAILED
+from gateway.selectors.usage_cells import share
 
 ZERO_USD = Decimal(0)
 # Fewer answers than this on either side say nothing about how much slower a drill made them.
