@@ -11,6 +11,7 @@ import pytest
 from gateway.models import BreakerTransition, Drill, Provider
 from gateway.selectors.drills import FEWEST_ANSWERS, drill_list, drill_report, drills_ended, drills_running
 from gateway.selectors.objectives import service_levels
+from gateway.services.rollups import rollups_refresh
 from tests.selectors.rows import NOON, add_attempt, add_completion, add_fallback
 
 NOW = NOON + timedelta(minutes=10)
@@ -107,5 +108,15 @@ def test_objectives_leave_out_what_a_drill_touched(drill: Drill) -> None:
     touch(drill, "req_failed", status="failed", http_status=503)
     add_completion("req_fine", at=NOON)
     levels = service_levels(now=NOW)
+    assert (levels.availability_percent.last_24h.value, levels.availability_percent.last_24h.counted) == (100, 1)
+    assert levels.fallback_success_percent.last_24h.counted == 0
+
+
+def test_objectives_leave_drills_out_of_what_was_added_up_too(drill: Drill) -> None:
+    touch(drill, "req_failed", status="failed", http_status=503)
+    add_completion("req_fine", at=NOON)
+    later = NOON + timedelta(hours=3)
+    rollups_refresh(now=later)
+    levels = service_levels(now=later)
     assert (levels.availability_percent.last_24h.value, levels.availability_percent.last_24h.counted) == (100, 1)
     assert levels.fallback_success_percent.last_24h.counted == 0
