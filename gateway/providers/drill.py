@@ -22,8 +22,8 @@ from gateway.providers.caller import broken
 
 # How late the first token of a drilled stream (or the whole of a plain answer) comes: later than the default time-out.
 SLOW_FIRST_TOKEN_SECONDS = 20.0
-# How many pieces of content a drilled stream brings before it is cut.
-PIECES_BEFORE_CUT = 3
+# How many pieces of content a drilled stream brings before it is cut: few, so that something is left to be cut off.
+PIECES_BEFORE_CUT = 1
 
 _ERROR_TYPES: dict[DrillFault, tuple[int, str]] = {
     DrillFault.UNAVAILABLE: (503, "server_error"),

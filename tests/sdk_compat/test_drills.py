@@ -25,7 +25,7 @@ from tests.gateway_process import (
 
 FAULTS = ("503", "429", "timeout", "slow_first_token", "cut_stream", "malformed")
 FREE = ("503", "429", "timeout")
-SAID = "Everything is still here, word for word, and nobody had to wait for long."
+SAID = " ".join(f"Line {number} is still here, word for word." for number in range(40))
 HELLO: Any = [{"role": "user", "content": f"[[say: {SAID}]]"}]
 PATIENCE_SECONDS = 5.0
 
@@ -78,7 +78,7 @@ def ask_streamed(gateway: GatewayProcess) -> str:
 def ask_anthropic(gateway: GatewayProcess) -> str:
     with (
         anthropic.Anthropic(base_url=gateway.url, api_key=AGENT_KEY, max_retries=0) as client,
-        client.messages.stream(model="default", max_tokens=200, messages=HELLO) as stream,
+        client.messages.stream(model="default", max_tokens=2000, messages=HELLO) as stream,
     ):
         return stream.get_final_text()
 
