@@ -54,8 +54,9 @@ class AttemptInline(LedgerInline):
 
     @admin.display(description="what happened")
     def what_happened(self, row: Attempt) -> str:
+        drill = f"injected by fire drill {row.drill_id}" if row.fault else ""
         status = f"status {row.status}" if row.status else ""
-        return ", ".join(filter(None, (row.get_failure_display(), status, row.message)))
+        return ", ".join(filter(None, (row.get_failure_display(), status, drill, row.message)))
 
     @admin.display(description="tokens in / out")
     def tokens(self, row: Attempt) -> str:
@@ -171,6 +172,8 @@ def completion_story(row: Completion) -> Iterator[str]:
         yield "The answer came from the cache."
     elif row.attempt_count:
         yield f"{_count(row.attempt_count, 'attempt')} {'was' if row.attempt_count == 1 else 'were'} made."
+    if row.drill_id is not None:
+        yield f"Fire drill {row.drill_id} played a provider's part in it, so it counts in no objective."
     if row.fell_back:
         yield "The first target could not answer, so a later one was asked."
     yield _outcome(row)

@@ -97,8 +97,8 @@ class BreakerStatusAdmin(LedgerAdmin):
 
 @admin.register(BreakerTransition)
 class BreakerTransitionAdmin(LedgerAdmin):
-    list_display = ("at", "provider", "from_state", "to_state", "cause")
-    list_filter = ("to_state",)
+    list_display = ("at", "provider", "from_state", "to_state", "cause", "drill_id")
+    list_filter = ("to_state", ("drill_id", admin.EmptyFieldListFilter))
     ordering = ("-pk",)
 
 

@@ -1,7 +1,8 @@
 """Alerts about breakers, derived from their transitions: one when a breaker opens, closed when it closes again.
 
 A breaker that goes from half-open back to open has not opened anew. Deriving twice changes nothing, and any number of
-processes may do it: the cursor's row is locked meanwhile.
+processes may do it: the cursor's row is locked meanwhile. The breaker of a fire drill alerts only where the drill asks
+for it, under a subject that says drill, and at the latest the end of the drill closes its alert.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from typing import Any
 from django.db import transaction
 
 from gateway.alerts.outbox import announce
+from gateway.engine.drill import lane_name, lane_parts
 from gateway.engine.words import BreakerState
-from gateway.models import Alert, AlertCursor, BreakerTransition
+from gateway.models import Alert, AlertCursor, BreakerTransition, Drill
 from gateway.models.words import AlertEvent
 
 SOURCE = "breaker_transitions"
@@ -31,13 +33,15 @@ def breaker_alerts_derive(*, now: datetime) -> int:
         seen = _seen(cursor)
         unread = BreakerTransition.objects.filter(id__gt=cursor.position).exclude(id__in=list(seen))
         rows = list(unread.order_by("id")[:ROWS_PER_SWEEP])
-        changed = sum(_derive(row, now) for row in rows)
+        changed = sum(_derive(row, now) for row in rows) + _close_of_ended_drills(now)
         if rows or seen:
             _advance(cursor, seen | {row.pk: now.timestamp() for row in rows}, now)
     return changed
 
 
 def _derive(row: BreakerTransition, now: datetime) -> bool:
+    if row.drill_id is not None and not Drill.objects.running(now).filter(pk=row.drill_id, alerts=True).exists():
+        return False
     if row.to_state == BreakerState.OPEN and row.from_state == BreakerState.CLOSED:
         return _open(row, now)
     if row.to_state == BreakerState.CLOSED:
@@ -46,11 +50,11 @@ def _derive(row: BreakerTransition, now: datetime) -> bool:
 
 
 def _open(row: BreakerTransition, now: datetime) -> bool:
-    if _open_alert(row.provider) is not None:
+    if _open_alert(_subject(row)) is not None:
         return False
     alert = Alert.objects.create(
         kind=AlertEvent.BREAKER_OPENED,
-        subject=row.provider,
+        subject=_subject(row),
         message=_opened_message(row),
         opened_at=row.at,
         opened_by=row.pk,
@@ -60,7 +64,7 @@ def _open(row: BreakerTransition, now: datetime) -> bool:
 
 
 def _close(row: BreakerTransition, now: datetime) -> bool:
-    alert = _open_alert(row.provider)
+    alert = _open_alert(_subject(row))
     if alert is None:
         return False
     alert.closed_at = row.at
@@ -70,18 +74,36 @@ def _close(row: BreakerTransition, now: datetime) -> bool:
     return True
 
 
-def _open_alert(provider: str) -> Alert | None:
-    return Alert.objects.filter(kind=AlertEvent.BREAKER_OPENED, subject=provider, closed_at__isnull=True).first()
+def _close_of_ended_drills(now: datetime) -> int:
+    """A drill's breaker is asked nothing any more once the drill is over, so it never closes by itself."""
+    open_ones = Alert.objects.filter(kind=AlertEvent.BREAKER_OPENED, closed_at__isnull=True)
+    drills = {alert: lane_parts(alert.subject)[1] for alert in open_ones.filter(subject__contains=" (drill ")}
+    running = set(Drill.objects.running(now).values_list("pk", flat=True)) if drills else set()
+    ended = [alert for alert, drill_id in drills.items() if drill_id is not None and drill_id not in running]
+    for alert in ended:
+        alert.closed_at = now
+        alert.save(update_fields=["closed_at"])
+        announce(alert, AlertEvent.BREAKER_CLOSED, f"The fire drill that opened {alert.subject} is over.", now=now)
+    return len(ended)
+
+
+def _subject(row: BreakerTransition) -> str:
+    return row.provider if row.drill_id is None else lane_name(row.provider, row.drill_id)
+
+
+def _open_alert(subject: str) -> Alert | None:
+    return Alert.objects.filter(kind=AlertEvent.BREAKER_OPENED, subject=subject, closed_at__isnull=True).first()
 
 
 def _opened_message(row: BreakerTransition) -> str:
     last_error = f" Last error: {row.last_error}" if row.last_error else ""
-    return f"The breaker of {row.provider} opened: {row.cause}. Requests go to the next target.{last_error}"
+    drill = "" if row.drill_id is None else f"Fire drill {row.drill_id}, no real outage. "
+    return f"{drill}The breaker of {row.provider} opened: {row.cause}. Requests go to the next target.{last_error}"
 
 
 def _closed_message(alert: Alert, row: BreakerTransition) -> str:
     seconds = max(0, round((row.at - alert.opened_at).total_seconds()))
-    return f"The breaker of {row.provider} closed after {seconds} s: {row.cause}. Requests go to it again."
+    return f"The breaker of {_subject(row)} closed after {seconds} s: {row.cause}. Requests go to it again."
 
 
 def _seen(cursor: AlertCursor) -> dict[int, float]:

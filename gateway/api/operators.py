@@ -11,13 +11,14 @@ from typing import Annotated, Any, cast
 
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
-from ninja import NinjaAPI, Path, Query
+from ninja import NinjaAPI, Path, Query, Router
 
 from gateway.api import operators_schemas as schemas
 from gateway.api.operators_access import OPERATOR_AUTH, Operator
 from gateway.api.operators_budgets import budget_raised
 from gateway.api.operators_conversations import conversations_told, team_of
 from gateway.api.operators_csv import completions_download
+from gateway.api.operators_drills import router as drills_router
 from gateway.api.operators_errors import (
     NotFound,
     NotServingHere,
@@ -56,6 +57,7 @@ api = NinjaAPI(
 )
 handle_errors(api)
 api.get("/completions.csv", summary="Every completion of a stretch of time, as CSV")(completions_download)
+rest = Router()  # for whatever nothing else answers
 
 _ACTIONS = {"force_open": breaker_force_open, "force_closed": breaker_force_closed, "reset": breaker_reset}
 _CALLER_FAULTS: dict[Any, Any] = {frozenset({400, 401, 403}): schemas.ErrorReply}
@@ -63,9 +65,11 @@ _OR_MISSING: dict[Any, Any] = {**_CALLER_FAULTS, 404: schemas.ErrorReply}
 
 
 @api.get("/breakers", response={200: list[schemas.Breaker], **_CALLER_FAULTS}, summary="Every provider's breaker")
-def breakers(request: HttpRequest) -> list[BreakerView]:
-    only_parameters(request)
-    return _breakers(live_state())
+def breakers(request: HttpRequest, drills: bool = False) -> list[BreakerView]:
+    """With `drills` also the breakers that running fire drills have of their own."""
+    only_parameters(request, "drills")
+    live = live_state()
+    return [*_breakers(live), *(live.drill_breakers if live is not None and drills else ())]
 
 
 @api.get("/breakers/{provider}", response={200: schemas.Breaker, **_OR_MISSING}, summary="One provider's breaker")
@@ -194,9 +198,13 @@ def gateway_status(request: HttpRequest) -> Status:
     return status(service_levels(now=timezone.now()), _breakers(live), live)
 
 
-@api.api_operation(["GET", "POST", "PUT", "PATCH", "DELETE"], "/{path:rest}", auth=None, include_in_schema=False)
-def nothing_here(request: HttpRequest, rest: str) -> HttpResponse:
+@rest.api_operation(["GET", "POST", "PUT", "PATCH", "DELETE"], "/{path:path}", auth=None, include_in_schema=False)
+def nothing_here(request: HttpRequest, path: str) -> HttpResponse:
     raise unknown_path(request)
+
+
+api.add_router("", drills_router)
+api.add_router("", rest)  # last, since paths are tried in their order
 
 
 def _breakers(live: LiveState | None) -> list[BreakerView]:

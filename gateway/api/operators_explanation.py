@@ -52,6 +52,8 @@ class Attempt(Charged):
     latency_ms: int
     first_content_ms: int | None
     price_id: int | None
+    drill_id: int | None = Field(description="The fire drill it belongs to.")
+    fault: str = Field(description="What the drill did in the provider's place; empty where nothing was sent.")
 
 
 class Fallback(Schema):
@@ -130,6 +132,7 @@ class CompletionExplained(Charged):
     latency_ms: int | None
     first_content_ms: int | None
     decision: dict[str, Any]
+    drill_id: int | None = Field(description="The first fire drill that touched it.")
     reserved_usd: Usd = Field(description="The most it could cost: what was reserved before the first attempt.")
     budget_checks: list[BudgetCheck]
     attempts: list[Attempt]
@@ -141,7 +144,7 @@ class CompletionExplained(Charged):
 # What the answer takes over from the story and its line under the same name.
 _LINE: tuple[str, ...] = (
     *("created_at", "status", "http_status", "route", "requested_model", "api_key", "team", "provider", "model"),
-    *("fell_back", "stream", "cache", "cost_usd", "billing", "latency_ms"),
+    *("fell_back", "stream", "cache", "cost_usd", "billing", "latency_ms", "drill_id"),
 )
 _STORY: tuple[str, ...] = (
     *("finished_at", "finish_reason", "surface", "operation", "first_content_ms", "reserved_usd"),

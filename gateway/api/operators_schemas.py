@@ -70,6 +70,7 @@ class Breaker(Schema):
     opened_at: Moment | None
     next_probe_at: Moment | None
     last_error: str
+    drill: int | None = Field(description="The fire drill whose own breaker it is; null: the real one.")
 
 
 class BreakerOrder(Schema):

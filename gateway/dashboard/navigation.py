@@ -13,6 +13,7 @@ from gateway.dashboard.links import model_list_url
 _WATCH = (
     ("Requests", "receipt_long", "gateway.Completion"),
     ("Fallbacks", "alt_route", "gateway.Fallback"),
+    ("Fire drills", "local_fire_department", "gateway.Drill"),
     ("Breakers", "electrical_services", "gateway.BreakerStatus"),
 )
 _CONFIGURE = (

@@ -1,6 +1,6 @@
 """The first page: which providers work, what is spent, how well requests are answered, and the last of them.
 
-The page is drawn whole; afterwards three parts refresh themselves, each from its own address.
+The page is drawn whole; afterwards four parts refresh themselves, each from its own address.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from gateway.dashboard.access import back_office_page, render_page
 from gateway.dashboard.charts import spend_chart
+from gateway.dashboard.drill_page import banner_context
 from gateway.dashboard.links import changelist_url
 from gateway.dashboard.provider_cards import provider_cards
 from gateway.dashboard.tiles import overview_tiles
@@ -28,12 +29,18 @@ CHART_HOURS = 24
 @back_office_page
 def overview(request: HttpRequest) -> HttpResponse:
     context = {
+        **banner_context(request),
         **_providers_context(request),
         **_figures_context(request),
         **_recent_context(request),
         "zone": timezone.get_current_timezone_name(),
     }
     return render_page(request, "dashboard/overview.html", "Dashboard", context)
+
+
+@back_office_page
+def drills(request: HttpRequest) -> HttpResponse:
+    return render(request, "dashboard/partials/drills.html", banner_context(request))
 
 
 @back_office_page

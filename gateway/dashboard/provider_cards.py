@@ -56,7 +56,7 @@ def card(request: HttpRequest, view: BreakerView) -> ProviderCard:
         icon=icon,
         meaning=meaning,
         page_url=reverse("dashboard:provider", args=[view.provider]),
-        history_url=changelist_url(request, "BreakerTransition", provider__exact=view.provider),
+        history_url=changelist_url(request, "BreakerTransition", provider__exact=view.provider, drill_id__isempty=1),
         attempts_url=changelist_url(request, "Attempt", provider__exact=view.provider, outcome__exact="failed"),
     )
 

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from gateway.dashboard import completion_page, conversation_pages, overview, provider_page
+from gateway.dashboard import completion_page, conversation_pages, drill_page, overview, provider_page
 
 app_name = "dashboard"
 
@@ -14,6 +14,9 @@ urlpatterns = [
     path("providers/<str:name>/act/", provider_page.provider_act, name="provider-act"),
     path("conversations/", conversation_pages.conversations, name="conversations"),
     path("conversations/<str:conversation>/", conversation_pages.conversation, name="conversation"),
+    path("drills/<int:drill_id>/", drill_page.drill, name="drill"),
+    path("drills/<int:drill_id>/stop/", drill_page.stop, name="drill_stop"),
+    path("dashboard/drills/", overview.drills, name="drills"),
     path("dashboard/providers/", overview.providers, name="providers"),
     path("dashboard/figures/", overview.figures, name="figures"),
     path("dashboard/recent/", overview.recent, name="recent"),

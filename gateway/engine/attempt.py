@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from gateway.engine.configuration import Target
+from gateway.engine.drill import DrillFault
 from gateway.engine.errors import UpstreamError
 from gateway.engine.usage import Usage
 from gateway.engine.words import AttemptOutcome, FailureKind
@@ -42,9 +43,23 @@ class Attempt:
     @property
     def may_be_billed(self) -> bool:
         """Whether the provider may charge for it although it gave no answer."""
+        if self.injected is not None and not self.injected.reaches_provider:
+            return False
         if self.outcome is AttemptOutcome.CANCELLED:
             return self.sent
         return self.error is not None and self.error.may_be_billed
+
+    @property
+    def drill_id(self) -> int | None:
+        """The fire drill that it belongs to, also where the drill's breaker let nothing be sent."""
+        drill = self.target.provider.drill
+        return None if drill is None else drill.drill_id
+
+    @property
+    def injected(self) -> DrillFault | None:
+        """What a fire drill did to it in the provider's place."""
+        drill = self.target.provider.drill
+        return drill.fault if drill is not None and self.sent else None
 
     def in_words(self) -> str:
         if self.error is None:

@@ -37,7 +37,7 @@ class Engine:
     meters: dict[str, RetryMeter] = field(default_factory=dict)
 
     def tower(self, provider: Provider) -> Tower:
-        return Tower(self.caller_of, self.breakers, self.gate(provider), self.clock)
+        return Tower(self.caller_of, self.breakers, self.gate(provider.sender), self.clock)
 
     def gate(self, provider: Provider) -> Gate:
         gate = self.gates.get(provider.name)
@@ -161,7 +161,7 @@ class Completion:
         permit = await self._admit(attempt)
         attempt.probe = permit.probe
         if attempt.retry == 0:  # retries earn no further retries
-            self._engine.meter(provider).count_request(self._clock.monotonic())
+            self._engine.meter(provider.lane).count_request(self._clock.monotonic())
         ask = self._ask_of(attempt.target)
         flight = Flight(tower, ask, attempt, permit, self._patience)
         if not ask.stream:
@@ -196,7 +196,9 @@ class Completion:
         return self._seam is not None and target.traits.takes_prefill and target is not self._refused_prefill
 
     async def _admit(self, attempt: Attempt) -> Permit:
-        admission = await self._engine.breakers.admit(attempt.target.provider, self._longest_seconds(attempt.target))
+        admission = await self._engine.breakers.admit(
+            attempt.target.provider.lane, self._longest_seconds(attempt.target)
+        )
         if isinstance(admission, Permit):
             return admission
         attempt.outcome = AttemptOutcome.SKIPPED
@@ -217,12 +219,12 @@ class Completion:
             retries_done=attempt.retry,
             seconds_left=self._patience.seconds_left,
             has_next_target=bool(self._remaining),
-            may_retry=lambda: self._engine.meter(provider).spend(provider.retry_budget, self._clock.monotonic()),
+            may_retry=lambda: self._engine.meter(provider.lane).spend(provider.retry_budget, self._clock.monotonic()),
             random=self._engine.random,
         )
         if self._seam is not None and error.kind is FailureKind.INVALID_REQUEST:
             return NextTarget(f"{error.kind.value}: {error.message}"[:300])  # it refused our request, not the client's
-        if isinstance(step, RetryAfter) and not self._engine.breakers.is_closed(provider):
+        if isinstance(step, RetryAfter) and not self._engine.breakers.is_closed(provider.lane):
             return NextTarget(f"{error.kind.value}, and the breaker of {provider.name} has opened")
         return step
 

@@ -6,9 +6,10 @@ Times are in seconds. The defaults are the documented ones (docs/configuration.m
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from gateway.engine.catalogue import ModelTraits, model_traits
+from gateway.engine.drill import Injection, lane_name
 from gateway.engine.words import Wire
 
 
@@ -45,7 +46,10 @@ class BreakerPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """A provider as configured. `api_key` is a secret; it is None when no key could be found."""
+    """A provider as configured. `api_key` is a secret; it is None when no key could be found.
+
+    `drill` is set, for the one completion it was chosen for, where a fire drill plays the provider's part.
+    """
 
     name: str
     kind: Wire
@@ -62,6 +66,19 @@ class Provider:
     max_queued: int = 1000
     queue_timeout_seconds: float = 5
     enabled: bool = True
+    drill: Injection | None = None
+
+    @property
+    def lane(self) -> Provider:
+        """Whose breaker and retry budget its attempts use: its own, or under the same settings those of the drill."""
+        if self.drill is None:
+            return self
+        return replace(self, name=lane_name(self.name, self.drill.drill_id), drill=None)
+
+    @property
+    def sender(self) -> Provider:
+        """Whose places in flight its attempts take: what a drill never sends takes none of the real ones."""
+        return self if self.drill is None or self.drill.fault.reaches_provider else self.lane
 
 
 @dataclass(frozen=True, slots=True)

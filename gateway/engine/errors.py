@@ -26,6 +26,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from gateway.engine.usage import Usage
 from gateway.engine.words import FailureKind, Wire
 
 
@@ -142,7 +143,7 @@ class UpstreamError(Exception):
     `status` is None where no reply came. `may_be_billed` says that the provider may charge for the attempt although it
     failed (time-out, cut stream, reset after sending), `refuses_prefill` that the model continues no assistant
     message. `rate_limits` are the provider's headers about them. `body` is the provider's own error reply, at most
-    64 KiB of it.
+    64 KiB of it; `usage` what it reported all the same.
     """
 
     kind: FailureKind
@@ -160,6 +161,7 @@ class UpstreamError(Exception):
     refuses_prefill: bool = False
     body: bytes = field(default=b"", repr=False)
     rate_limits: Mapping[str, str] = field(default_factory=dict, repr=False)
+    usage: Usage | None = None
 
     def __str__(self) -> str:
         return f"{self.kind.value}: {self.message}"

@@ -186,6 +186,7 @@ class Flight:
             return
         self.attempt.error = error
         self.attempt.rate_limits = error.rate_limits
+        self.attempt.usage = error.usage if error.usage is not None else self.attempt.usage
         self.attempt.outcome = AttemptOutcome.FAILED
         await self._land(Outcome.FAILURE if error.counts_against_breaker else Outcome.SUCCESS, str(error))
 
@@ -211,7 +212,7 @@ class Flight:
             return
         self._reported = True
         await self._tower.breakers.report(
-            self.target.provider, self._permit, outcome, error=error, request_id=self._ask.request_id
+            self.target.provider.lane, self._permit, outcome, error=error, request_id=self._ask.request_id
         )
 
     def _no(self, what: str, limit_seconds: float) -> UpstreamError:

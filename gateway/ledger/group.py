@@ -172,7 +172,7 @@ class _Application:
 
     def _events_write(self) -> None:
         # Status rows are shared: in key order; those of one provider stay in the order of their news.
-        events = sorted(self._group.events, key=lambda event: str(event.status[0]))
-        self._connection.run(self._statements.breaker_status_put, [event.status for event in events])
+        states = [event.status for event in self._group.events if event.status is not None]
+        self._connection.run(self._statements.breaker_status_put, sorted(states, key=lambda state: str(state[0])))
         transitions = [event.transition for event in self._group.events if event.transition is not None]
         self._connection.run(self._statements.breaker_transition_insert, transitions)

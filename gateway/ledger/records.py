@@ -120,6 +120,8 @@ class AttemptRecord:
     billing: Billing = Billing.NONE
     price_id: int | None = None
     provider_id: int | None = None
+    drill_id: int | None = None
+    fault: str = ""  # what a fire drill injected; the value of an `engine.drill.DrillFault`
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +170,11 @@ class Settlement:
     claims: tuple[BudgetClaim, ...] = ()
     budget_checks: tuple[BudgetCheck, ...] = ()
 
+    @property
+    def drill_id(self) -> int | None:
+        """The first fire drill that touched it."""
+        return next((attempt.drill_id for attempt in self.attempts if attempt.drill_id is not None), None)
+
 
 @dataclass(frozen=True, slots=True)
 class Opened:
@@ -191,7 +198,10 @@ class Settled:
 
 @dataclass(frozen=True, slots=True)
 class BreakerEvent:
-    """A breaker's change of state, or news of its failures, for the rows operations look at."""
+    """A breaker's change of state, or news of its failures, for the rows operations look at.
+
+    With `drill_id` it is the breaker of a fire drill, of which only changes of state are written.
+    """
 
     provider: str
     at: datetime
@@ -204,3 +214,4 @@ class BreakerEvent:
     next_probe_at: datetime | None
     last_error: str
     request_id: str
+    drill_id: int | None = None

@@ -96,7 +96,9 @@ class SettlementRow:
 
 @dataclass(frozen=True, slots=True)
 class EventRow:
-    status: Row
+    """`status` None: the breaker of a fire drill, which has no row of its state."""
+
+    status: Row | None
     transition: Row | None
 
 
@@ -151,6 +153,7 @@ def settlement_row(settlement: Settlement, dialect: Dialect) -> SettlementRow:
         _whole(settlement.first_content_ms),
         _json(settlement.dropped_params),
         _json([_check(check) for check in settlement.budget_checks]) if settlement.budget_checks else None,
+        settlement.drill_id,
     )
     return SettlementRow(
         settlement=settlement,
@@ -178,11 +181,13 @@ def event_row(event: BreakerEvent, dialect: Dialect) -> EventRow:
     failures, error = _whole(event.consecutive_failures), _text(event.last_error, _MESSAGE_CHARACTERS)
     opened_at, next_probe_at = _moment(event.opened_at, dialect), _moment(event.next_probe_at, dialect)
     status = (provider, event.to_state, at, failures, event.failure_rate, opened_at, next_probe_at, error)
+    shown = status if event.drill_id is None else None
     if event.from_state == event.to_state:
-        return EventRow(status, None)
+        return EventRow(shown, None)
     change = (provider, at, event.from_state, event.to_state)
-    transition = (*change, _text(event.cause, 300), failures, error, _text(event.request_id, 40), *change)
-    return EventRow(status, transition)
+    told = (_text(event.cause, 300), failures, error, _text(event.request_id, 40), event.drill_id)
+    transition = (*change, *told, *change, event.drill_id or 0)
+    return EventRow(shown, transition)
 
 
 def claim_rows(claims: Iterable[BudgetClaim]) -> tuple[ClaimRow, ...]:
@@ -243,6 +248,8 @@ def _attempt(completion_id: str, attempt: AttemptRecord, dialect: Dialect) -> Ro
         _amount(attempt.cost_usd),
         attempt.billing.value,
         attempt.price_id,
+        attempt.drill_id,
+        attempt.fault,
     )
 
 

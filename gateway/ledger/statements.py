@@ -28,7 +28,7 @@ UPDATE llmops_completion SET
   finished_at = ?, status = ?, http_status = ?, error_code = ?, error_message = ?, finish_reason = ?, provider = ?,
   model = ?, attempt_count = ?, fell_back = ?, cache = ?, input_tokens = ?, cached_input_tokens = ?,
   cache_write_tokens = ?, output_tokens = ?, reasoning_tokens = ?, cost_usd = ?, billing = ?, latency_ms = ?,
-  first_content_ms = ?, dropped_params = ?, budget_checks = ?
+  first_content_ms = ?, dropped_params = ?, budget_checks = ?, drill_id = ?
 WHERE id = ? AND status = ? RETURNING team_id, conversation, created_at
 """
 
@@ -50,8 +50,8 @@ INSERT INTO llmops_attempt (
   completion_id, number, provider, model, target_index, retry, outcome, reason, failure, status, message,
   retry_after_seconds, probe, upstream_id, started_at, latency_ms, first_content_ms, input_tokens,
   cached_input_tokens, cache_write_tokens, cache_write_1h_tokens, output_tokens, reasoning_tokens, cost_usd, billing,
-  price_id)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+  price_id, drill_id, fault)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 
 _FALLBACK_INSERT = """
@@ -130,10 +130,11 @@ WHERE excluded.since >= llmops_breaker_status.since
 
 _BREAKER_TRANSITION_INSERT = """
 INSERT INTO llmops_breaker_transition (
-  provider, at, from_state, to_state, cause, consecutive_failures, last_error, request_id)
-SELECT ?, ?, ?, ?, ?, ?, ?, ?
+  provider, at, from_state, to_state, cause, consecutive_failures, last_error, request_id, drill_id)
+SELECT ?, ?, ?, ?, ?, ?, ?, ?, CAST(? AS BIGINT)
 WHERE NOT EXISTS (
-  SELECT 1 FROM llmops_breaker_transition WHERE provider = ? AND at = ? AND from_state = ? AND to_state = ?)
+  SELECT 1 FROM llmops_breaker_transition
+  WHERE provider = ? AND at = ? AND from_state = ? AND to_state = ? AND COALESCE(drill_id, 0) = ?)
 """
 
 

@@ -9,6 +9,7 @@ from gateway.models.budget_raise import BudgetRaise
 from gateway.models.budget_window import BudgetReservation, BudgetWindow
 from gateway.models.completion import Attempt, Completion, Conversation, Fallback
 from gateway.models.configuration import ConfigurationChange, ConfigurationVersion
+from gateway.models.drill import Drill
 from gateway.models.health_probe import HealthProbe, HealthProbeTurn
 from gateway.models.organisation import Organisation
 from gateway.models.price import Price
@@ -36,6 +37,7 @@ __all__ = [
     "ConfigurationChange",
     "ConfigurationVersion",
     "Conversation",
+    "Drill",
     "Fallback",
     "HealthProbe",
     "HealthProbeTurn",

@@ -40,10 +40,17 @@ class BreakerTransition(models.Model):
     consecutive_failures = models.PositiveIntegerField(default=0)
     last_error = models.TextField(default="", blank=True)
     request_id = models.CharField(max_length=40, default="", blank=True)
+    drill_id = models.BigIntegerField("fire drill", null=True, help_text="whose breaker it was; empty: the real one")
 
     class Meta:
         db_table = "llmops_breaker_transition"
-        indexes = [models.Index(fields=["provider", "-at"], name="breaker_timeline")]
+        indexes = [
+            models.Index(fields=["provider", "-at"], name="breaker_timeline"),
+            models.Index(
+                fields=["drill_id", "at"], name="breaker_of_drill", condition=models.Q(drill_id__isnull=False)
+            ),
+        ]
 
     def __str__(self) -> str:
-        return f"{self.provider}: {self.from_state} → {self.to_state}"
+        drill = "" if self.drill_id is None else f" (drill {self.drill_id})"
+        return f"{self.provider}{drill}: {self.from_state} → {self.to_state}"

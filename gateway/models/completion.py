@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from django.db import models
 
+from gateway.engine.drill import DrillFault
 from gateway.engine.words import AttemptOutcome, Billing, CompletionStatus, FailureKind, Wire
 from gateway.models.fields import UsdField
 
@@ -85,6 +86,7 @@ class Completion(models.Model):
     budget_checks = models.JSONField(
         null=True, help_text="what each budget said when it began, amounts in pico-dollars; null where none was asked"
     )
+    drill_id = models.BigIntegerField("fire drill", null=True, help_text="the first drill that touched it")
 
     class Meta:
         db_table = "llmops_completion"
@@ -133,10 +135,22 @@ class Attempt(models.Model):
     cost_usd = UsdField("cost (USD)", default=0)
     billing = models.CharField(max_length=12, choices=_choices(Billing), default=Billing.NONE.value)
     price_id = models.BigIntegerField(null=True, help_text="the price version it was charged at")
+    drill_id = models.BigIntegerField("fire drill", null=True)
+    fault = models.CharField(
+        "injected fault",
+        max_length=24,
+        choices=_choices(DrillFault),
+        default="",
+        blank=True,
+        help_text="what the drill did to it; empty where the drill's breaker let nothing be sent",
+    )
 
     class Meta:
         db_table = "llmops_attempt"
         constraints = [models.UniqueConstraint(fields=["completion", "number"], name="attempt_number")]
+        indexes = [
+            models.Index(fields=["drill_id"], name="attempt_drilled", condition=models.Q(drill_id__isnull=False))
+        ]
 
     def __str__(self) -> str:
         return f"{self.completion_id} #{self.number}"

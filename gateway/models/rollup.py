@@ -18,7 +18,8 @@ class UsageCell(models.Model):
 
     Cost, tokens and attempts count where each attempt was made, which is how providers bill; completions and their
     times where they were answered or last tried. What no attempt accounts for (an orphan's reservation) has neither
-    provider nor model. Ids are 0 and names "" where there is none.
+    provider nor model. What a fire drill touched counts once more in `drilled_…`. Ids are 0 and names "" where there is
+    none.
     """
 
     hours = models.PositiveSmallIntegerField(help_text="length: 1 or 24")
@@ -52,6 +53,12 @@ class UsageCell(models.Model):
     cache_write_tokens = models.BigIntegerField(default=0)
     output_tokens = models.BigIntegerField(default=0)
     reasoning_tokens = models.BigIntegerField(default=0)
+    drilled_answered = models.BigIntegerField(default=0)
+    drilled_failed = models.BigIntegerField(default=0)
+    drilled_fell_back = models.BigIntegerField(default=0)
+    drilled_fell_back_answered = models.BigIntegerField(default=0)
+    drilled_response_ms_sum = models.BigIntegerField(default=0)
+    drilled_responses = models.BigIntegerField(default=0)
 
     class Meta:
         db_table = "llmops_usage_cell"

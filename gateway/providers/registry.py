@@ -8,10 +8,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from gateway.engine.configuration import Provider
+from gateway.engine.drill import Injection
+from gateway.engine.exchange import Caller
 from gateway.engine.words import Wire
 
 if TYPE_CHECKING:
     from gateway.providers.caller import HttpCaller
+    from gateway.providers.drill import Sleep
 
 Settings = tuple[Any, ...]
 
@@ -34,6 +37,13 @@ def _anthropic(provider: Provider) -> HttpCaller:
 
 
 _FACTORIES: dict[Wire, Callable[[Provider], HttpCaller]] = {Wire.OPENAI: _openai, Wire.ANTHROPIC: _anthropic}
+
+
+def drilled_caller(caller: HttpCaller, provider: Provider, drill: Injection, sleep: Sleep) -> Caller:
+    """The caller as a fire drill has it behave. Imported when there is a drill."""
+    from gateway.providers.drill import DrilledCaller
+
+    return DrilledCaller(caller, provider, drill, sleep)
 
 
 def import_sdks(kinds: Iterable[Wire]) -> None:

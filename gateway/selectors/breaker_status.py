@@ -17,10 +17,11 @@ def breaker_states(*, readings: Mapping[str, BreakerReading]) -> tuple[BreakerVi
     row. What operations ordered comes from the provider's row in either case, so it shows as soon as it is committed.
     """
     views = sorted(breaker_list(), key=lambda view: view.provider)
-    return tuple(_live(view, readings[view.provider]) if view.provider in readings else view for view in views)
+    return tuple(reading_view(view, readings[view.provider]) if view.provider in readings else view for view in views)
 
 
-def _live(view: BreakerView, reading: BreakerReading) -> BreakerView:
+def reading_view(view: BreakerView, reading: BreakerReading) -> BreakerView:
+    """The view with what the serving process knows; an order of operations goes before it."""
     return replace(
         view,
         state=view.forced or reading.state.value,

@@ -21,7 +21,8 @@ FAILING_RATE = 0.5
 class BreakerView:
     """A provider's breaker. `state` is what holds for requests: an order of a person goes before the row.
 
-    `failure_rate` is a share from 0 to 1; `seen` is False where no row tells of a failure yet.
+    `failure_rate` is a share from 0 to 1; `seen` is False where no row tells of a failure yet. `drill` is set where it
+    is the breaker that a fire drill has of its own.
     """
 
     provider: str
@@ -37,6 +38,7 @@ class BreakerView:
     next_probe_at: datetime | None = None
     last_error: str = ""
     failure_threshold: int = 0
+    drill: int | None = None
 
     @property
     def fails_though_held_closed(self) -> bool:

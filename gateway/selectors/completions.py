@@ -36,6 +36,7 @@ class CompletionLine:
     cost_usd: Decimal
     billing: str
     latency_ms: int | None
+    drill_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,8 @@ class AttemptStory:
     cost_usd: Decimal
     billing: str
     price_id: int | None
+    drill_id: int | None = None
+    fault: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +182,7 @@ def _line(row: Completion) -> CompletionLine:
         cost_usd=row.cost_usd,
         billing=row.billing,
         latency_ms=row.latency_ms,
+        drill_id=row.drill_id,
     )
 
 
@@ -208,6 +212,8 @@ def _attempt(row: Attempt, began_at: datetime) -> AttemptStory:
         cost_usd=row.cost_usd,
         billing=row.billing,
         price_id=row.price_id,
+        drill_id=row.drill_id,
+        fault=row.fault,
     )
 
 

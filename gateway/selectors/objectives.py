@@ -11,7 +11,8 @@ from django.db.models import Count, Q, Sum
 
 from gateway.models import Conversation
 from gateway.models.organisation import Organisation, organisation_current
-from gateway.selectors.usage import UsageSummary, share, usage_summary
+from gateway.selectors.usage_cells import Usage, share
+from gateway.selectors.usage_read import usage_over
 from gateway.selectors.windows import TimeWindow
 
 DAY = timedelta(hours=24)
@@ -84,9 +85,9 @@ class ServiceLevels:
 
 
 def service_levels(*, now: datetime) -> ServiceLevels:
-    """Four queries. The windows end at `now` and count completions by their beginning."""
+    """At most fourteen queries. The windows end at `now` and count completions by their beginning, but no drills."""
     organisation = organisation_current()
-    day, month = (usage_summary(window=TimeWindow(now - length, now)) for length in (DAY, MONTH))
+    day, month = (usage_over(TimeWindow(now - length, now)).without_drills() for length in (DAY, MONTH))
     return ServiceLevels(
         availability_percent=Objective(
             organisation.availability_percent, True, _availability(day), _availability(month)
@@ -104,17 +105,17 @@ def _percent(part: int, whole: int) -> Measure:
     return Measure(None if value is None else 100 * value, whole)
 
 
-def _availability(summary: UsageSummary) -> Measure:
-    return _percent(summary.answered, summary.answered + summary.failed)
+def _availability(usage: Usage) -> Measure:
+    return _percent(usage.answered, usage.answered + usage.failed)
 
 
-def _fallback_success(summary: UsageSummary) -> Measure:
-    return _percent(summary.fell_back_answered, summary.fell_back)
+def _fallback_success(usage: Usage) -> Measure:
+    return _percent(usage.fell_back_answered, usage.fell_back)
 
 
-def _latency(summary: UsageSummary) -> Measure:
-    mean_ms = summary.mean_response_ms
-    return Measure(None if mean_ms is None else mean_ms / 1000, summary.answered)
+def _latency(usage: Usage) -> Measure:
+    mean_ms = usage.mean_response_ms
+    return Measure(None if mean_ms is None else mean_ms / 1000, usage.answered)
 
 
 def _conversation_cost(organisation: Organisation, now: datetime) -> CostObjective:

@@ -28,6 +28,8 @@ _CLIENTS_OWN = (
 )
 REFUSED = Q(status=CompletionStatus.FAILED) & _CLIENTS_OWN
 FAILED = Q(status=CompletionStatus.UNKNOWN) | (Q(status=CompletionStatus.FAILED) & ~_CLIENTS_OWN)
+# A fire drill touched it: it counts in no objective.
+DRILLED = Q(drill_id__isnull=False)
 FELL_BACK = Q(fell_back=True) & ~PENDING
 
 # How long a client waited: a plain answer's whole time, a stream's time to its first content.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from decimal import Decimal
 from typing import Any
 
@@ -65,7 +65,8 @@ class Usage:
     `failed` are failures of ours or of providers, and orphans of a crash; `refused` are the client's own errors and the
     limits it ran into. `responses` were timed: whole plain answers, first contents of streams; `first_contents` are
     the streams among them. `estimated_usd` and `unknown_usd` (orphans) are the parts of `cost_usd` that no provider
-    reported. `input_tokens` include cached and cache-write tokens, `output_tokens` reasoning.
+    reported. `input_tokens` include cached and cache-write tokens, `output_tokens` reasoning. `drilled_…` are the parts
+    of their namesakes that a fire drill touched.
     """
 
     completions: int = 0
@@ -88,6 +89,16 @@ class Usage:
     cache_write_tokens: int = 0
     output_tokens: int = 0
     reasoning_tokens: int = 0
+    drilled_answered: int = 0
+    drilled_failed: int = 0
+    drilled_fell_back: int = 0
+    drilled_fell_back_answered: int = 0
+    drilled_response_ms_sum: int = 0
+    drilled_responses: int = 0
+
+    def without_drills(self) -> Usage:
+        """What the objectives count; amounts and tokens stay whole, for drills are paid for."""
+        return replace(self, **{name: getattr(self, name) - getattr(self, f"drilled_{name}") for name in _DRILLED})
 
     @property
     def uncertain_usd(self) -> Decimal:
@@ -111,6 +122,7 @@ class Usage:
         return share(self.first_content_ms_sum, self.first_contents)
 
 
+_DRILLED = ("answered", "failed", "fell_back", "fell_back_answered", "response_ms_sum", "responses")
 MEASURES = tuple(field.name for field in fields(Usage))
 
 

@@ -14,7 +14,7 @@ from django.db.models.functions import Coalesce
 from gateway.engine.words import AttemptOutcome, Billing
 from gateway.models.completion import Attempt, Completion
 from gateway.models.fields import UsdField
-from gateway.selectors.outcomes import ANSWERED, CANCELLED, FAILED, FELL_BACK, PENDING, REFUSED, RESPONSE_MS
+from gateway.selectors.outcomes import ANSWERED, CANCELLED, DRILLED, FAILED, FELL_BACK, PENDING, REFUSED, RESPONSE_MS
 from gateway.selectors.usage_cells import Sums, UsageFilter
 from gateway.selectors.windows import TimeWindow
 
@@ -31,6 +31,12 @@ _COUNTS: dict[str, Any] = {
     "responses": Count(RESPONSE_MS, filter=ANSWERED),
     "first_content_ms_sum": Sum("first_content_ms", filter=_STREAMED, default=0),
     "first_contents": Count("first_content_ms", filter=_STREAMED),
+    "drilled_answered": Count("pk", filter=DRILLED & ANSWERED),
+    "drilled_failed": Count("pk", filter=DRILLED & FAILED),
+    "drilled_fell_back": Count("pk", filter=DRILLED & FELL_BACK),
+    "drilled_fell_back_answered": Count("pk", filter=DRILLED & FELL_BACK & ANSWERED),
+    "drilled_response_ms_sum": Sum(RESPONSE_MS, filter=DRILLED & ANSWERED, default=0),
+    "drilled_responses": Count(RESPONSE_MS, filter=DRILLED & ANSWERED),
 }
 _TOKENS = ("input_tokens", "cached_input_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens")
 _OWED: dict[str, Any] = {name: Sum(name, default=0) for name in ("cost_usd", *_TOKENS)}

@@ -118,6 +118,8 @@ def attempt_record(attempt: Attempt, charge: Charge) -> AttemptRecord:
         billing=charge.billing,
         price_id=charge.price_id,
         provider_id=attempt.target.provider.id,
+        drill_id=attempt.drill_id,
+        fault=attempt.injected.value if attempt.injected is not None else "",
     )
 
 

@@ -8,6 +8,8 @@ from asgiref.sync import async_to_sync
 
 from gateway.engine.breaker import BreakerReading
 from gateway.engine.configuration import Provider
+from gateway.selectors.breakers import BreakerView
+from gateway.services.drill_breakers import drill_breakers
 from gateway.services.runtime import Runtime, running_runtime
 
 
@@ -31,6 +33,7 @@ class LiveState:
     missing: tuple[str, ...]
     shared: bool  # the breakers and their counts are the fleet's
     redis: str  # how the breakers' shared store is doing, in words
+    drill_breakers: tuple[BreakerView, ...] = ()  # those of running fire drills
 
 
 def serving_runtime() -> Runtime | None:
@@ -59,6 +62,7 @@ async def _read(runtime: Runtime) -> LiveState:
         missing=tuple(runtime.missing()),
         shared=status.shared and status.away_reason is None,
         redis=status.words,
+        drill_breakers=drill_breakers(runtime.breakers, snapshot) if snapshot is not None else (),
     )
 
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from gateway.engine.completion import Completion
 from gateway.engine.configuration import Route
+from gateway.engine.drilling import drilled_plan
 from gateway.engine.exchange import Ask
 from gateway.engine.routing import Plan, able_targets, plan_completion
 from gateway.engine.words import Operation, StreamRecovery
@@ -38,6 +39,15 @@ async def completion_open(runtime: Runtime, call: Call, parsed: ParsedRequest) -
     route = route_for(snapshot, call.key, parsed.model)
     plan = able_targets(plan_completion(route, parsed.model), call.operation)
     plan = priced_targets(plan, snapshot.price_book, now)
+    if snapshot.drills:
+        plan = drilled_plan(
+            plan,
+            snapshot.drills,
+            route_id=route.id,
+            key_id=call.key.id,
+            now=now.timestamp(),
+            random=runtime.engine.random,
+        )
     conversation = conversation_id(call.headers, parsed.conversation_id)
     draft = Draft(plan)
     while True:

@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Coroutine
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.conf import settings
 from django.db import DatabaseError
@@ -16,18 +16,18 @@ from gateway.engine.breaker import BreakerChange
 from gateway.engine.clock import SYSTEM_CLOCK, Clock
 from gateway.engine.completion import Engine
 from gateway.engine.configuration import Provider
+from gateway.engine.drill import lane_parts
+from gateway.engine.exchange import Caller
 from gateway.ledger.connections import ledger_connections, ledger_lock_path
 from gateway.ledger.records import BreakerEvent
 from gateway.ledger.writer import LedgerWriter
-from gateway.providers.registry import Callers, import_sdks
+from gateway.providers.registry import Callers, drilled_caller, import_sdks
 from gateway.services.breaker_memory import open_breakers
+from gateway.services.drill_traces import drill_traces_forget
 from gateway.services.snapshot import Snapshot
 from gateway.services.snapshot_holder import SnapshotHolder
 from gateway.stores.memory import MemoryBreakers
 from gateway.stores.redis_breakers import RedisBreakers
-
-if TYPE_CHECKING:
-    from gateway.providers.caller import HttpCaller
 
 logger = logging.getLogger("gateway.breaker")
 
@@ -112,13 +112,15 @@ class Runtime:
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.error("work in the background failed: %s", error, exc_info=error)
 
-    def _caller_of(self, provider: Provider) -> HttpCaller:
+    def _caller_of(self, provider: Provider) -> Caller:
         """The provider's caller; with the first call after a change the callers hear what is configured now."""
         snapshot = self.snapshot
         if snapshot is not self._called_for:
             self._called_for = snapshot
             self.callers.want(snapshot.providers.values())
-        return self.callers.of(provider)
+            drill_traces_forget(self.engine, self.breakers, snapshot.drills)
+        caller = self.callers.of(provider)
+        return caller if provider.drill is None else drilled_caller(caller, provider, provider.drill, self.clock.sleep)
 
     def _breaker_store(self, redis_url: str, clock: Clock) -> MemoryBreakers | RedisBreakers:
         if redis_url:
@@ -128,6 +130,8 @@ class Runtime:
 
     def _breaker_changed(self, change: BreakerChange) -> None:
         moved = change.before is not change.reading.state
+        if not moved and lane_parts(change.provider)[1] is not None:
+            return  # of a drill's breaker only the changes of state are told
         if moved:
             _log_transition(change)
         else:
@@ -167,8 +171,9 @@ def _log_transition(change: BreakerChange) -> None:
 
 def _breaker_event(change: BreakerChange) -> BreakerEvent:
     reading = change.reading
+    provider, drill_id = lane_parts(change.provider)
     return BreakerEvent(
-        provider=change.provider,
+        provider=provider,
         at=datetime.fromtimestamp(change.at, UTC),
         from_state=change.before.value,
         to_state=reading.state.value,
@@ -179,6 +184,7 @@ def _breaker_event(change: BreakerChange) -> BreakerEvent:
         next_probe_at=_utc(reading.next_probe_at),
         last_error=reading.last_error,
         request_id=change.request_id,
+        drill_id=drill_id,
     )
 
 

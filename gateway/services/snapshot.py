@@ -9,6 +9,7 @@ from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from gateway.engine.configuration import Provider, Route
+from gateway.engine.drill import Drill
 from gateway.ledger.budgets import Budget
 from gateway.ledger.prices import Price, PriceBook
 
@@ -45,7 +46,8 @@ class Snapshot:
     """Everything in force at one version.
 
     `routes` has an entry for every name and alias; `providers` goes by name, `keys` by SHA-256 of the key in hex.
-    `prices` are the versions in force: seeded ones that an override hides are left out.
+    `prices` are the versions in force: seeded ones that an override hides are left out. `drills` are those that were
+    running when it was read; each ends by its own clock.
     """
 
     version: int
@@ -57,3 +59,4 @@ class Snapshot:
     budgets: tuple[Budget, ...]
     zone: ZoneInfo
     objectives: Objectives
+    drills: tuple[Drill, ...] = ()

@@ -25,6 +25,7 @@ from gateway.models.organisation import organisation_current
 from gateway.models.provider import api_key_env_problem
 from gateway.models.words import Enforcement, PriceSource
 from gateway.services.configuration import configuration_version
+from gateway.services.drills_in_force import drills_in_force
 from gateway.services.snapshot import ApiKey, Objectives, Snapshot
 from llmops.env import env_text
 
@@ -80,6 +81,7 @@ def _load(version: int) -> Snapshot:
             organisation.mean_latency_seconds,
             organisation.conversation_cost_usd,
         ),
+        drills=drills_in_force(),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from gateway.engine.breaker import (
@@ -70,6 +70,11 @@ class MemoryBreakers:
 
     def reading(self, provider: Provider) -> BreakerReading:
         return self._breaker(provider).reading(provider, self._clock.now())
+
+    def forget(self, is_over: Callable[[str], bool]) -> None:
+        """Drop the breakers of these names."""
+        for name in [name for name in self._breakers if is_over(name)]:
+            del self._breakers[name]
 
     def _breaker(self, provider: Provider) -> Breaker:
         breaker = self._breakers.get(provider.name)

@@ -160,6 +160,12 @@ class RedisBreakers:
         mirror.breaker.reset()
         self._tell_alone(mirror, provider, before, cause, "")
 
+    def forget(self, is_over: Callable[[str], bool]) -> None:
+        """Drop the mirrors of these names, unless something is under way with them; Redis forgets them by itself."""
+        for mirror in [mirror for mirror in self._mirrors.values() if is_over(mirror.name)]:
+            if mirror.reporter is None and mirror.learning is None and not mirror.asking:
+                del self._mirrors[mirror.name]
+
     # Admission --------------------------------------------------------------------------------------------------------
 
     async def _learn(self, mirror: Mirror) -> None:

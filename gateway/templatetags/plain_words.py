@@ -8,9 +8,11 @@ from decimal import Decimal
 from django import template
 from django.utils import timezone
 
+from gateway.engine.drill import DrillFault
 from gateway.engine.words import AttemptOutcome, Billing, CompletionStatus, FailureKind
 from gateway.ledger.admission import Verdict
 from gateway.ledger.money import usd_text
+from gateway.models.drill import FAULT_WORDS
 
 register = template.Library()
 
@@ -226,3 +228,15 @@ def verdict_words(verdict: str) -> str:
 def tone(word: str) -> str:
     """Which colour a state, status or outcome has: good, bad, warn, info or quiet. Never the only sign of it."""
     return _TONES.get(word, "quiet")
+
+
+@register.filter
+def state_words(state: str) -> str:
+    """A breaker's state."""
+    return state.replace("_", "-")
+
+
+@register.filter
+def fault_words(fault: str) -> str:
+    """A fire drill's fault in a few words."""
+    return FAULT_WORDS[DrillFault(fault)].partition(":")[0]

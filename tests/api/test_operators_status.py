@@ -161,6 +161,6 @@ def test_the_status_takes_a_handful_of_queries_however_much_there_is(
         converse(f"c{index}", "0.1")
     add(4)
 
-    # The key, the organisation, two windows of three, conversations, providers, breakers.
-    with django_assert_num_queries(11):
+    # The key, the organisation, two windows of two, conversations, providers, breakers.
+    with django_assert_num_queries(9):
         api.get("/api/status")

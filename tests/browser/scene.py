@@ -9,10 +9,13 @@ from typing import Any
 
 from django.utils import timezone
 
-from gateway.models import BreakerTransition, Budget, BudgetWindow, Completion, HealthProbe, Price
+from gateway.engine.drill import DrillFault
+from gateway.models import BreakerTransition, Budget, BudgetWindow, Completion, Drill, HealthProbe, Price, Provider
+from gateway.services.drills import drill_start
 from tests.selectors.rows import add_attempt, add_completion, add_conversation, add_fallback, add_provider, open_breaker
 
 STORY_ID = "req_01JDBB4F7Q9ZK3T8M2"
+DRILLED_ID = "req_01JDBB4F7Q9DRILLED"
 SONNET = "claude-3-5-sonnet-20241022"
 DECISION = {
     "route": "default",
@@ -65,6 +68,38 @@ def _breaker_day(now: datetime) -> None:
             words=words,
             latency_ms=41,
         )
+
+
+def stage_drill() -> Drill:
+    """A drill that runs, what it has done so far, and its breaker."""
+    stage()
+    drill = drill_start(
+        provider=Provider.objects.get(name="openai"),
+        route=None,
+        fault=DrillFault.UNAVAILABLE,
+        share_percent=25,
+        duration_seconds=600,
+        actor="operator",
+        note="Does the night shift's report survive an outage?",
+    )
+    for index in range(24):
+        _drilled(DRILLED_ID if index == 0 else f"req_drilled{index:03d}", drill, latency_ms=1900 + index * 40)
+        add_completion(f"req_undrilled{index:03d}", at=drill.starts_at, route_id=1, latency_ms=900 + index * 25)
+    opened = {"provider": "openai", "drill_id": drill.pk, "cause": "5 consecutive failures"}
+    BreakerTransition.objects.create(at=drill.starts_at, from_state="closed", to_state="open", **opened)
+    return drill
+
+
+def _drilled(request_id: str, drill: Drill, *, latency_ms: int) -> None:
+    facts = {"provider": "anthropic", "model": SONNET, "fell_back": True, "attempt_count": 2, "decision": DECISION}
+    at = drill.starts_at
+    row = add_completion(request_id, at=at, drill_id=drill.pk, route_id=1, latency_ms=latency_ms, **facts)
+    failed = {"outcome": "failed", "failure": "server_error", "status": 503, "billing": "none", "latency_ms": 3}
+    message = f"HTTP 503, injected by fire drill {drill.pk}"
+    told = {"provider": "openai", "model": "gpt-4-turbo", "message": message, "drill_id": drill.pk, "fault": "503"}
+    add_attempt(row, 1, **failed | told, reason="First target of the route.")
+    add_attempt(row, 2, target_index=1, started_at=at + timedelta(milliseconds=5), latency_ms=latency_ms - 5)
+    add_fallback(row, reason="server error 503", after_ms=5, extra_cost_usd=Decimal("-0.0021"))
 
 
 def _traffic(now: datetime) -> None:

@@ -12,7 +12,7 @@ from playwright.sync_api import Page, ViewportSize
 
 from gateway.models import BreakerStatus, Completion, Provider
 from tests.browser.conftest import Visit, log_in
-from tests.browser.scene import STORY_ID, stage
+from tests.browser.scene import DRILLED_ID, STORY_ID, stage, stage_drill
 
 pytestmark = pytest.mark.browser
 
@@ -61,6 +61,16 @@ def test_pages_fit_their_screens_in_every_theme_and_size(visit: Visit, folder: P
         "conversations": visit.base_url + reverse("dashboard:conversations"),
         "conversation": visit.base_url + reverse("dashboard:conversation", args=["c-3"]),
     }
+    assert picture_all(visit, folder, pages) == []
+
+
+def test_a_fire_drills_pages_fit_their_screens(visit: Visit, folder: Path) -> None:
+    drill = stage_drill()
+    visit.do(lambda page: log_in(page, visit.base_url))
+    report = visit.base_url + reverse("dashboard:drill", args=[drill.pk])
+    story = visit.base_url + reverse("dashboard:completion", args=[DRILLED_ID])
+    pages = {"drill-banner": visit.base_url, "drill-report": report, "drill-request": story}
+
     assert picture_all(visit, folder, pages) == []
 
 

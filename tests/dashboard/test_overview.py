@@ -15,8 +15,8 @@ from pytest_django import DjangoAssertNumQueries
 from gateway.models import Organisation
 from tests.selectors.rows import NOON, add_attempt, add_completion, add_provider, open_breaker
 
-# Session, user, organisation; then providers 2, figures 4 (today, month, two for the chart), recent 1.
-SHARED_QUERIES, PROVIDER_QUERIES, FIGURE_QUERIES, RECENT_QUERIES = 3, 2, 7, 1
+# Session, user, organisation; running drills; providers; figures (today, month, two for the chart); recent.
+SHARED_QUERIES, DRILL_QUERIES, PROVIDER_QUERIES, FIGURE_QUERIES, RECENT_QUERIES = 3, 1, 2, 7, 1
 
 
 def text_of(client: Client, address: str) -> str:
@@ -108,7 +108,8 @@ def test_the_last_requests_link_to_their_explanation(browser_of_operator: Client
 @pytest.mark.parametrize(
     ("address", "queries"),
     [
-        ("/", SHARED_QUERIES + PROVIDER_QUERIES + FIGURE_QUERIES + RECENT_QUERIES),
+        ("/", SHARED_QUERIES + DRILL_QUERIES + PROVIDER_QUERIES + FIGURE_QUERIES + RECENT_QUERIES),
+        ("/dashboard/drills/", SHARED_QUERIES + DRILL_QUERIES),
         ("/dashboard/providers/", SHARED_QUERIES + PROVIDER_QUERIES),
         ("/dashboard/figures/", SHARED_QUERIES + FIGURE_QUERIES),
         ("/dashboard/recent/", SHARED_QUERIES + RECENT_QUERIES),

@@ -44,6 +44,7 @@ def tell(story: CompletionStory) -> list[str]:
     return [
         f"{line.id}  {line.created_at:%Y-%m-%d %H:%M:%S} UTC  {ending}",
         f"asked for {line.requested_model!r} by {line.api_key}, conversation {story.conversation}",
+        *([f"part of fire drill {line.drill_id}: it counts in no objective"] if line.drill_id is not None else []),
         f"route {line.route}: {', then '.join(story.decision.get('targets', []))}",
         *(_attempt(attempt) for attempt in story.attempts),
         *(_fallback(step) for step in story.fallbacks),
@@ -57,6 +58,8 @@ def _attempt(attempt: AttemptStory) -> str:
     if attempt.failure:
         status = f" HTTP {attempt.status}" if attempt.status else ""
         what = f"{attempt.outcome}: {attempt.failure}{status}, {attempt.message}"
+    if attempt.fault:
+        what += f" [injected by fire drill {attempt.drill_id}]"
     return (
         f"  +{attempt.offset_ms:>5} ms  attempt {attempt.number}  {attempt.provider}/{attempt.model}"
         f"  ({attempt.reason})  {attempt.latency_ms} ms  {what}"
