@@ -10,6 +10,7 @@ from gateway.alerts.channel import channel_send
 from gateway.alerts.outbox import deliveries_send
 from gateway.ledger.connections import ledger_connections, ledger_lock_path
 from gateway.ledger.sweep import orphans_settle
+from gateway.services.idempotency_retention import idempotency_expire
 
 
 @shared_task(name="gateway.alerts_sweep")
@@ -27,3 +28,9 @@ def orphans_sweep() -> None:
         orphans_settle(connection, timezone.now(), lock_path=ledger_lock_path())
     finally:
         connection.close()
+
+
+@shared_task(name="gateway.idempotency_expire")
+def idempotency_sweep() -> None:
+    """Removes the answers that were kept for repeated requests, once their day is over."""
+    idempotency_expire(now=timezone.now())

@@ -8,6 +8,7 @@ from gateway.models.budget import Budget
 from gateway.models.budget_window import BudgetReservation, BudgetWindow
 from gateway.models.completion import Attempt, Completion, Conversation, Fallback
 from gateway.models.configuration import ConfigurationChange, ConfigurationVersion
+from gateway.models.idempotency import IdempotencyRecord
 from gateway.models.organisation import Organisation
 from gateway.models.price import Price
 from gateway.models.provider import Provider
@@ -32,6 +33,7 @@ __all__ = [
     "ConfigurationVersion",
     "Conversation",
     "Fallback",
+    "IdempotencyRecord",
     "Organisation",
     "Price",
     "Provider",

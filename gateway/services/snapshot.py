@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from gateway.engine.configuration import Provider, Route
 from gateway.ledger.budgets import Budget
 from gateway.ledger.prices import Price, PriceBook
+from gateway.stores.key_limits import Limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +26,8 @@ class ApiKey:
     role: str  # "agent" | "operator"
     expires_at: datetime | None
     disabled: bool
-    requests_per_minute: int | None
-    tokens_per_minute: int | None
-    max_parallel: int | None
+    limits: Limits | None = None  # None: no limit of any kind
+    direct_models: bool = False  # may name `provider/model` instead of a route
 
 
 @dataclass(frozen=True, slots=True)

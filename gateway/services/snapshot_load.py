@@ -25,6 +25,7 @@ from gateway.models.provider import api_key_env_problem
 from gateway.models.words import Enforcement, PriceSource
 from gateway.services.configuration import configuration_version
 from gateway.services.snapshot import ApiKey, Objectives, Snapshot
+from gateway.stores.key_limits import Limits
 from llmops.env import env_text
 
 logger = logging.getLogger(__name__)
@@ -174,8 +175,11 @@ def _by_every_name(routes: list[Route]) -> dict[str, Route]:
 
 
 def _keys() -> dict[str, ApiKey]:
-    rows = models.ApiKey.objects.alive().select_related("team").prefetch_related("routes")
-    return {row.hash: _key(row) for row in rows}
+    """By hash; a rotated key also by its old one, which expires when the overlap is over."""
+    rows = list(models.ApiKey.objects.alive().select_related("team").prefetch_related("routes"))
+    replaced = {row.old_hash: dataclasses.replace(_key(row), expires_at=row.old_expires_at) for row in rows}
+    replaced.pop("", None)
+    return replaced | {row.hash: _key(row) for row in rows}
 
 
 def _key(row: models.ApiKey) -> ApiKey:
@@ -188,10 +192,14 @@ def _key(row: models.ApiKey) -> ApiKey:
         role=row.role,
         expires_at=row.expires_at,
         disabled=row.disabled,
-        requests_per_minute=row.requests_per_minute,
-        tokens_per_minute=row.tokens_per_minute,
-        max_parallel=row.max_parallel,
+        limits=_limits(row),
+        direct_models=row.direct_models,
     )
+
+
+def _limits(row: models.ApiKey) -> Limits | None:
+    limits = Limits(row.requests_per_minute, row.tokens_per_minute, row.max_parallel)
+    return None if limits == Limits() else limits
 
 
 def prices_in_force(rows: Iterable[models.Price]) -> list[models.Price]:
