@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
-from pytest_django.fixtures import SettingsWrapper
 
 from gateway.models import IdempotencyRecord
 from gateway.services.idempotency import MAX_KEPT_BYTES, Keeper
@@ -88,7 +87,7 @@ def test_after_a_day_the_request_begins_anew() -> None:
     assert claim(SCOPE, "c" * 64, "b", NOW + KEEP) == Claimed()
 
 
-def test_an_answer_that_no_key_opens_is_none(settings: SettingsWrapper) -> None:
+def test_an_answer_that_no_key_opens_is_none(settings: Any) -> None:
     claim(SCOPE, BODY, "a", NOW)
     store(SCOPE, "a", ANSWER)
     settings.LLMOPS_ENCRYPTION_KEYS = [Fernet.generate_key().decode()]
