@@ -24,6 +24,7 @@ from gateway.api.operators_errors import (
     unknown_path,
 )
 from gateway.api.operators_explanation import CompletionExplained, explained
+from gateway.api.operators_keys import add_keys
 from gateway.api.operators_status import Status, status
 from gateway.engine.errors import InvalidRequest
 from gateway.models import Provider
@@ -138,6 +139,9 @@ def gateway_status(request: HttpRequest) -> Status:
     only_parameters(request)
     live = live_state()
     return status(service_levels(now=timezone.now()), _breakers(live), live)
+
+
+add_keys(api)
 
 
 @api.api_operation(["GET", "POST", "PUT", "PATCH", "DELETE"], "/{path:rest}", auth=None, include_in_schema=False)

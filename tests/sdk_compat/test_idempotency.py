@@ -6,7 +6,6 @@ import os
 import signal
 import sqlite3
 import uuid
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -19,34 +18,11 @@ import pytest
 
 from gateway.simulator.faults import Fault, FaultKind
 from gateway.simulator.server import Simulator
-from tests.gateway_process import (
-    AGENT_KEY,
-    OTHER_TEAM_KEY,
-    GatewayProcess,
-    another_gateway,
-    configuration,
-    gateway_process,
-)
+from tests.gateway_process import AGENT_KEY, OTHER_TEAM_KEY, GatewayProcess, another_gateway
+from tests.sdk_compat.conftest import Pair
 
 MESSAGES: Any = [{"role": "user", "content": "[[say: Only once.]]"}]
-Pair = tuple[GatewayProcess, GatewayProcess]
-
-
-@pytest.fixture(scope="module")
-def _pair(_simulator: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
-    folder = tmp_path_factory.mktemp("idempotency")
-    with (
-        gateway_process(folder, configuration(_simulator.url)) as first,
-        another_gateway(first.data_dir, folder / "second.log") as second,
-    ):
-        yield first, second
-
-
-@pytest.fixture
-def pair(_pair: Pair, simulator: Simulator) -> Pair:
-    for gateway in _pair:
-        gateway.post("/api/breakers/openai", {"action": "reset", "reason": "a new test"})
-    return _pair
+pytestmark = pytest.mark.redis
 
 
 @pytest.fixture

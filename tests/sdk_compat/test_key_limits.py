@@ -2,61 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import anthropic
 import httpx2
 import openai
 import pytest
-import redis
 
 from gateway.simulator.faults import Fault, FaultKind
 from gateway.simulator.server import Simulator
-from tests.gateway_process import GatewayProcess, another_gateway, configuration, gateway_process
+from tests.gateway_process import GatewayProcess
+from tests.sdk_compat.conftest import LIMITS, Pair, limited_key
 
 pytestmark = pytest.mark.redis
 
-LIMITS = {
-    "slow": {"requests_per_minute": 2},
-    "counted": {"requests_per_minute": 1},
-    "wordy": {"tokens_per_minute": 60},
-    "narrow": {"max_parallel": 1},
-    "fleet": {"requests_per_minute": 10},
-}
 MESSAGES = [{"role": "user", "content": "[[say: Yes.]]"}]
 LONG = [{"role": "user", "content": f"[[say: {'word ' * 80}]]"}]
-PATIENT = {"LLMOPS_REDIS_TIMEOUT_MS": "1000"}
-
-
-def key_of(name: str) -> str:
-    return f"sk-llmops-test-{name}-0123456789abcdef"
-
-
-@pytest.fixture(scope="module")
-def pair(
-    _simulator: Simulator, redis_url: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[GatewayProcess, GatewayProcess]]:
-    """Two processes on one Redis."""
-    with redis.Redis.from_url(redis_url) as client:
-        client.flushall()
-    keys = [{"name": name, "key": key_of(name), **limits} for name, limits in LIMITS.items()]
-    document, env = configuration(_simulator.url, api_keys=keys), {"REDIS_URL": redis_url, **PATIENT}
-    folder = tmp_path_factory.mktemp("limits")
-    with (
-        gateway_process(folder, document, env=env) as first,
-        another_gateway(first.data_dir, folder / "second.log", env=env) as second,
-    ):
-        yield first, second
 
 
 @pytest.fixture
-def gateway(pair: tuple[GatewayProcess, GatewayProcess], simulator: Simulator) -> GatewayProcess:
+def gateway(pair: Pair) -> GatewayProcess:
     return pair[0]
 
 
 def chat(gateway: GatewayProcess, name: str) -> openai.OpenAI:
-    return openai.OpenAI(base_url=f"{gateway.url}/v1", api_key=key_of(name), max_retries=0)
+    return openai.OpenAI(base_url=f"{gateway.url}/v1", api_key=limited_key(name), max_retries=0)
 
 
 def test_openais_sdk_raises_its_rate_limit_error(gateway: GatewayProcess, simulator: Simulator) -> None:
@@ -75,7 +45,7 @@ def test_openais_sdk_raises_its_rate_limit_error(gateway: GatewayProcess, simula
 
 
 def test_anthropics_sdk_raises_its_rate_limit_error(gateway: GatewayProcess) -> None:
-    client = anthropic.Anthropic(base_url=gateway.url, api_key=key_of("counted"), max_retries=0)
+    client = anthropic.Anthropic(base_url=gateway.url, api_key=limited_key("counted"), max_retries=0)
     first = client.messages.with_raw_response.create(model="default", max_tokens=9, messages=MESSAGES)
     assert first.headers["anthropic-ratelimit-requests-remaining"] == "0"
     assert first.headers["anthropic-ratelimit-requests-reset"].endswith("Z")
@@ -93,7 +63,7 @@ def test_an_answers_tokens_count_once_they_are_known(gateway: GatewayProcess) ->
 
 def test_a_stream_holds_its_place_until_its_client_leaves(gateway: GatewayProcess, simulator: Simulator) -> None:
     simulator.faults.add(Fault(kind=FaultKind.SLOW_TOKENS, seconds=0.2, times=1))
-    client = chat(gateway, "narrow")
+    client = chat(gateway, "narrow place")
     stream = client.chat.completions.create(model="default", messages=LONG, stream=True)
     next(iter(stream))
     with pytest.raises(openai.RateLimitError, match="at most 1 requests at a time"):
@@ -108,18 +78,18 @@ def test_a_refused_body_gives_its_place_back(gateway: GatewayProcess) -> None:
         reply = httpx2.post(
             f"{gateway.url}/v1/chat/completions",
             json={"model": "nowhere", "messages": MESSAGES},
-            headers={"authorization": f"Bearer {key_of('narrow')}"},
+            headers={"authorization": f"Bearer {limited_key('narrow place')}"},
         )
         assert reply.status_code == 404
 
 
-def test_a_fleet_shares_one_limit(pair: tuple[GatewayProcess, GatewayProcess], simulator: Simulator) -> None:
+def test_a_fleet_shares_one_limit(pair: Pair) -> None:
     with ThreadPoolExecutor(10) as pool:
         statuses = list(pool.map(lambda n: status(pair[n % 2], "fleet"), range(30)))
     assert (statuses.count(200), statuses.count(429)) == (10, 20)
 
 
 def status(gateway: GatewayProcess, name: str) -> int:
-    headers = {"authorization": f"Bearer {key_of(name)}"}
+    headers = {"authorization": f"Bearer {limited_key(name)}"}
     body = {"model": "default", "messages": MESSAGES}
     return httpx2.post(f"{gateway.url}/v1/chat/completions", json=body, headers=headers, timeout=30).status_code
