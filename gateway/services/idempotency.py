@@ -1,7 +1,7 @@
 """`Idempotency-Key`: the same key and body within a day gives the stored answer, with one upstream call and one charge.
 
 Keys belong to the API key and operation that sent them. Duplicates of a request under way wait for it. Only whole
-answers are kept: after any failure the next request may try (docs/decisions/0010-idempotency.md).
+answers are kept: after any failure the next request may try (docs/decisions/0011-idempotency.md).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A key's limits on the request path: let in or refused, told in headers, given back at the end.
 
 Requests of keys without limits never come here. What counts, and why the estimate is what it is:
-docs/decisions/0009-limits-of-keys.md.
+docs/decisions/0010-limits-of-keys.md.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 A limit per minute is a sliding window of sixty whole seconds of the clock, counted second by second: no sixty
 consecutive ones ever hold more than the limit, nothing is guessed, and what a wait must last is known (at most 60 s,
-the longest `Retry-After` that the official SDKs obey). docs/decisions/0009-limits-of-keys.md.
+the longest `Retry-After` that the official SDKs obey). docs/decisions/0010-limits-of-keys.md.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Limits of keys shared by a fleet through Redis: one atomic script for each request of a limited key.
 
-While Redis is away each process counts for itself (docs/decisions/0009-limits-of-keys.md).
+While Redis is away each process counts for itself (docs/decisions/0010-limits-of-keys.md).
 """
 
 from __future__ import annotations

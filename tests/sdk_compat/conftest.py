@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
+import openai
 import pytest
 import redis
 
@@ -84,3 +86,15 @@ def pair(_pair: Pair, simulator: Simulator) -> Pair:
         for name in ("openai", "anthropic"):
             gateway.post(f"/api/breakers/{name}", {"action": "reset", "reason": "a new test"})
     return _pair
+
+
+Chat = Callable[[GatewayProcess, str], openai.OpenAI]
+
+
+@pytest.fixture
+def chat() -> Iterator[Chat]:
+    """Makes clients that never try again by themselves, and closes them at the end."""
+    with ExitStack() as clients:
+        yield lambda gateway, key: clients.enter_context(
+            openai.OpenAI(base_url=f"{gateway.url}/v1", api_key=key, max_retries=0)
+        )

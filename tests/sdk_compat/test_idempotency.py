@@ -19,7 +19,7 @@ import pytest
 from gateway.simulator.faults import Fault, FaultKind
 from gateway.simulator.server import Simulator
 from tests.gateway_process import AGENT_KEY, OTHER_TEAM_KEY, GatewayProcess, another_gateway
-from tests.sdk_compat.conftest import Pair
+from tests.sdk_compat.conftest import Chat, Pair
 
 MESSAGES: Any = [{"role": "user", "content": "[[say: Only once.]]"}]
 pytestmark = pytest.mark.redis
@@ -30,13 +30,13 @@ def key() -> dict[str, str]:
     return {"Idempotency-Key": str(uuid.uuid4())}
 
 
-def chat(gateway: GatewayProcess, api_key: str = AGENT_KEY) -> openai.OpenAI:
-    return openai.OpenAI(base_url=f"{gateway.url}/v1", api_key=api_key, max_retries=0)
-
-
-def test_the_same_request_again_gives_the_stored_answer(pair: Pair, simulator: Simulator, key: dict[str, str]) -> None:
+def test_the_same_request_again_gives_the_stored_answer(
+    pair: Pair, chat: Chat, simulator: Simulator, key: dict[str, str]
+) -> None:
     replies = [
-        chat(gateway).chat.completions.with_raw_response.create(model="default", messages=MESSAGES, extra_headers=key)
+        chat(gateway, AGENT_KEY).chat.completions.with_raw_response.create(
+            model="default", messages=MESSAGES, extra_headers=key
+        )
         for gateway in pair
     ]
     assert replies[0].content == replies[1].content
@@ -47,18 +47,20 @@ def test_the_same_request_again_gives_the_stored_answer(pair: Pair, simulator: S
     assert len(simulator.log.rows()) == 1
 
 
-def test_a_repeated_request_is_charged_once(pair: Pair, key: dict[str, str]) -> None:
+def test_a_repeated_request_is_charged_once(pair: Pair, chat: Chat, key: dict[str, str]) -> None:
     before = pair[0].get("/api/spend")["total"]["completions"]
     for gateway in pair:
-        chat(gateway).chat.completions.create(model="default", messages=MESSAGES, extra_headers=key)
+        chat(gateway, AGENT_KEY).chat.completions.create(model="default", messages=MESSAGES, extra_headers=key)
     assert pair[0].get("/api/spend")["total"]["completions"] == before + 1
 
 
-def test_a_stream_is_replayed_as_the_same_stream(pair: Pair, simulator: Simulator, key: dict[str, str]) -> None:
+def test_a_stream_is_replayed_as_the_same_stream(
+    pair: Pair, chat: Chat, simulator: Simulator, key: dict[str, str]
+) -> None:
     streams = [
         [
             chunk.model_dump()
-            for chunk in chat(gateway).chat.completions.create(
+            for chunk in chat(gateway, AGENT_KEY).chat.completions.create(
                 model="default", messages=MESSAGES, stream=True, extra_headers=key
             )
         ]
@@ -72,8 +74,10 @@ def test_a_stream_is_replayed_as_the_same_stream(pair: Pair, simulator: Simulato
 def test_anthropics_stream_is_replayed_too(pair: Pair, simulator: Simulator, key: dict[str, str]) -> None:
     texts = []
     for gateway in pair:
-        client = anthropic.Anthropic(base_url=gateway.url, api_key=AGENT_KEY, max_retries=0)
-        with client.messages.stream(model="claude", max_tokens=50, messages=MESSAGES, extra_headers=key) as stream:
+        with (
+            anthropic.Anthropic(base_url=gateway.url, api_key=AGENT_KEY, max_retries=0) as client,
+            client.messages.stream(model="claude", max_tokens=50, messages=MESSAGES, extra_headers=key) as stream,
+        ):
             texts.append(stream.get_final_text())
     assert texts == ["Only once."] * 2
     assert len(simulator.log.rows()) == 1
@@ -92,21 +96,21 @@ def test_concurrent_duplicates_of_two_processes_wait_for_the_first(
     assert len(simulator.log.rows()) == 1
 
 
-def test_another_body_is_a_mismatch(pair: Pair, key: dict[str, str]) -> None:
-    chat(pair[0]).chat.completions.create(model="default", messages=MESSAGES, extra_headers=key)
+def test_another_body_is_a_mismatch(pair: Pair, chat: Chat, key: dict[str, str]) -> None:
+    chat(pair[0], AGENT_KEY).chat.completions.create(model="default", messages=MESSAGES, extra_headers=key)
     other: Any = [{"role": "user", "content": "Something else."}]
     with pytest.raises(openai.UnprocessableEntityError) as refused:
-        chat(pair[1]).chat.completions.create(model="default", messages=other, extra_headers=key)
+        chat(pair[1], AGENT_KEY).chat.completions.create(model="default", messages=other, extra_headers=key)
     assert refused.value.code == "idempotency_mismatch"
 
 
 def test_another_api_key_or_operation_has_idempotency_keys_of_its_own(
-    pair: Pair, simulator: Simulator, key: dict[str, str]
+    pair: Pair, chat: Chat, simulator: Simulator, key: dict[str, str]
 ) -> None:
     for api_key in (AGENT_KEY, OTHER_TEAM_KEY):
         chat(pair[0], api_key).chat.completions.create(model="default", messages=MESSAGES, extra_headers=key)
-    client = anthropic.Anthropic(base_url=pair[0].url, api_key=AGENT_KEY, max_retries=0)
-    client.messages.create(model="default", max_tokens=50, messages=MESSAGES, extra_headers=key)
+    with anthropic.Anthropic(base_url=pair[0].url, api_key=AGENT_KEY, max_retries=0) as client:
+        client.messages.create(model="default", max_tokens=50, messages=MESSAGES, extra_headers=key)
     assert len(simulator.log.rows()) == 3
 
 
@@ -148,8 +152,8 @@ def test_the_claim_of_a_process_that_died_ends_with_its_lease(
     assert post(pair[1], body, key).status_code == 200
 
 
-def test_what_is_stored_can_be_read_by_nobody_without_the_key(pair: Pair, key: dict[str, str]) -> None:
-    chat(pair[0]).chat.completions.create(model="default", messages=MESSAGES, extra_headers=key)
+def test_what_is_stored_can_be_read_by_nobody_without_the_key(pair: Pair, chat: Chat, key: dict[str, str]) -> None:
+    chat(pair[0], AGENT_KEY).chat.completions.create(model="default", messages=MESSAGES, extra_headers=key)
     rows = stored(pair[0].data_dir)
     assert rows
     assert not any("Only once" in row or key["Idempotency-Key"] in row for row in rows)

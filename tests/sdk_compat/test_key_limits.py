@@ -12,7 +12,7 @@ import pytest
 from gateway.simulator.faults import Fault, FaultKind
 from gateway.simulator.server import Simulator
 from tests.gateway_process import GatewayProcess
-from tests.sdk_compat.conftest import LIMITS, Pair, limited_key
+from tests.sdk_compat.conftest import LIMITS, Chat, Pair, limited_key
 
 pytestmark = pytest.mark.redis
 
@@ -25,12 +25,8 @@ def gateway(pair: Pair) -> GatewayProcess:
     return pair[0]
 
 
-def chat(gateway: GatewayProcess, name: str) -> openai.OpenAI:
-    return openai.OpenAI(base_url=f"{gateway.url}/v1", api_key=limited_key(name), max_retries=0)
-
-
-def test_openais_sdk_raises_its_rate_limit_error(gateway: GatewayProcess, simulator: Simulator) -> None:
-    client = chat(gateway, "slow")
+def test_openais_sdk_raises_its_rate_limit_error(gateway: GatewayProcess, chat: Chat, simulator: Simulator) -> None:
+    client = chat(gateway, limited_key("slow"))
     for remaining in ("1", "0"):
         reply = client.chat.completions.with_raw_response.create(model="default", messages=MESSAGES)
         assert reply.headers["x-ratelimit-limit-requests"] == "2"
@@ -45,32 +41,35 @@ def test_openais_sdk_raises_its_rate_limit_error(gateway: GatewayProcess, simula
 
 
 def test_anthropics_sdk_raises_its_rate_limit_error(gateway: GatewayProcess) -> None:
-    client = anthropic.Anthropic(base_url=gateway.url, api_key=limited_key("counted"), max_retries=0)
-    first = client.messages.with_raw_response.create(model="default", max_tokens=9, messages=MESSAGES)
-    assert first.headers["anthropic-ratelimit-requests-remaining"] == "0"
-    assert first.headers["anthropic-ratelimit-requests-reset"].endswith("Z")
-    with pytest.raises(anthropic.RateLimitError, match="requests_per_minute"):
-        client.messages.count_tokens(model="default", messages=MESSAGES)
+    with anthropic.Anthropic(base_url=gateway.url, api_key=limited_key("counted"), max_retries=0) as client:
+        first = client.messages.with_raw_response.create(model="default", max_tokens=9, messages=MESSAGES)
+        assert first.headers["anthropic-ratelimit-requests-remaining"] == "0"
+        assert first.headers["anthropic-ratelimit-requests-reset"].endswith("Z")
+        with pytest.raises(anthropic.RateLimitError, match="requests_per_minute"):
+            client.messages.count_tokens(model="default", messages=MESSAGES)
 
 
-def test_an_answers_tokens_count_once_they_are_known(gateway: GatewayProcess) -> None:
-    client = chat(gateway, "wordy")
+def test_an_answers_tokens_count_once_they_are_known(gateway: GatewayProcess, chat: Chat) -> None:
+    client = chat(gateway, limited_key("wordy"))
     reply = client.chat.completions.with_raw_response.create(model="default", messages=LONG)
     assert reply.parse().usage.total_tokens > LIMITS["wordy"]["tokens_per_minute"]
     with pytest.raises(openai.RateLimitError, match="at most 60 tokens per minute"):
         client.chat.completions.create(model="default", messages=MESSAGES)
 
 
-def test_a_stream_holds_its_place_until_its_client_leaves(gateway: GatewayProcess, simulator: Simulator) -> None:
+def test_a_stream_holds_its_place_until_its_client_leaves(
+    gateway: GatewayProcess, chat: Chat, simulator: Simulator
+) -> None:
     simulator.faults.add(Fault(kind=FaultKind.SLOW_TOKENS, seconds=0.2, times=1))
-    client = chat(gateway, "narrow place")
+    client = chat(gateway, limited_key("narrow place"))
     stream = client.chat.completions.create(model="default", messages=LONG, stream=True)
     next(iter(stream))
     with pytest.raises(openai.RateLimitError, match="at most 1 requests at a time"):
         client.chat.completions.create(model="default", messages=MESSAGES)
     stream.close()
-    patient = client.with_options(max_retries=5)
-    assert patient.chat.completions.create(model="default", messages=MESSAGES).choices[0].message.content == "Yes."
+    with client.with_options(max_retries=5) as patient:
+        reply = patient.chat.completions.create(model="default", messages=MESSAGES)
+    assert reply.choices[0].message.content == "Yes."
 
 
 def test_a_refused_body_gives_its_place_back(gateway: GatewayProcess) -> None:

@@ -12,7 +12,7 @@ import openai
 import pytest
 
 from tests.gateway_process import AGENT_KEY, OPERATOR_KEY, GatewayProcess
-from tests.sdk_compat.conftest import Pair
+from tests.sdk_compat.conftest import Chat, Pair
 
 pytestmark = pytest.mark.redis
 
@@ -64,10 +64,10 @@ def test_a_rotated_key_overlaps_and_one_rotated_now_does_not(pair: Pair, name: s
     assert within(EVERYWHERE_WITHIN_SECONDS, lambda: statuses(pair, told["key"]) == statuses(pair, oldest) == [401] * 2)
 
 
-def test_a_keys_last_use_is_written_and_its_text_is_not_told(pair: Pair, name: str) -> None:
+def test_a_keys_last_use_is_written_and_its_text_is_not_told(pair: Pair, chat: Chat, name: str) -> None:
     key = make(pair[0], name)
     assert within(EVERYWHERE_WITHIN_SECONDS, lambda: statuses(pair, key) == [200, 200])
-    client = openai.OpenAI(base_url=f"{pair[0].url}/v1", api_key=key, max_retries=0)
+    client = chat(pair[0], key)
     client.chat.completions.create(model="default", messages=MESSAGES)
     assert within(WRITTEN_WITHIN_SECONDS, lambda: listed(pair[0], name)["last_used_at"] is not None)
     row = listed(pair[0], name)
@@ -75,24 +75,23 @@ def test_a_keys_last_use_is_written_and_its_text_is_not_told(pair: Pair, name: s
     assert key not in str(row)
 
 
-def test_a_models_provider_may_be_named_where_the_key_allows_it(pair: Pair, name: str) -> None:
+def test_a_models_provider_may_be_named_where_the_key_allows_it(pair: Pair, chat: Chat, name: str) -> None:
     key = make(pair[0], name, direct_models=True)
     assert within(EVERYWHERE_WITHIN_SECONDS, lambda: statuses(pair, key) == [200, 200])
-    client = openai.OpenAI(base_url=f"{pair[0].url}/v1", api_key=key, max_retries=0)
+    client = chat(pair[0], key)
     model = "anthropic/claude-3-5-sonnet-20241022"
     reply = client.chat.completions.with_raw_response.create(model=model, messages=MESSAGES)
     assert reply.headers["x-llmops-model"] == "claude-3-5-sonnet-20241022"
     assert float(reply.headers["x-llmops-cost-usd"]) > 0
     with pytest.raises(openai.NotFoundError):
-        agents = client.with_options(api_key=AGENT_KEY)
-        agents.chat.completions.create(model=model, messages=MESSAGES)
+        chat(pair[0], AGENT_KEY).chat.completions.create(model=model, messages=MESSAGES)
 
 
-def test_a_model_without_a_price_is_refused_also_when_named_directly(pair: Pair, name: str) -> None:
+def test_a_model_without_a_price_is_refused_also_when_named_directly(pair: Pair, chat: Chat, name: str) -> None:
     key = make(pair[0], name, direct_models=True)
     assert within(EVERYWHERE_WITHIN_SECONDS, lambda: statuses(pair, key) == [200, 200])
-    client = openai.OpenAI(base_url=f"{pair[0].url}/v1", api_key=key, max_retries=0)
-    with pytest.raises(openai.BadRequestError, match="price"):
+    client = chat(pair[0], key)
+    with pytest.raises(openai.InternalServerError, match="has a price: openai/of-unknown-price"):
         client.chat.completions.create(model="openai/of-unknown-price", messages=MESSAGES)
 
 
