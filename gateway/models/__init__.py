@@ -12,6 +12,7 @@ from gateway.models.idempotency import IdempotencyRecord
 from gateway.models.organisation import Organisation
 from gateway.models.price import Price
 from gateway.models.provider import Provider
+from gateway.models.rollup import LatencyCell, UsageCell, UsageHourChanged, UsageProgress
 from gateway.models.route import Route, Target
 from gateway.models.team import ApiKey, Team
 
@@ -34,10 +35,14 @@ __all__ = [
     "Conversation",
     "Fallback",
     "IdempotencyRecord",
+    "LatencyCell",
     "Organisation",
     "Price",
     "Provider",
     "Route",
     "Target",
     "Team",
+    "UsageCell",
+    "UsageHourChanged",
+    "UsageProgress",
 ]
