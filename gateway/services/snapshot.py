@@ -26,8 +26,16 @@ class ApiKey:
     role: str  # "agent" | "operator"
     expires_at: datetime | None
     disabled: bool
-    limits: Limits | None = None  # None: no limit of any kind
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    max_parallel: int | None = None
     direct_models: bool = False  # may name `provider/model` instead of a route
+
+    @property
+    def limits(self) -> Limits | None:
+        """None: no limit of any kind."""
+        limits = (self.requests_per_minute, self.tokens_per_minute, self.max_parallel)
+        return None if limits == (None, None, None) else Limits(*limits)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,6 @@ from gateway.models.provider import api_key_env_problem
 from gateway.models.words import Enforcement, PriceSource
 from gateway.services.configuration import configuration_version
 from gateway.services.snapshot import ApiKey, Objectives, Snapshot
-from gateway.stores.key_limits import Limits
 from llmops.env import env_text
 
 logger = logging.getLogger(__name__)
@@ -192,14 +191,11 @@ def _key(row: models.ApiKey) -> ApiKey:
         role=row.role,
         expires_at=row.expires_at,
         disabled=row.disabled,
-        limits=_limits(row),
+        requests_per_minute=row.requests_per_minute,
+        tokens_per_minute=row.tokens_per_minute,
+        max_parallel=row.max_parallel,
         direct_models=row.direct_models,
     )
-
-
-def _limits(row: models.ApiKey) -> Limits | None:
-    limits = Limits(row.requests_per_minute, row.tokens_per_minute, row.max_parallel)
-    return None if limits == Limits() else limits
 
 
 def prices_in_force(rows: Iterable[models.Price]) -> list[models.Price]:

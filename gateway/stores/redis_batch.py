@@ -65,6 +65,7 @@ class RedisBatch:
     async def ask(self, keys: Sequence[str], argument: dict[str, Any]) -> Reply:
         """The script's answer, waited for as long as a request may wait."""
         answer = self._queue(keys, argument)
+        answer.add_done_callback(_heard)  # also where whoever asked has left
         await asyncio.wait((answer,), timeout=self._timeout_seconds)
         for _ in range(GRACE_TURNS):
             if answer.done():
@@ -140,4 +141,4 @@ def _answer(answer: asyncio.Future[Reply], reply: Any) -> None:
 
 def _heard(answer: asyncio.Future[Reply]) -> None:
     if not answer.cancelled():
-        answer.exception()  # nobody waits for it: the next request finds out that the line is down
+        answer.exception()  # where nobody waits for it, the next request finds out that the line is down

@@ -73,6 +73,9 @@ class RedisLimits:
         except LineDown as down:
             self._lose(str(down))
             return self._own.take_now(asked)
+        except asyncio.CancelledError:  # its client has left, and the place may be taken all the same
+            self._tell(asked.key_id, _finish(asked, second=0, more=0, less=0))
+            raise
         verdict = _verdict(asked, told)
         if verdict.refused_by is None:
             self._own.count(asked)
@@ -82,13 +85,7 @@ class RedisLimits:
         self._own.finish(asked, verdict, tokens)
         more = 0 if tokens is None or asked.limits.tokens_per_minute is None else tokens - asked.tokens
         if more or asked.limits.max_parallel is not None:
-            told = {
-                "act": "finish",
-                "id": asked.request_id,
-                "second": verdict.second,
-                "more": max(0, more),
-                "less": max(0, -more),
-            }
+            told = _finish(asked, second=verdict.second, more=max(0, more), less=max(0, -more))
             self._tell(asked.key_id, told)
 
     def _tell(self, key_id: int, told: dict[str, Any]) -> None:
@@ -158,6 +155,11 @@ def _take(asked: Asked) -> dict[str, Any]:
         "place_retry_ms": round(PLACE_RETRY_SECONDS * 1000),
     }
     return {name: value for name, value in told.items() if value is not None}
+
+
+def _finish(asked: Asked, *, second: int, more: int, less: int) -> dict[str, Any]:
+    """`more` tokens than guessed count now, `less` are given back to `second`."""
+    return {"act": "finish", "id": asked.request_id, "second": second, "more": more, "less": less}
 
 
 def _verdict(asked: Asked, told: Reply) -> Verdict:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
@@ -17,7 +18,9 @@ from tests.virtual_time import VirtualClock
 
 
 def call(limits: Limits | None, *, body: bytes = b"{}", operation: Operation = Operation.CHAT) -> Call:
-    key = ApiKey(1, "agents", None, "", None, "agent", None, disabled=False, limits=limits)
+    key = ApiKey(1, "agents", None, "", None, "agent", None, disabled=False)
+    if limits is not None:
+        key = replace(key, **asdict(limits))
     return Call(operation, body, {}, key, "req_1")
 
 

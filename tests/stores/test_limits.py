@@ -156,6 +156,18 @@ async def test_a_frozen_redis_holds_a_request_no_longer_than_the_bound(own_redis
     await store.aclose()
 
 
+async def test_a_client_that_leaves_while_redis_is_asked_holds_no_place(own_redis: OwnRedis, hand: Hand) -> None:
+    store = redis_limits(own_redis.url, hand, timeout_seconds=10)
+    await store.start()
+    with own_redis.frozen():
+        taking = asyncio.ensure_future(store.take(asked("a", max_parallel=1)))
+        await asyncio.sleep(0)
+        taking.cancel()
+        await asyncio.gather(taking, return_exceptions=True)
+    assert await refused_by(store, asked("b", max_parallel=1)) == [None]
+    await store.aclose()
+
+
 def used(standing: Standing | None) -> int:
     assert standing is not None
     return standing.used
