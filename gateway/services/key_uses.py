@@ -37,13 +37,13 @@ class KeyUses:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-            await self._write(self._noted)
+            await self._write(dict(self._noted))
 
     def due(self) -> dict[int, datetime]:
         """What may be written now."""
         return {
             key_id: at
-            for key_id, at in self._noted.items()
+            for key_id, at in dict(self._noted).items()  # a copy: the back office's threads note too
             if key_id not in self._written or at - self._written[key_id] >= INTERVAL
         }
 
@@ -79,9 +79,3 @@ def keys_used(uses: dict[int, datetime]) -> None:
     for key_id, at in uses.items():
         older = Q(last_used_at=None) | Q(last_used_at__lt=at)
         ApiKey.objects.filter(older, pk=key_id).update(last_used_at=at)
-
-
-def key_used(key: ApiKey, at: datetime) -> None:
-    """For requests that read the key's row anyway."""
-    if key.last_used_at is None or at - key.last_used_at >= INTERVAL:
-        keys_used({key.pk: at})
