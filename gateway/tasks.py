@@ -10,6 +10,7 @@ from gateway.alerts.channel import channel_send
 from gateway.alerts.outbox import deliveries_send
 from gateway.ledger.connections import ledger_connections, ledger_lock_path
 from gateway.ledger.sweep import orphans_settle
+from gateway.services.idempotency_retention import idempotency_expire
 from gateway.services.provider_health import health_probes_run
 from gateway.services.retention import completions_prune
 from gateway.services.rollups import rollups_refresh
@@ -38,6 +39,12 @@ def health_probes() -> None:
     """Gives the worker's sign of life, and asks the providers whose scheduled probe is due how they are."""
     worker_sign(now=timezone.now())
     health_probes_run(now=timezone.now())
+
+
+@shared_task(name="gateway.idempotency_expire")
+def idempotency_sweep() -> None:
+    """Removes the answers that were kept for repeated requests, once their day is over."""
+    idempotency_expire(now=timezone.now())
 
 
 @shared_task(name="gateway.rollups_refresh")

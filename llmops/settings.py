@@ -149,4 +149,5 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "retention": {"task": "gateway.completions_prune", "schedule": 60.0, "options": {"expires": 120}},
     "orphans": {"task": "gateway.orphans_settle", "schedule": 5.0, "options": {"expires": 15}},
     "health": {"task": "gateway.health_probes", "schedule": 5.0, "options": {"expires": 5}},
+    "idempotency": {"task": "gateway.idempotency_expire", "schedule": 600.0, "options": {"expires": 600}},
 }

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 
-from gateway.admin.base import NOT_IN_FORCE, ConfigurationAdmin
+from gateway.admin.base import ConfigurationAdmin, ConfigurationForm
+from gateway.admin.key_pages import confirmation_page, secrets_page
 from gateway.models import ApiKey, Route, Team
-from gateway.services.keys import key_generate, key_hash, key_prefix, key_rotate
+from gateway.services.keys import (
+    DEFAULT_OVERLAP,
+    NO_OVERLAP,
+    key_check_usable,
+    key_generate,
+    key_hash,
+    key_prefix,
+    key_rotate,
+)
 
 
 @admin.register(Team)
@@ -18,22 +28,33 @@ class TeamAdmin(ConfigurationAdmin):
     list_display = ("name", "created_at")
 
 
+class ApiKeyForm(ConfigurationForm):
+    """Refuses a key that could never be used; one that has expired since may still be edited."""
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        key_check_usable(
+            expires_at=cleaned.get("expires_at") if "expires_at" in self.changed_data else None,
+            all_routes=bool(cleaned.get("all_routes")),
+            routes=list(cleaned.get("routes") or ()),
+        )
+        return cleaned
+
+
 @admin.register(ApiKey)
 class ApiKeyAdmin(ConfigurationAdmin):
+    form = ApiKeyForm
     list_display = ("name", "prefix", "team", "role", "disabled", "expires_at", "last_used_at")
     list_filter = (*ConfigurationAdmin.list_filter, "role", "disabled", ("team", admin.RelatedOnlyFieldListFilter))
     list_select_related = ("team",)
-    readonly_fields = ("prefix", "created_at", "last_used_at")
+    readonly_fields = ("prefix", "old_prefix", "overlap_until", "created_at", "last_used_at")
     filter_horizontal = ("routes",)
-    actions = (*ConfigurationAdmin.actions, "rotate")
+    actions = (*ConfigurationAdmin.actions, "rotate", "rotate_now")
     fieldsets = (
         (None, {"fields": ("name", "team", "role", "disabled", "expires_at")}),
-        ("Routes", {"fields": ("all_routes", "routes")}),
-        (
-            "Limits",
-            {"fields": ("requests_per_minute", "tokens_per_minute", "max_parallel"), "description": NOT_IN_FORCE},
-        ),
-        ("Key", {"fields": ("prefix", "created_at", "last_used_at")}),
+        ("Routes", {"fields": ("all_routes", "routes", "direct_models")}),
+        ("Limits", {"fields": ("requests_per_minute", "tokens_per_minute", "max_parallel")}),
+        ("Key", {"fields": ("prefix", "old_prefix", "overlap_until", "created_at", "last_used_at")}),
     )
 
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
@@ -50,18 +71,49 @@ class ApiKeyAdmin(ConfigurationAdmin):
         if not change:
             plain = key_generate()
             obj.hash, obj.prefix = key_hash(plain), key_prefix(plain)
-            self._show(request, obj, plain)
+            request.made_key = (obj, plain)  # type: ignore[attr-defined]
         super().save_model(request, obj, form, change)
 
-    @admin.action(description="Rotate: make a new key, refuse the old one", permissions=["change"])
-    def rotate(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
-        for key in queryset.filter(archived_at__isnull=True):
-            self._show(request, key, key_rotate(key=key, actor=str(request.user)))
+    def response_add(self, request: HttpRequest, obj: ApiKey, post_url_continue: str | None = None) -> HttpResponse:
+        made = request.made_key  # type: ignore[attr-defined]
+        return secrets_page(request, self.admin_site.each_context(request), [made])
 
-    def _show(self, request: HttpRequest, key: ApiKey, plain: str) -> None:
-        self.message_user(
-            request, f"The key {key.name} is {plain} (copy it now, it is never shown again).", messages.WARNING
-        )
+    @admin.action(description="Rotate: make a new key, take the old one for another day", permissions=["change"])
+    def rotate(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> HttpResponse:
+        return self._rotated(request, queryset, "rotate", DEFAULT_OVERLAP)
+
+    @admin.action(description="Rotate now: make a new key, refuse the old one at once", permissions=["change"])
+    def rotate_now(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> HttpResponse:
+        return self._rotated(request, queryset, "rotate_now", NO_OVERLAP)
+
+    @admin.action(description="Archive: take out of use", permissions=["change"])
+    def archive(  # type: ignore[override]  # asks first
+        self, request: HttpRequest, queryset: QuerySet[ApiKey]
+    ) -> HttpResponse | None:
+        sentence = "These keys are refused within two seconds, their agents with them."
+        if "confirmed" not in request.POST:
+            return self._asked(request, queryset, "archive", "Archive", sentence)
+        super().archive(request, queryset)
+        return None
+
+    def _rotated(
+        self, request: HttpRequest, queryset: QuerySet[ApiKey], action: str, overlap: timedelta
+    ) -> HttpResponse:
+        until = "until a day from now" if overlap else "no more: agents that have it are refused within two seconds"
+        sentence = f"Each key gets a new text, shown once on the next page. The old one is taken {until}."
+        if "confirmed" not in request.POST:
+            return self._asked(request, queryset, action, "Rotate" if overlap else "Rotate now", sentence)
+        actor = str(request.user)
+        keys = queryset.filter(archived_at__isnull=True)
+        made = [(key, key_rotate(key=key, actor=actor, overlap=overlap)) for key in keys]
+        return secrets_page(request, self.admin_site.each_context(request), made)
+
+    def _asked(
+        self, request: HttpRequest, queryset: QuerySet[ApiKey], action: str, title: str, sentence: str
+    ) -> HttpResponse:
+        keys = list(queryset.filter(archived_at__isnull=True))
+        context = self.admin_site.each_context(request)
+        return confirmation_page(request, context, keys, action=action, title=title, sentence=sentence)
 
     @admin.display(description="begins with")
     def prefix(self, row: ApiKey) -> str:

@@ -28,6 +28,7 @@ from gateway.api.operators_errors import (
     unknown_path,
 )
 from gateway.api.operators_explanation import CompletionExplained, explained
+from gateway.api.operators_keys import add_keys
 from gateway.api.operators_status import Status, status
 from gateway.engine.errors import InvalidRequest
 from gateway.models import HealthProbe, Provider
@@ -196,6 +197,9 @@ def gateway_status(request: HttpRequest) -> Status:
     only_parameters(request)
     live = live_state()
     return status(service_levels(now=timezone.now()), _breakers(live), live)
+
+
+add_keys(api)
 
 
 @rest.api_operation(["GET", "POST", "PUT", "PATCH", "DELETE"], "/{path:path}", auth=None, include_in_schema=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -15,7 +16,8 @@ from ninja.utils import check_csrf
 from gateway.engine.errors import NotAllowed, NotAuthenticated
 from gateway.models import ApiKey
 from gateway.models.words import KeyRole
-from gateway.services.keys import key_hash
+from gateway.services.keys import key_of_text
+from gateway.services.runtime import running_runtime
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 MAY_READ, MAY_CHANGE = "gateway.view_completion", "gateway.change_provider"
@@ -23,9 +25,15 @@ MAY_READ, MAY_CHANGE = "gateway.view_completion", "gateway.change_provider"
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """`actor` is what the history of changes calls them."""
+    """`actor` is what the history of changes calls them; `user` is the person, None for a key."""
 
     actor: str
+    user: Any = None
+
+    def require(self, permission: str) -> None:
+        """Raises NotAllowed for a person without it; an operator's key may do everything."""
+        if self.user is not None and not self.user.has_perm(permission):
+            raise NotAllowed(f"Your account lacks the permission {permission}; an administrator can grant it.")
 
 
 class BearerKey(HttpBearer):
@@ -56,7 +64,7 @@ class BackOfficeSession(SessionAuth):
             raise NotAllowed(f"Your account lacks the permission {permission}; an administrator can grant it.")
         if check_csrf(request) is not None:
             raise NotAllowed("The CSRF token is missing or wrong; send the csrftoken cookie's value as X-CSRFToken.")
-        return Operator(actor=user.get_username())
+        return Operator(actor=user.get_username(), user=user)
 
 
 OPERATOR_AUTH = [BearerKey(), HeaderKey(), BackOfficeSession()]
@@ -67,9 +75,15 @@ def _may(user: AbstractBaseUser, permission: str) -> bool:
     return bool(getattr(user, "is_staff", False)) and person.has_perm(permission)
 
 
+def _note_use(key: ApiKey) -> None:
+    """In a process that serves, where somebody writes it; it is worth no query of its own."""
+    with suppress(RuntimeError):
+        running_runtime().key_uses.note(key.pk, timezone.now())
+
+
 def _operator_of(text: str) -> Operator:
     """Read from the key's row, so that a disabled key is refused at once. Raises NotAuthenticated, NotAllowed."""
-    key = ApiKey.objects.alive().filter(hash=key_hash(text)).first()
+    key = key_of_text(text)
     if key is None:
         raise NotAuthenticated("Unknown API key.")
     if key.disabled:
@@ -78,4 +92,5 @@ def _operator_of(text: str) -> Operator:
         raise NotAuthenticated(f"The API key {key.name!r} expired on {key.expires_at:%Y-%m-%d %H:%M} UTC.")
     if key.role != KeyRole.OPERATOR:
         raise NotAllowed(f"The API key {key.name!r} has the role {key.role}; this needs a key with the role operator.")
+    _note_use(key)
     return Operator(actor=f"API key {key.name}")

@@ -80,8 +80,9 @@ def check_key(path: str, headers: dict[str, str]) -> None:
 
 def _call(request: HttpRequest, runtime: Runtime, operation: Operation) -> Call:
     """The call of an authenticated client. Raises NotAuthenticated."""
-    headers = headers_of(request)
-    key = authenticate(runtime.snapshot, headers, datetime.now(UTC))
+    headers, now = headers_of(request), datetime.now(UTC)
+    key = authenticate(runtime.snapshot, headers, now)
+    runtime.key_uses.note(key.id, now)
     return Call(operation, request.read(), headers, key, request_id_of(request))
 
 

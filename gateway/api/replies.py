@@ -11,7 +11,7 @@ from django.http.response import HttpResponseBase
 from gateway.api.requests import headers_of, surface_of
 from gateway.engine.errors import GatewayError
 from gateway.services.call import new_request_id
-from gateway.services.stream_reply import StreamReply
+from gateway.services.stream_reply import StreamingReply
 from gateway.services.work import PlainReply
 from gateway.wires import render_error
 
@@ -35,7 +35,7 @@ def plain_response(reply: PlainReply, request_id: str) -> HttpResponse:
 class EventStream(StreamingHttpResponse):
     """A stream of server-sent events. Our own handler reads `reply` itself; Django's iterates."""
 
-    def __init__(self, reply: StreamReply, request_id: str) -> None:
+    def __init__(self, reply: StreamingReply, request_id: str) -> None:
         super().__init__(_iterate(reply), content_type="text/event-stream; charset=utf-8")
         self.reply = reply
         self.headers["cache-control"] = "no-cache"
@@ -43,7 +43,7 @@ class EventStream(StreamingHttpResponse):
         with_headers(self, reply.headers, request_id)
 
 
-async def _iterate(reply: StreamReply) -> AsyncIterator[bytes]:
+async def _iterate(reply: StreamingReply) -> AsyncIterator[bytes]:
     try:
         while (data := await reply.read()) is not None:
             yield data

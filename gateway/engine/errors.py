@@ -6,6 +6,8 @@ GatewayError                      what the client is told: a status, a stable co
 ├── NotAllowed            403
 ├── ModelNotFound         404     names the routes the key may use
 ├── RequestTooLarge       413
+├── IdempotencyMismatch   422     the same Idempotency-Key with another body
+├── IdempotencyNotKept    422     answered before, but the answer was too large to keep
 ├── RateLimited           429     with retry_after_seconds
 ├── Overloaded            429     the queue is full
 ├── BudgetExceeded        429     never retried by SDKs
@@ -70,6 +72,14 @@ class ModelNotFound(GatewayError):
 
 class RequestTooLarge(GatewayError):
     status, code = 413, "request_too_large"
+
+
+class IdempotencyMismatch(GatewayError):
+    status, code = 422, "idempotency_mismatch"
+
+
+class IdempotencyNotKept(GatewayError):
+    status, code = 422, "idempotency_not_kept"
 
 
 class RateLimited(GatewayError):

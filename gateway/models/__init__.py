@@ -11,6 +11,7 @@ from gateway.models.completion import Attempt, Completion, Conversation, Fallbac
 from gateway.models.configuration import ConfigurationChange, ConfigurationVersion
 from gateway.models.drill import Drill
 from gateway.models.health_probe import HealthProbe, HealthProbeTurn
+from gateway.models.idempotency import IdempotencyRecord
 from gateway.models.organisation import Organisation
 from gateway.models.price import Price
 from gateway.models.provider import Provider
@@ -41,6 +42,7 @@ __all__ = [
     "Fallback",
     "HealthProbe",
     "HealthProbeTurn",
+    "IdempotencyRecord",
     "LatencyCell",
     "Organisation",
     "Price",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from django.db import models
 
 from gateway import bounds
@@ -48,6 +50,15 @@ class ApiKey(ConfigurationRow):
     max_parallel = models.PositiveIntegerField(
         null=True, blank=True, validators=inside(bounds.PARALLEL), help_text="Requests at a time. Empty: no limit."
     )
+    direct_models = models.BooleanField(
+        default=False,
+        help_text="May also name provider/model instead of a route, for every model that has a price (or is free).",
+    )
+    old_hash = models.CharField(max_length=64, default="", blank=True, editable=False)
+    old_prefix = models.CharField(max_length=24, default="", blank=True, editable=False)
+    overlap_until = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="Until when the key from before the last rotation is taken."
+    )
     last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     class Meta:
@@ -68,3 +79,8 @@ class ApiKey(ConfigurationRow):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def old_expires_at(self) -> datetime | None:
+        """When the key from before the last rotation ends: with its overlap or with the key itself."""
+        return min((at for at in (self.overlap_until, self.expires_at) if at is not None), default=None)

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from gateway.engine.configuration import Route
 from gateway.engine.errors import ModelNotFound, NotAllowed, NotAuthenticated
+from gateway.services.direct_models import direct_route
 from gateway.services.snapshot import ApiKey, Snapshot
 
 MISSING_KEY = (
@@ -48,6 +49,8 @@ def allowed_routes(snapshot: Snapshot, key: ApiKey) -> list[Route]:
 def route_for(snapshot: Snapshot, key: ApiKey, model: str) -> Route:
     """The route that `model` names. Raises ModelNotFound or NotAllowed, naming what the key may use."""
     route = snapshot.routes.get(model)
+    if route is None and key.direct_models and (direct := direct_route(snapshot, model)) is not None:
+        return direct
     names = ", ".join(route.name for route in allowed_routes(snapshot, key)) or "none"
     if route is None:
         raise ModelNotFound(f"There is no route named {model!r}. This key may use: {names}.", param="model")

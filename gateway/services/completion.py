@@ -1,31 +1,54 @@
 """Obtaining a completion for a client: binds the configuration snapshot, the ledger and the engine.
 
-Order of things: parse, find the route, reserve the most it can cost (the intent; `opening.py`), obtain, settle
-(`work.py`), answer. The settlement is durable before a plain answer leaves and before a stream's terminator does.
+Order of things: the key's limits, parse, find the route, reserve the most it can cost (the intent; `opening.py`),
+obtain, settle (`work.py`), answer. The settlement is durable before a plain answer leaves and before a stream's
+terminator does.
 """
 
 from __future__ import annotations
 
 import asyncio
 
+from gateway.engine.errors import GatewayError
 from gateway.engine.exchange import Answer
 from gateway.engine.live_stream import LiveStream
 from gateway.services.call import Call
+from gateway.services.idempotency import IDEMPOTENCY_KEY, idempotent
+from gateway.services.limits import Admission, limits_admit
 from gateway.services.opening import completion_open
 from gateway.services.runtime import Runtime
-from gateway.services.stream_reply import StreamReply, give_up
+from gateway.services.stream_reply import StreamingReply, StreamReply, give_up
 from gateway.services.work import PlainReply, Work
-from gateway.wires import parse_call
+from gateway.wires import ParsedRequest, parse_call
 
 # How long a stream's status line waits for its first content, since an error after it can only be told in-band
 # (docs/decisions/0006-keep-alive.md). The strictest common proxies give up after 30 s without a byte.
 HEADERS_AFTER_SECONDS = 25.0
 
 
-async def completion_obtain(runtime: Runtime, call: Call) -> PlainReply | StreamReply:
+async def completion_obtain(runtime: Runtime, call: Call) -> PlainReply | StreamingReply:
     """A settled plain answer, or a stream that settles itself before its terminator. Raises GatewayError."""
-    parsed = parse_call(call.operation, call.body)
+    admission = await limits_admit(runtime.limits, call)
+    try:
+        parsed = parse_call(call.operation, call.body)
+        if IDEMPOTENCY_KEY in call.headers:
+            reply = await idempotent(runtime, call, parsed, lambda: _obtain(runtime, call, parsed, admission))
+        else:
+            reply = await _obtain(runtime, call, parsed, admission)
+    except GatewayError as error:
+        error.headers = {**admission.headers, **error.headers}
+        raise
+    finally:
+        if not admission.owned:  # nothing was asked of a provider
+            admission.finish(tokens=0)
+    return reply
+
+
+async def _obtain(
+    runtime: Runtime, call: Call, parsed: ParsedRequest, admission: Admission
+) -> PlainReply | StreamReply:
     work = await completion_open(runtime, call, parsed)
+    work.admission, admission.owned = admission, True
     obtaining = asyncio.ensure_future(work.completion.obtain()) if parsed.stream else None
     try:
         if obtaining is not None:

@@ -227,6 +227,7 @@ class ApiKeyEntry:
     requests_per_minute: int | None = item(nullable(whole(bounds.RATE_PER_MINUTE)), None)
     tokens_per_minute: int | None = item(nullable(whole(bounds.RATE_PER_MINUTE)), None)
     max_parallel: int | None = item(nullable(whole(bounds.PARALLEL)), None)
+    direct_models: bool = item(boolean, False)
 
     def problems(self) -> Found:
         if (self.key is None) == (self.key_hash is None):

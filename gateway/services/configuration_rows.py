@@ -67,6 +67,7 @@ _SAME_IN_KEY = (
     "requests_per_minute",
     "tokens_per_minute",
     "max_parallel",
+    "direct_models",
 )
 _SAME_IN_PRICE = (
     "kind",
@@ -219,6 +220,8 @@ def api_key_release(row: ApiKey) -> None:
 
 def api_key_write(row: ApiKey, entry: entries.ApiKeyEntry) -> None:
     _assign(row, _copied(entry, _SAME_IN_KEY))
+    if row.hash != entry.key_hash:  # the file's key is the only one: no overlap with another
+        row.old_hash, row.old_prefix, row.overlap_until = "", "", None
     row.hash, row.prefix = entry.key_hash or "", entry.key_prefix
     row.team = Team.objects.alive().get(name=entry.team) if entry.team else None
     row.all_routes = entry.routes is None

@@ -5,13 +5,14 @@ from __future__ import annotations
 import orjson
 
 from gateway.engine.configuration import Target
-from gateway.engine.errors import UpstreamAnswer, UpstreamError
+from gateway.engine.errors import GatewayError, UpstreamAnswer, UpstreamError
 from gateway.engine.exchange import Answer, Ask
 from gateway.engine.retry import PASSED_ON
 from gateway.engine.routing import plan_completion
 from gateway.engine.words import Operation, Wire
 from gateway.services.access import route_for
 from gateway.services.call import Call, forwarded_headers
+from gateway.services.limits import limits_admit
 from gateway.services.runtime import Runtime
 from gateway.services.work import PlainReply
 from gateway.wires import ParsedRequest, count_tokens_estimate, parse_call
@@ -26,6 +27,19 @@ async def tokens_count(runtime: Runtime, call: Call) -> PlainReply:
     The provider's own number bears its name in the headers; without one it is an estimate. Raises GatewayError; of the
     provider's failures only that it finds fault with the request (its 400).
     """
+    admission = await limits_admit(runtime.limits, call)
+    try:
+        reply = await _count(runtime, call)
+    except GatewayError as error:
+        error.headers = {**admission.headers, **error.headers}
+        raise
+    finally:
+        admission.finish()
+    reply.headers.update(admission.headers)
+    return reply
+
+
+async def _count(runtime: Runtime, call: Call) -> PlainReply:
     parsed = parse_call(call.operation, call.body)
     route = route_for(runtime.snapshot, call.key, parsed.model)
     targets = plan_completion(route, parsed.model).targets

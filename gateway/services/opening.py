@@ -103,7 +103,7 @@ def _facts(call: Call, route: Route, plan: Plan, conversation: str) -> Completio
     return CompletionFacts(
         team_id=call.key.team_id,
         api_key_id=call.key.id,
-        route_id=route.id,
+        route_id=route.id or None,
         conversation=conversation,
         provider_ids=tuple(target.provider.id for target in plan.targets),
     )
@@ -128,7 +128,7 @@ def _intent(
         surface=call.operation.surface,
         operation=call.operation.value,
         requested_model=parsed.model[:200],
-        route_id=route.id,
+        route_id=route.id or None,
         route_name=route.name,
         api_key_id=key.id,
         api_key_name=key.name,

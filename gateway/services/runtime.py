@@ -24,10 +24,15 @@ from gateway.ledger.writer import LedgerWriter
 from gateway.providers.registry import Callers, drilled_caller, import_sdks
 from gateway.services.breaker_memory import open_breakers
 from gateway.services.drill_traces import drill_traces_forget
+from gateway.services.idempotency_records import IdempotencyRecords
+from gateway.services.key_uses import KeyUses
 from gateway.services.snapshot import Snapshot
 from gateway.services.snapshot_holder import SnapshotHolder
+from gateway.stores.key_limits import LimitStore
 from gateway.stores.memory import MemoryBreakers
+from gateway.stores.memory_limits import MemoryLimits
 from gateway.stores.redis_breakers import RedisBreakers
+from gateway.stores.redis_limits import RedisLimits
 
 logger = logging.getLogger("gateway.breaker")
 
@@ -48,6 +53,9 @@ class Runtime:
         self.ledger = ledger
         self.callers = Callers()
         self.breakers = self._breaker_store(redis_url, clock)
+        self.limits = self._limit_store(redis_url, clock)
+        self.idempotency = IdempotencyRecords()
+        self.key_uses = KeyUses()
         self.engine = Engine(self._caller_of, self.breakers, clock)
         self.started_at = time.time()
         self.breaking_off = False  # the drain is over: whatever is cancelled now is our doing, not its client's
@@ -73,16 +81,21 @@ class Runtime:
             remembered = ()
         for one in remembered:
             self.breakers.seed(one.provider, one.opened_at, one.consecutive_failures, one.last_error)
+        await self.limits.start()
+        self.key_uses.start()
         await self.breakers.start(self.snapshot.providers.values() if self.holder.loaded else ())
 
     async def stop(self) -> None:
         """Wait for settlements under way, then close everything in the order of dependence."""
         await self._background_finished()
+        await self.limits.aclose()
         await self.breakers.aclose()
         for provider in list(self._held_news):
             self._note_held(provider)
         await self.callers.aclose()
         await self._background_finished()  # a call that was cut has left its settlement there
+        await self.idempotency.aclose()
+        await self.key_uses.aclose()
         await asyncio.to_thread(self.ledger.stop)
         await asyncio.to_thread(self.holder.stop)
 
@@ -127,6 +140,11 @@ class Runtime:
             timeout_seconds = settings.LLMOPS_REDIS_TIMEOUT_MS / 1000
             return RedisBreakers(redis_url, clock, self._breaker_changed, timeout_seconds=timeout_seconds)
         return MemoryBreakers(clock, self._breaker_changed)
+
+    def _limit_store(self, redis_url: str, clock: Clock) -> LimitStore:
+        if redis_url:
+            return RedisLimits(redis_url, clock, timeout_seconds=settings.LLMOPS_REDIS_TIMEOUT_MS / 1000)
+        return MemoryLimits(clock)
 
     def _breaker_changed(self, change: BreakerChange) -> None:
         moved = change.before is not change.reading.state

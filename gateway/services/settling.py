@@ -51,6 +51,7 @@ class Receipt:
     cost_usd: Decimal
     conversation_cost_usd: Decimal | None
     budget_remaining_usd: Decimal | None
+    tokens: int
 
 
 async def settle(
@@ -71,12 +72,13 @@ async def settle(
     settlement = settlement_of(prices, intent, completion, bounds_of, ending, budget_checks)
     for fallback in settlement.fallbacks:
         _log_fallback(intent, fallback)
+    tokens = settlement.usage.input_tokens + settlement.usage.output_tokens
     try:
         settled = await ledger.settle(settlement)
     except LedgerUnavailable as error:
         ledger_logger.error("request %s is answered before it is settled: %s", intent.id, error.message)
-        return Receipt(settlement.cost_usd, None, None)
-    return Receipt(settlement.cost_usd, settled.conversation_cost_usd, settled.budget_remaining_usd)
+        return Receipt(settlement.cost_usd, None, None, tokens)
+    return Receipt(settlement.cost_usd, settled.conversation_cost_usd, settled.budget_remaining_usd, tokens)
 
 
 def settlement_of(

@@ -12,6 +12,7 @@ from gateway.engine.configuration import Provider, Route
 from gateway.engine.drill import Drill
 from gateway.ledger.budgets import Budget
 from gateway.ledger.prices import Price, PriceBook
+from gateway.stores.key_limits import Limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +27,16 @@ class ApiKey:
     role: str  # "agent" | "operator"
     expires_at: datetime | None
     disabled: bool
-    requests_per_minute: int | None
-    tokens_per_minute: int | None
-    max_parallel: int | None
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    max_parallel: int | None = None
+    direct_models: bool = False  # may name `provider/model` instead of a route
+
+    @property
+    def limits(self) -> Limits | None:
+        """None: no limit of any kind."""
+        limits = (self.requests_per_minute, self.tokens_per_minute, self.max_parallel)
+        return None if limits == (None, None, None) else Limits(*limits)
 
 
 @dataclass(frozen=True, slots=True)

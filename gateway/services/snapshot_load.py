@@ -178,8 +178,11 @@ def _by_every_name(routes: list[Route]) -> dict[str, Route]:
 
 
 def _keys() -> dict[str, ApiKey]:
-    rows = models.ApiKey.objects.alive().select_related("team").prefetch_related("routes")
-    return {row.hash: _key(row) for row in rows}
+    """By hash; a rotated key also by its old one, which expires when the overlap is over."""
+    rows = list(models.ApiKey.objects.alive().select_related("team").prefetch_related("routes"))
+    replaced = {row.old_hash: dataclasses.replace(_key(row), expires_at=row.old_expires_at) for row in rows}
+    replaced.pop("", None)
+    return replaced | {row.hash: _key(row) for row in rows}
 
 
 def _key(row: models.ApiKey) -> ApiKey:
@@ -195,6 +198,7 @@ def _key(row: models.ApiKey) -> ApiKey:
         requests_per_minute=row.requests_per_minute,
         tokens_per_minute=row.tokens_per_minute,
         max_parallel=row.max_parallel,
+        direct_models=row.direct_models,
     )
 
 

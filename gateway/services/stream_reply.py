@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, Protocol
 
+from gateway.engine.clock import Clock
 from gateway.engine.errors import GatewayError
 from gateway.engine.exchange import Answer
 from gateway.engine.live_stream import LiveStream
@@ -16,6 +17,26 @@ from gateway.wires import cost_comment, render_responses_error, render_stream_er
 
 COMMENT = b": keep-alive\n\n"
 PING = b'event: ping\ndata: {"type": "ping"}\n\n'
+
+
+class StreamingReply(Protocol):
+    """What is sent to a client event by event."""
+
+    clock: Clock
+    keep_alive: bytes
+    headers: dict[str, str]
+
+    async def read(self) -> bytes | None:
+        """The next bytes; None once it has ended."""
+        ...
+
+    async def break_off(self, error: GatewayError) -> bytes:
+        """End it for a reason of ours; what its client is told in the stream, nothing if that has ended already."""
+        ...
+
+    async def leave(self, error: BaseException) -> None:
+        """The client has left; again and after the end it does nothing."""
+        ...
 
 
 class StreamReply:
@@ -30,6 +51,7 @@ class StreamReply:
         self._work = work
         self._obtaining = obtaining
         self._ended = False
+        self.whole = False  # ended as it should, terminator included
         self._sent = b""  # the last bytes the client got
         self.headers = work.headers()
         if work.budget_remaining_usd is not None:
@@ -56,6 +78,7 @@ class StreamReply:
         self._ended = True
         ending = Ending(200, finish_reason=live.finish_reason, model=live.attempt.target.model)
         receipt = await self._work.settle(ending)
+        self.whole = True
         return cost_comment(self._costs(live, receipt)) + live.terminator
 
     async def _break_off(self, error: GatewayError) -> bytes:

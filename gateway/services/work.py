@@ -14,6 +14,7 @@ from gateway.ledger.records import BudgetCheck, Intent
 from gateway.services.call import Call
 from gateway.services.charging import BoundsOf
 from gateway.services.header_names import names_in_header
+from gateway.services.limits import Admission
 from gateway.services.runtime import Runtime
 from gateway.services.settling import Ending, Receipt, settle
 from gateway.services.snapshot import Snapshot
@@ -38,6 +39,7 @@ class Work:
     budget_remaining_usd: Decimal | None
     budget_checks: tuple[BudgetCheck, ...] = ()
     adjusted: Mapping[str, str] = field(default_factory=dict)  # headers that tell what budgets made of the request
+    admission: Admission | None = None
 
     async def settle_answer(self, answer: Answer) -> PlainReply:
         ending = Ending(http_status=200, finish_reason=answer.finish_reason, model=answer.model)
@@ -68,15 +70,22 @@ class Work:
             self.runtime.in_background(self.settle(Ending(499, error=None, client_left=True)))
 
     async def settle(self, ending: Ending) -> Receipt:
-        return await settle(
-            self.runtime.ledger,
-            self.snapshot.price_book,
-            self.intent,
-            self.completion,
-            self.bounds,
-            ending,
-            self.budget_checks,
-        )
+        tokens = None
+        try:
+            receipt = await settle(
+                self.runtime.ledger,
+                self.snapshot.price_book,
+                self.intent,
+                self.completion,
+                self.bounds,
+                ending,
+                self.budget_checks,
+            )
+            tokens = receipt.tokens
+        finally:
+            if self.admission is not None:
+                self.admission.finish(tokens)
+        return receipt
 
     def headers(self) -> dict[str, str]:
         """The response headers that are known when the answer begins."""
@@ -88,6 +97,8 @@ class Work:
             "x-should-retry": "false",
             **self.adjusted,
         }
+        if self.admission is not None:
+            headers.update(self.admission.headers)
         served = self.completion.served
         if served is not None:
             headers["x-llmops-provider"] = served.target.provider.name

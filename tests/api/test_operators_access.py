@@ -195,6 +195,8 @@ def test_the_description_types_every_answer(client: Client) -> None:
         "/api/completions/{request_id}",
         "/api/budgets",
         "/api/budgets/{name}/raise",
+        "/api/keys",
+        "/api/keys/{name}",
         "/api/status",
     }
     for path, operations in document["paths"].items():

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
+import openai
 import pytest
+import redis
 
 from gateway.simulator.server import Simulator
 from gateway.simulator.thread import SimulatorThread
-from tests.gateway_process import CLAUDE, OPERATOR_KEY, GatewayProcess, gateway_process
+from tests.gateway_process import (
+    CLAUDE,
+    OPERATOR_KEY,
+    GatewayProcess,
+    another_gateway,
+    configuration,
+    gateway_process,
+)
 from tests.two_accounts import with_two_openai_accounts
 
 GPT_6_1 = {"provider": "openai", "model": "gpt-6.1-sol"}
@@ -44,3 +54,55 @@ def gateway(_gateway: GatewayProcess, simulator: Simulator) -> GatewayProcess:
     for name in ("openai", "anthropic", "first", "second"):
         _gateway.post(f"/api/breakers/{name}", {"action": "reset", "reason": "a new test"}, OPERATOR_KEY)
     return _gateway
+
+
+Pair = tuple[GatewayProcess, GatewayProcess]
+# Each test of a limit has a key of its own.
+LIMITS: dict[str, dict[str, int]] = {
+    "slow": {"requests_per_minute": 2},
+    "counted": {"requests_per_minute": 1},
+    "wordy": {"tokens_per_minute": 60},
+    "narrow place": {"max_parallel": 1},
+    "fleet": {"requests_per_minute": 10},
+}
+
+
+def limited_key(name: str) -> str:
+    return f"sk-llmops-test-{name.replace(' ', '-')}-0123456789abcdef"
+
+
+@pytest.fixture(scope="session")
+def _pair(_simulator: Simulator, redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    """Patient with Redis, so that on a busy machine only one that is really away counts as away."""
+    with redis.Redis.from_url(redis_url) as client:
+        client.flushall()
+    document = configuration(_simulator.url)
+    document["api_keys"] += [{"name": name, "key": limited_key(name), **limits} for name, limits in LIMITS.items()]
+    env = {"REDIS_URL": redis_url, "LLMOPS_REDIS_TIMEOUT_MS": "1000"}
+    folder = tmp_path_factory.mktemp("pair")
+    with (
+        gateway_process(folder, document, env=env) as first,
+        another_gateway(first.data_dir, folder / "second.log", env=env) as second,
+    ):
+        yield first, second
+
+
+@pytest.fixture
+def pair(_pair: Pair, simulator: Simulator) -> Pair:
+    """Two processes of one installation on one Redis, with every breaker closed."""
+    for gateway in _pair:
+        for name in ("openai", "anthropic"):
+            gateway.post(f"/api/breakers/{name}", {"action": "reset", "reason": "a new test"})
+    return _pair
+
+
+Chat = Callable[[GatewayProcess, str], openai.OpenAI]
+
+
+@pytest.fixture
+def chat() -> Iterator[Chat]:
+    """Makes clients that never try again by themselves, and closes them at the end."""
+    with ExitStack() as clients:
+        yield lambda gateway, key: clients.enter_context(
+            openai.OpenAI(base_url=f"{gateway.url}/v1", api_key=key, max_retries=0)
+        )
