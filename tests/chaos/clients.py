@@ -110,7 +110,7 @@ class Agents:
         await self.anthropic.close()
 
     async def _openai_stream(self, result: Result, route: str, messages: Any) -> None:
-        usage = {"include_usage": True}
+        usage: Any = {"include_usage": True}
         stream = await self.openai.chat.completions.create(
             model=route, messages=messages, stream=True, max_tokens=MAX_TOKENS, stream_options=usage
         )
@@ -160,7 +160,7 @@ class Agents:
             model=route, messages=messages, max_tokens=MAX_TOKENS
         )
         result.note_headers(raw.headers)
-        answer = raw.parse()
+        answer = await raw.parse()
         result.model, result.finished = answer.model, answer.stop_reason == "end_turn"
         result.hear("".join(block.text for block in answer.content if block.type == "text"))
         result.input_tokens, result.output_tokens = answer.usage.input_tokens, answer.usage.output_tokens
