@@ -117,7 +117,7 @@ class Run:
     def providers(self, simulator_url: str, pace: Pace) -> list[dict[str, Any]]:
         common: dict[str, Any] = {"api_key": "sk-simulated", **pace.patience()}
         if self.case.number == OUTAGE:
-            common["breaker"] = {"failure_threshold": 5, "cooldown_seconds": pace.scaled(OUTAGE_COOLDOWN_SECONDS)}
+            common["breaker"] = {"failure_threshold": 5, "cooldown_seconds": pace.of_outage(OUTAGE_COOLDOWN_SECONDS)}
         made = []
         for name, kind, path in (
             (self.primary, "openai", "/openai/v1"),

@@ -168,7 +168,7 @@ async def _try_outage(running: Fleet, clients: list[Agents], run: Run, pace: Pac
     began, asked, ended_at = time.monotonic(), [], 0.0
     number = 0
     while number * OUTAGE_INTERVAL_SECONDS < OUTAGE_SECONDS + BACK_WITHIN_SECONDS:
-        await _until(began + number * pace.scaled(OUTAGE_INTERVAL_SECONDS))
+        await _until(began + number * pace.of_outage(OUTAGE_INTERVAL_SECONDS))
         if not ended_at and number * OUTAGE_INTERVAL_SECONDS >= OUTAGE_SECONDS:
             running.simulator.faults.remove(fault)
             ended_at = time.monotonic()
@@ -199,7 +199,7 @@ def _judge_outage(run: Run, results: list[Result], rows: list[LogRow], ended_at:
     if len(down) > allowed:
         finding.problems.append(f"{len(down)} calls to a dead primary, {allowed} allowed")
     back = [result.began for result in results if result.provider == run.primary and result.began >= ended_at]
-    if not back or min(back) - ended_at > pace.at_most(BACK_WITHIN_SECONDS):
+    if not back or min(back) - ended_at > pace.of_outage(BACK_WITHIN_SECONDS) + pace.slack_seconds:
         finding.problems.append("not back on the primary in time")
     if slowest > pace.at_most(run.case.within_seconds):
         finding.problems.append(f"an answer took {slowest:.2f} s")
@@ -219,7 +219,7 @@ def _cooldowns(down: list[LogRow], ended_at: float, pace: Pace) -> int:
     if len(down) < THRESHOLD:
         return 0
     opened = down[THRESHOLD - 1].ended_monotonic or 0.0
-    return int((ended_at - opened) / pace.scaled(OUTAGE_COOLDOWN_SECONDS))
+    return int((ended_at - opened) / pace.of_outage(OUTAGE_COOLDOWN_SECONDS))
 
 
 # The table ------------------------------------------------------------------------------------------------------------

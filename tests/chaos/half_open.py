@@ -26,7 +26,7 @@ from tests.gateway_process import CLAUDE, GPT_4_TURBO, GatewayProcess, configura
 REQUESTS_PER_PROCESS = 50
 THRESHOLD = 5
 COOLDOWN_SECONDS = 1.0
-HOLD_SECONDS = 3.0  # how long the probe takes; everybody must have asked by then
+HOLD_SECONDS = 2.5  # how long the probe takes; everybody must have asked by then
 KNOWN_WITHIN_SECONDS = 1.0
 PATIENCE_SECONDS = 60.0
 # A dead prober's fence: its wait for a place, its time-out, and the grace (gateway/engine/breaker.py).

@@ -15,13 +15,18 @@ BACKOFF_MAX_SECONDS = 8.0
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """`factor` scales every length of time, `slack_seconds` is what a busy machine may add to any of them."""
+    """`factor` scales every length of time, `outage_factor` those of the long outage, where nothing has to be answered
+    sooner than the others; `slack_seconds` is what a busy machine may add to any of them."""
 
     factor: float
+    outage_factor: float
     slack_seconds: float
 
     def scaled(self, seconds: float) -> float:
         return seconds * self.factor
+
+    def of_outage(self, seconds: float) -> float:
+        return seconds * self.outage_factor
 
     def at_most(self, seconds: float) -> float:
         return seconds * self.factor + self.slack_seconds
@@ -39,6 +44,6 @@ class Pace:
         }
 
 
-REAL = Pace(1.0, 1.5)
+REAL = Pace(1.0, 1.0, 1.5)
 # A first token is awaited 0.9 s: short, and still long for a machine on which everything runs at once.
-FAST = Pace(0.075, 8.0)
+FAST = Pace(0.075, 0.04, 8.0)

@@ -1,8 +1,8 @@
 """`python -m tests.chaos.storm [SEED]`: an hour of random faults in a minute.
 
 Each provider fails a fifth of what it is asked, in all its ways, drawn from a seed. Four processes serve thousands of
-requests of both official SDKs, streamed and not; cool-downs and waits are a sixtieth of the defaults, time-outs as short
-as a busy machine allows. Counted is what the agents got; the books and the providers' log must agree with it.
+requests of both official SDKs, streamed and not; cool-downs and waits are a sixtieth of the defaults, time-outs as
+short as a busy machine allows. Counted is what the agents got; the books and the providers' log must agree with it.
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ def _weather(running: Fleet, results: list[Result], seconds: float) -> Weather:
 def _problems_of_results(results: list[Result]) -> list[str]:
     """An agent gets a whole answer or a clear error; anything else is wrong, however rare."""
     unclear = [result for result in results if result.kind not in (Kind.WHOLE, Kind.ERROR)]
-    return [f"{result.kind.value}: {result.request_id} {result.error}" for result in unclear[:5]]
+    return [f"{result.kind.value}: {result.request_id} {result.error or repr(result.text)}" for result in unclear[:5]]
 
 
 def _problems_of_calls(made: Weather) -> list[str]:
@@ -166,10 +166,10 @@ def report(made: Weather) -> str:
         f"availability     {made.availability:.3%} (objective {AVAILABILITY:.1%})",
         f"fallback success {made.fallback_success:.3%} (objective {FALLBACK_SUCCESS:.1%})",
         f"mean time to the answer (streams: first content) {mean_seconds:.2f} s",
-        "what agents got  " + ", ".join(f"{count} × {kind.value}" for kind, count in kinds.most_common()),
+        "what agents got  " + ", ".join(f"{count} x {kind.value}" for kind, count in kinds.most_common()),
     ]
     errors = Counter((r.status, r.code, r.error[:160]) for r in made.results if r.kind is not Kind.WHOLE)
-    lines += [f"    {count} × {what}" for what, count in errors.most_common(8)]
+    lines += [f"    {count} x {what}" for what, count in errors.most_common(8)]
     return "\n".join([*lines, *(f"WRONG: {problem}" for problem in made.problems)])
 
 
