@@ -53,7 +53,8 @@ class Completion:
     """One client call on its way to an answer.
 
     `obtain` walks the plan's targets in order and gives each its tries, and once more those that may do better
-    (`second_round`); a stream that breaks later walks on from where `obtain` stopped. Whatever happens is left in `attempts` and `fallbacks`, also when it raises or is cancelled.
+    (`second_round`); a stream that breaks later walks on from where `obtain` stopped. Whatever happens is left in
+    `attempts` and `fallbacks`, also when it raises or is cancelled.
     `before_paid_again` is awaited with every attempt that follows one the provider may have billed, before it is begun;
     a GatewayError from it ends the completion.
     """

@@ -2,7 +2,7 @@
 
 A target is left with tries unused when it was silent or broke a stream midway: the next one answers sooner. When that
 one fails as well there is nobody better, and an error is worse than another try within the deadline
-(docs/decisions/0010-second-round.md).
+(docs/decisions/0009-second-round.md).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from gateway.engine.attempt import Attempt
 from gateway.engine.configuration import Provider, Target
 from gateway.engine.words import FailureKind
 
+ROUNDS = 2
 # Failures that pass. A rate limit is left out: it named its wait, or used up its retries.
 _PASSING = frozenset(
     {

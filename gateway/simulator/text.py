@@ -87,9 +87,9 @@ def _continued(before: Sequence[Turn], said: str, request: str | None = None) ->
     """The rest of the ordered text; nothing is left of one that was said whole. `request` is the user turn that asks to
     go on, None for a prefill; where it speaks of something else nothing is ordered."""
     found = _own_orders(before[-1]) if before else NO_ORDERS
-    if found.text is not None and said and found.text.startswith(said):
-        if found.text != said or request is None or _ASKS_FOR_REST.search(request):
-            return Orders(found.text[len(said) :], ())
+    rest_wanted = found.text != said or request is None or _ASKS_FOR_REST.search(request)
+    if found.text is not None and said and found.text.startswith(said) and rest_wanted:
+        return Orders(found.text[len(said) :], ())
     return found if request is None else NO_ORDERS
 
 

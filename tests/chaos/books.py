@@ -14,8 +14,8 @@ SETTLE_SECONDS = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """Amounts in whole pico-dollars, as they are stored. `fell_back_answered` ended in an answer; `sent` are calls made, by
-    provider."""
+    """Amounts in whole pico-dollars, as they are stored. `fell_back_answered` ended in an answer; `sent`
+    are calls made, by provider."""
 
     completions: int
     pending: int
@@ -25,6 +25,7 @@ class Books:
     most_attempts: int
     cost_pico: int
     attempts_pico: int
+    orphans_pico: int
     spent_pico: int
     reserved_pico: int
     openings: dict[str, int]
@@ -37,7 +38,10 @@ class Books:
             found.append(f"{self.pending} completions are still pending")
         if self.reserved_pico:
             found.append(f"{self.reserved_pico} pico-dollars are still reserved")
-        for name, amount_pico in (("attempts", self.attempts_pico), ("budget windows", self.spent_pico)):
+        for name, amount_pico in (
+            ("attempts and orphans", self.attempts_pico + self.orphans_pico),
+            ("budget windows", self.spent_pico),
+        ):
             if amount_pico != self.cost_pico:
                 found.append(f"{name} sum up to {amount_pico} pico-dollars, completions to {self.cost_pico}")
         return found
@@ -63,6 +67,7 @@ def read_books(data_dir: Path) -> Books:
             most_attempts=one("SELECT max(attempt_count) FROM llmops_completion"),
             cost_pico=one("SELECT sum(cost_usd) FROM llmops_completion"),
             attempts_pico=one("SELECT sum(cost_usd) FROM llmops_attempt"),
+            orphans_pico=one("SELECT sum(cost_usd) FROM llmops_completion WHERE status = 'unknown'"),
             spent_pico=one("SELECT sum(spent_usd) FROM llmops_budget_window"),
             reserved_pico=one("SELECT sum(reserved_usd) FROM llmops_budget_window"),
             openings=by_name(
@@ -71,9 +76,9 @@ def read_books(data_dir: Path) -> Books:
         )
 
 
-def settled_books(data_dir: Path) -> Books:
+def settled_books(data_dir: Path, seconds: float = SETTLE_SECONDS) -> Books:
     """The books once nothing is pending, or as they are when that takes too long."""
-    end = time.monotonic() + SETTLE_SECONDS
+    end = time.monotonic() + seconds
     while (books := read_books(data_dir)).pending and time.monotonic() < end:
         time.sleep(0.1)
     return books

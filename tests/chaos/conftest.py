@@ -17,6 +17,7 @@ from tests.chaos.fleet import Fleet, fleet
 from tests.chaos.pace import FAST
 
 LONG = os.environ.get("CHAOS") == "long"
+collect_ignore = [] if LONG else ["test_workers.py", "test_postgres.py"]
 # So that on a busy machine only a Redis that is really away counts as away.
 PATIENT = {"LLMOPS_REDIS_TIMEOUT_MS": "250"}
 

@@ -227,7 +227,8 @@ def _cooldowns(down: list[LogRow], ended_at: float, pace: Pace) -> int:
 
 def table(findings: Sequence[Finding]) -> str:
     lines = [
-        f"{'':3} {'case':38} {'SDK':10} {'outcome':16} {'first':>6} {'whole':>6} {'calls':>7} {'billed USD':>10}  verdict"
+        f"{'':3} {'case':38} {'SDK':10} {'outcome':16} {'first':>6} {'whole':>6} {'calls':>7} {'billed USD':>10}  "
+        "verdict"
     ]
     for finding in findings:
         run, first = finding.run, finding.first_seconds

@@ -161,8 +161,8 @@ async def prober_killed(running: Fleet, clients: list[Agents]) -> Round:
     fault = running.simulator.faults.add(Fault(kind=FaultKind.HANG, tag=f"{KILLED}-primary"))
     await asyncio.sleep(COOLDOWN_SECONDS * 1.1)
     doomed = asyncio.create_task(clients[0].ask(Sdk.OPENAI, KILLED))
-    while not primary_rows(running, KILLED, since):
-        await asyncio.sleep(0.01)
+    seen = running.simulator.log.wait_until
+    await asyncio.to_thread(seen, lambda _: bool(primary_rows(running, KILLED, since)), PATIENCE_SECONDS)
     os.kill(running.gateways[0].pid, signal.SIGKILL)
     lost = await doomed
     results = await _ask_past_the_fence(running, clients[1:], since)

@@ -13,6 +13,7 @@ from tests.chaos.clients import Agents, Kind, Result, Sdk, agents
 from tests.chaos.fleet import Fleet
 
 AT_ONCE = 12
+PAUSE_SECONDS = 0.02
 PATIENCE_SECONDS = 45.0
 
 
@@ -37,9 +38,15 @@ class Outcome:
         ]
 
 
-async def while_asking(
-    running: Fleet, route: str, seed: int, breaks: Callable[[], Awaitable[None]], *, pause_seconds: float = 0.02
-) -> Outcome:
+async def while_asking(running: Fleet, route: str, seed: int, breaks: Callable[[], Awaitable[None]]) -> Outcome:
+    """`ask_while` at all processes of a fleet, and the books when everything has come to rest."""
+    results = await ask_while(running.urls, route, seed, breaks)
+    return Outcome(results, await asyncio.to_thread(settled_books, running.data_dir))
+
+
+async def ask_while(
+    urls: tuple[str, ...], route: str, seed: int, breaks: Callable[[], Awaitable[None]]
+) -> list[Result]:
     """Twelve agents ask, with both SDKs, streamed and not, from before `breaks` until after it has returned."""
     draw = random.Random(seed)
     results: list[Result] = []
@@ -49,14 +56,13 @@ async def while_asking(
         while not over.is_set():
             client, sdk = draw.choice(clients), draw.choice(list(Sdk))
             results.append(await client.ask(sdk, route, stream=draw.random() < 0.5))
-            await asyncio.sleep(pause_seconds)
+            await asyncio.sleep(PAUSE_SECONDS)
 
-    async with agents(running.urls, PATIENCE_SECONDS) as clients:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(AT_ONCE):
-                group.create_task(agent(clients))
-            try:
-                await breaks()
-            finally:
-                over.set()
-    return Outcome(results, await asyncio.to_thread(settled_books, running.data_dir))
+    async with agents(urls, PATIENCE_SECONDS) as clients, asyncio.TaskGroup() as group:
+        for _ in range(AT_ONCE):
+            group.create_task(agent(clients))
+        try:
+            await breaks()
+        finally:
+            over.set()
+    return results
