@@ -91,9 +91,9 @@ def fleet(
         stack.callback(redis.stop)
         redis.start()
         data_dir = folder / "data"
-        manage(data_dir, "migrate", "--verbosity", "0")
-        run_apply(data_dir, document(simulator.url))
         variables = {"REDIS_URL": redis.url, **(env or {})}
+        manage(data_dir, "migrate", "--verbosity", "0", env=env)
+        run_apply(data_dir, document(simulator.url), env=env)
 
         def begin(number: int) -> GatewayProcess:
             log = folder / f"gateway-{number}.log"

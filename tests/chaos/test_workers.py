@@ -24,7 +24,7 @@ from gateway.simulator.server import Simulator
 from gateway.simulator.thread import SimulatorThread
 from tests.chaos import half_open
 from tests.chaos.books import budget_of_all, settled_books
-from tests.chaos.clients import Kind
+from tests.chaos.clients import Kind, agents
 from tests.chaos.fleet import fleet
 from tests.chaos.meanwhile import AT_ONCE, PATIENCE_SECONDS, ask_while
 from tests.gateway_process import ROOT, configuration, environment, provider
@@ -114,6 +114,6 @@ async def test_a_killed_worker_costs_only_what_it_had_in_hand(installation: Inst
 
 async def test_a_killed_probers_fence_lets_one_more_through(tmp_path: Path) -> None:
     with fleet(tmp_path, half_open.document) as running:
-        async with half_open.agents(running.urls, half_open.PATIENCE_SECONDS) as clients:
+        async with agents(running.urls, half_open.PATIENCE_SECONDS) as clients:
             made = await half_open.prober_killed(running, clients)
     assert made.problems == []
