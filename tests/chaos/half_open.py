@@ -13,11 +13,12 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from gateway.simulator.faults import Fault, FaultKind
-from gateway.simulator.log import FINISHED, LogRow
+from gateway.simulator.log import LogRow
 from tests.chaos.cases import TAG
 from tests.chaos.clients import Agents, Kind, Result, Sdk, agents
 from tests.chaos.fleet import Fleet, fleet
@@ -183,18 +184,16 @@ async def _ask_past_the_fence(running: Fleet, clients: list[Agents], since: int)
 
 
 def _judge_killed(rows: list[LogRow], known_seconds: float, results: list[Result]) -> Round:
-    made = Round("the prober is killed (kill -9)", known_seconds, len(rows) - 1, len(results) - len(rows) + 1)
-    if len(rows) != 2:
-        made.problems.append(f"{len(rows)} calls at the primary instead of the dead prober's and one more")
-    elif rows[1].at_monotonic - rows[0].at_monotonic < FENCE_SECONDS - 0.5:
+    made = Round("the prober is killed (kill -9)", known_seconds, 1, len(results) - len(rows) + 1)
+    if len(rows) < 2:
+        made.problems.append("nobody has probed after the dead prober")
+    elif rows[1].at_monotonic - rows[0].at_monotonic < FENCE_SECONDS - 0.1:
         made.problems.append(f"probed again after {rows[1].at_monotonic - rows[0].at_monotonic:.2f} s")
-    if any(row.outcome == FINISHED for row in rows):
-        made.problems.append("a provider that hangs has answered")
-    return made if made.problems else _with(made, _unanswered(results))
-
-
-def _with(made: Round, problems: list[str]) -> Round:
-    made.problems += problems
+    for before, row in pairwise(rows[1:]):  # on a slow machine a burst may outlast a probe and its cool-down
+        if row.at_monotonic < (before.ended_monotonic or float("inf")) + COOLDOWN_SECONDS - 0.1:
+            made.problems.append("two probes at once")
+            made.probes += 1
+    made.problems += _unanswered(results)
     return made
 
 

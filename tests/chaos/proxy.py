@@ -13,22 +13,19 @@ class Wire:
     def __init__(self, target_port: int) -> None:
         self._target_port = target_port
         self._cut = False
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="wire", daemon=True)
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="wire", daemon=True)
         self._writers: set[asyncio.StreamWriter] = set()
         self.port = 0
 
     def __enter__(self) -> Wire:
         self._thread.start()
-        server = asyncio.run_coroutine_threadsafe(
-            asyncio.start_server(self._connected, "127.0.0.1", 0), self._loop
-        ).result(10)
-        self.port = int(server.sockets[0].getsockname()[1])
+        assert self._ready.wait(10)
         return self
 
     def __exit__(self, *_: object) -> None:
         self.cut()
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._loop.call_soon_threadsafe(self._over.set)
         self._thread.join(10)
 
     def cut(self) -> None:
@@ -37,6 +34,15 @@ class Wire:
 
     def mend(self) -> None:
         self._cut = False
+
+    async def _serve(self) -> None:
+        self._loop, self._over = asyncio.get_running_loop(), asyncio.Event()
+        server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
+        self.port = int(server.sockets[0].getsockname()[1])
+        self._ready.set()
+        await self._over.wait()
+        server.close()
+        await asyncio.sleep(0.1)  # what was cut has its ends closed
 
     def _end_all(self) -> None:
         for writer in self._writers:
