@@ -2,7 +2,7 @@
 
 A target is left with tries unused when it was silent or broke a stream midway: the next one answers sooner. When that
 one fails as well there is nobody better, and an error is worse than another try within the deadline
-(docs/decisions/0009-second-round.md).
+(docs/decisions/0010-second-round.md).
 """
 
 from __future__ import annotations

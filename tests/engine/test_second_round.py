@@ -1,4 +1,4 @@
-"""When no target is left, those that failed in passing and have tries left are asked once more (decision 9)."""
+"""When no target is left, those that failed in passing and have tries left are asked once more (decision 10)."""
 
 from __future__ import annotations
 
