@@ -1,6 +1,6 @@
 # `make help` lists the verbs. Needs a Python ≥ 3.11 and make; everything else goes into .venv/ by hash-pinned lock files.
 .DEFAULT_GOAL := install
-.PHONY: install run test check bench screenshots matrix lock help clean
+.PHONY: install run test check bench faults chaos screenshots matrix lock help clean
 .DELETE_ON_ERROR:
 
 VENV ?= .venv
@@ -38,6 +38,14 @@ check: $(VENV)/.installed-test ## lint, formatting, types, migrations, Django's 
 
 bench: install ## CPU per request, beside a bare pass-through [BENCH="--check"]
 	$(BIN)/python -m bench $(BENCH)
+
+faults: $(VENV)/.installed-test ## sixteen faults of a provider in real time, judged from outside (2 minutes)
+	@$(BIN)/python -m tests.chaos.faults
+
+chaos: $(VENV)/.installed-test ## everything around the gateways fails at random, and they are killed (6 minutes) [CHAOS_SEED=1]
+	@$(BIN)/python -m tests.chaos.half_open
+	@$(BIN)/python -m tests.chaos.storm $(CHAOS_SEED)
+	CHAOS=long $(BIN)/python -m pytest -q tests/chaos
 
 screenshots: $(VENV)/.installed-test ## pictures of every page, light and dark, wide and phone, in var/screenshots
 	@$(BIN)/python -m tests.browser_setup

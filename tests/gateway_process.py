@@ -145,17 +145,18 @@ def environment(data_dir: Path) -> dict[str, str]:
     return {**kept, "LLMOPS_DATA_DIR": str(data_dir), "PYTHONPATH": str(ROOT)}
 
 
-def manage(data_dir: Path, *arguments: str) -> str:
+def manage(data_dir: Path, *arguments: str, env: Mapping[str, str] | None = None) -> str:
     command = [sys.executable, "manage.py", *arguments]
-    done = subprocess.run(command, cwd=ROOT, env=environment(data_dir), capture_output=True, text=True, timeout=120)
+    variables = {**environment(data_dir), **(env or {})}
+    done = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
-def run_apply(data_dir: Path, document: dict[str, Any]) -> None:
+def run_apply(data_dir: Path, document: dict[str, Any], env: Mapping[str, str] | None = None) -> None:
     path = data_dir / "applied.yaml"
     path.write_text(json.dumps(document), encoding="utf-8")  # JSON is YAML, without anchors
-    manage(data_dir, "apply", str(path))
+    manage(data_dir, "apply", str(path), env=env)
 
 
 def wait_until_ready(gateway: GatewayProcess, child: subprocess.Popen[bytes]) -> None:

@@ -19,6 +19,7 @@ from gateway.engine.gate import Gate
 from gateway.engine.live_stream import Leg, LiveStream
 from gateway.engine.retry import PASSED_ON, NextTarget, RetryAfter, RetryMeter, Stop, after_failure
 from gateway.engine.routing import Plan, fits_window
+from gateway.engine.second_round import second_round, tries
 from gateway.engine.verdict import verdict
 from gateway.engine.words import AttemptOutcome, FailureKind, StreamRecovery
 
@@ -51,8 +52,9 @@ class Engine:
 class Completion:
     """One client call on its way to an answer.
 
-    `obtain` walks the plan's targets in order and gives each its tries; a stream that breaks later walks on from where
-    `obtain` stopped. Whatever happens is left in `attempts` and `fallbacks`, also when it raises or is cancelled.
+    `obtain` walks the plan's targets in order and gives each its tries, and once more those that may do better
+    (`second_round`); a stream that breaks later walks on from where `obtain` stopped. Whatever happens is left in
+    `attempts` and `fallbacks`, also when it raises or is cancelled.
     `before_paid_again` is awaited with every attempt that follows one the provider may have billed, before it is begun;
     a GatewayError from it ends the completion.
     """
@@ -78,6 +80,7 @@ class Completion:
         self._deadline_seconds = deadline_seconds
         self._recovery = recovery
         self._remaining: list[tuple[int, Target]] = []
+        self._went_round = False
         self._patience = self.deadline  # bounds the wait until the answer begins, or goes on
         self._seam: Seam | None = None
         self._stream_began: float | None = None
@@ -101,9 +104,9 @@ class Completion:
 
     async def _walk(self, reason: str, previous: Target | None) -> Answer | Leg:
         """Ask the remaining targets, one after the other."""
-        while self._remaining:
+        while self._remaining or self._go_round_again():
             index, target = self._remaining.pop(0)
-            if previous is not None:
+            if previous is not None and previous is not target:
                 self._patience.check()  # a step that nobody can take is none
                 self._fall_back(previous, target, reason)
             reply = await self._try_target(index, target, reason)
@@ -133,11 +136,23 @@ class Completion:
 
     def _may_go_on(self, broken: Leg, error: UpstreamError) -> bool:
         wanted = self._recovery is StreamRecovery.CONTINUE and error.kind not in PASSED_ON
-        return wanted and bool(self._remaining) and broken.seconds_left > 0
+        return wanted and broken.seconds_left > 0 and (bool(self._remaining) or self._go_round_again())
+
+    def _go_round_again(self) -> bool:
+        """Once, when no target is left: those that failed in passing and have tries left are remaining anew."""
+        if self._went_round:
+            return False
+        self._went_round = True
+        second = [(i, target) for i, target in enumerate(self.plan.targets) if self._may_fit(target)]
+        self._remaining = second_round(second, self.attempts, self._may_retry)
+        return bool(self._remaining)
+
+    def _may_retry(self, provider: Provider) -> bool:
+        return self._engine.meter(provider).spend(provider.retry_budget, self._clock.monotonic())
 
     async def _try_target(self, index: int, target: Target, reason: str) -> Answer | Leg | NextTarget | Stop:
         """All tries at one target: a reply, or what follows."""
-        retries_done = 0
+        retries_done = tries(self.attempts, index)
         while True:
             self._patience.check()
             attempt = await self._begin_attempt(index, target, retries_done, reason)
@@ -219,7 +234,7 @@ class Completion:
             retries_done=attempt.retry,
             seconds_left=self._patience.seconds_left,
             has_next_target=bool(self._remaining),
-            may_retry=lambda: self._engine.meter(provider.lane).spend(provider.retry_budget, self._clock.monotonic()),
+            may_retry=lambda: self._may_retry(provider),
             random=self._engine.random,
         )
         if self._seam is not None and error.kind is FailureKind.INVALID_REQUEST:

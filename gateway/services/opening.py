@@ -10,6 +10,7 @@ from gateway.engine.configuration import Route
 from gateway.engine.drilling import drilled_plan
 from gateway.engine.exchange import Ask
 from gateway.engine.routing import Plan, able_targets, plan_completion
+from gateway.engine.second_round import ROUNDS
 from gateway.engine.words import Operation, StreamRecovery
 from gateway.ledger.admission import NotGranted, granted_checks
 from gateway.ledger.budgets import CompletionFacts, claims_for
@@ -153,6 +154,7 @@ def _recovery(route: Route, operation: Operation, parsed: ParsedRequest) -> Stre
 
 
 def _longest_seconds(route: Route, plan: Plan) -> float:
-    """A stream may break at every target; each waits for its first content anew, all together have one longest time."""
-    waits_seconds = route.deadline_seconds * len(plan.targets)
+    """A stream may break at every target, in each round; each waits for its first content anew, all together have one
+    longest time."""
+    waits_seconds = route.deadline_seconds * len(plan.targets) * ROUNDS
     return waits_seconds + max(target.timeouts.stream_max_seconds for target in plan.targets)

@@ -62,6 +62,7 @@ NO_ORDERS = Orders(None, ())
 
 _SAY = re.compile(r"\[\[say: ?(.*?)\]\](?!\])", re.DOTALL)
 _TOKENS = re.compile(r"\[\[tokens: ?(\d{1,9})\]\]")
+_ASKS_FOR_REST = re.compile(r"interrupt|cut off|broke off", re.IGNORECASE)
 _TOOL = re.compile(r"\[\[tool: ?([\w-]+)\s*(\{.*?\})?\s*\]\](?!\])", re.DOTALL)
 
 
@@ -79,16 +80,17 @@ def orders(turns: Sequence[Turn]) -> Orders:
     found = _own_orders(last)
     if found != NO_ORDERS or len(turns) < 2 or turns[-2].role != "assistant" or last.role == "tool":
         return found
-    return _continued(turns[:-2], turns[-2].text, or_nothing=True)
+    return _continued(turns[:-2], turns[-2].text, last.text)
 
 
-def _continued(before: Sequence[Turn], said: str, *, or_nothing: bool = False) -> Orders:
+def _continued(before: Sequence[Turn], said: str, request: str | None = None) -> Orders:
+    """The rest of the ordered text; nothing is left of one that was said whole. `request` is the user turn that asks to
+    go on, None for a prefill; where it speaks of something else nothing is ordered."""
     found = _own_orders(before[-1]) if before else NO_ORDERS
-    if found.text is None or not said:
-        return NO_ORDERS if or_nothing else found
-    if found.text.startswith(said) and found.text != said:
+    rest_wanted = found.text != said or request is None or _ASKS_FOR_REST.search(request)
+    if found.text is not None and said and found.text.startswith(said) and rest_wanted:
         return Orders(found.text[len(said) :], ())
-    return NO_ORDERS if or_nothing else found
+    return found if request is None else NO_ORDERS
 
 
 def _own_orders(turn: Turn) -> Orders:

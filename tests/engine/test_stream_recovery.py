@@ -168,7 +168,7 @@ async def test_a_refusal_of_our_request_for_the_rest_is_not_told_as_the_clients_
     world.script("primary", hel_then(broken()))
     world.script("fallback", refused(FailureKind.INVALID_REQUEST, 400))
     with pytest.raises(AllTargetsFailed, match=r"primary/model: stream_broken\.$"):
-        await read_all(continuing(world))
+        await read_all(continuing(world, target(PRIMARY, retry=NO_RETRIES), target(FALLBACK)))
 
 
 @pytest.mark.parametrize(
@@ -204,7 +204,7 @@ async def test_when_every_continuation_fails_it_ends_with_an_error_that_lists_th
     world.script("primary", hel_then(broken()))
     world.script("fallback", *[unavailable() for _ in range(4)])
     with pytest.raises(AllTargetsFailed) as caught:
-        await read_all(continuing(world))
+        await read_all(continuing(world, target(PRIMARY, retry=NO_RETRIES), target(FALLBACK)))
     assert caught.value.details["attempts"][0] == "primary/model: stream_broken"
     assert len(caught.value.details["attempts"]) == 5
 

@@ -135,6 +135,15 @@ def test_a_stream_that_breaks_is_continued_without_a_seam(
     assert calls(simulator) == 2
 
 
+@pytest.mark.parametrize("route", ["gpt-claude", "gpt-newclaude", "claude-gpt"])
+def test_a_stream_that_breaks_when_all_was_said_ends_with_that(
+    read: Callable[..., str], simulator: Simulator, route: str
+) -> None:
+    """Only its finish was missing: whoever is asked for the rest has nothing to say."""
+    broken_by(simulator, BREAKS[0], after_tokens=60)
+    assert read(route) == TEXT
+
+
 @pytest.mark.parametrize("route", ["claude-claude", "gpt-gpt"])
 def test_providers_of_the_same_wire_continue_each_other(
     read: Callable[..., str], simulator: Simulator, route: str
