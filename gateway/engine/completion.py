@@ -148,7 +148,7 @@ class Completion:
         return bool(self._remaining)
 
     def _may_retry(self, provider: Provider) -> bool:
-        return self._engine.meter(provider).spend(provider.retry_budget, self._clock.monotonic())
+        return self._engine.meter(provider.lane).spend(provider.retry_budget, self._clock.monotonic())
 
     async def _try_target(self, index: int, target: Target, reason: str) -> Answer | Leg | NextTarget | Stop:
         """All tries at one target: a reply, or what follows."""
