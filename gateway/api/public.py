@@ -147,7 +147,7 @@ async def readyz(request: HttpRequest) -> HttpResponse:
     missing, redis = runtime.missing(), runtime.breakers.status.words
     if missing:
         return JsonResponse({"status": "not ready", "missing": missing, "redis": redis}, status=503)
-    return JsonResponse({"status": "ready", "missing": [], "redis": redis})
+    return JsonResponse({"status": "ready", "missing": [], "degraded": runtime.degraded(), "redis": redis})
 
 
 def unknown_path(path: str) -> ModelNotFound:

@@ -162,9 +162,10 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """The answer to a settlement: totals as of that transaction."""
+    """The answer to a settlement: totals as of that transaction; None where they are not exact, because something
+    still waits for the database."""
 
-    conversation_cost_usd: Decimal = ZERO_USD
+    conversation_cost_usd: Decimal | None = ZERO_USD
     budget_remaining_usd: Decimal | None = None
 
 

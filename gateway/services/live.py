@@ -27,6 +27,7 @@ class LiveState:
     providers: dict[str, LiveProvider]
     ledger_queue_depth: int
     ledger_healthy: bool
+    ledger_away: str | None  # why the database can't be used; None when the last try worked
     configuration_version: int | None
     missing: tuple[str, ...]
     redis: str  # how the breakers' shared store is doing, in words
@@ -53,6 +54,7 @@ async def _read(runtime: Runtime) -> LiveState:
         providers={provider.name: _provider(runtime, provider) for provider in providers},
         ledger_queue_depth=runtime.ledger.queue_depth,
         ledger_healthy=runtime.ledger.healthy,
+        ledger_away=runtime.ledger.away_reason,
         configuration_version=snapshot.version if snapshot is not None else None,
         missing=tuple(runtime.missing()),
         redis=runtime.breakers.status.words,

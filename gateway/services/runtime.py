@@ -18,6 +18,7 @@ from gateway.engine.completion import Engine
 from gateway.engine.configuration import Provider
 from gateway.ledger.connections import ledger_connections, ledger_lock_path
 from gateway.ledger.records import BreakerEvent
+from gateway.ledger.spool import Spool
 from gateway.ledger.writer import LedgerWriter
 from gateway.providers.registry import Callers, import_sdks
 from gateway.services.breaker_memory import open_breakers
@@ -97,9 +98,18 @@ class Runtime:
             missing.append("the configuration has not been read from the database yet")
         elif not self.snapshot.routes:
             missing.append("no route is configured: apply a configuration file or add a route in the back office")
-        if not self.ledger.healthy:
+        if not self.ledger.healthy and not self.ledger.answers_from_spool:
             missing.append("the ledger cannot write: the database does not answer as it should; the log says why")
         return missing
+
+    def degraded(self) -> list[str]:
+        """What this process serves without, in words that anybody may read."""
+        if not self.ledger.answers_from_spool:
+            return []
+        return [
+            "the ledger's database is away: requests are written to the local spool, and those under a budget that "
+            "blocks are refused"
+        ]
 
     def in_background(self, work: Coroutine[Any, Any, Any]) -> None:
         """Finish something that nobody waits for, such as the settlement of a client that has left."""
@@ -192,7 +202,8 @@ _running: Runtime | None = None
 async def runtime_start() -> Runtime:
     """Start this process's runtime on the running event loop; ready once the first configuration has been read."""
     global _running
-    ledger = LedgerWriter(ledger_connections(), lock_path=ledger_lock_path())
+    spool = Spool(settings.LLMOPS_SPOOL_FOLDER, max_bytes=settings.LLMOPS_SPOOL_MAX_BYTES)
+    ledger = LedgerWriter(ledger_connections(), lock_path=ledger_lock_path(), spool=spool)
     runtime = Runtime(SnapshotHolder(), ledger, redis_url=settings.REDIS_URL)
     runtime.start()
     if await asyncio.to_thread(runtime.holder.wait, FIRST_CONFIGURATION_SECONDS):
