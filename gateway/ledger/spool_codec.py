@@ -34,7 +34,7 @@ def record_encode(record: SpooledRecord, at: float) -> bytes:
 def record_decode(data: bytes) -> tuple[SpooledRecord, float]:
     """The record, and when it was spooled. Raises ValueError, KeyError or TypeError for what is no record."""
     kind, at, fields = json.loads(data)
-    record: SpooledRecord = _dataclass_reader(_KINDS[kind])(fields)
+    record: SpooledRecord = _reader(_KINDS[kind])(fields)
     return record, float(at)
 
 
@@ -43,6 +43,11 @@ def _plain(value: object) -> str:
 
 
 def _reader(hint: Any) -> Callable[[Any], Any]:
+    return _reader_of(hint)
+
+
+@cache
+def _reader_of(hint: Any) -> Callable[[Any], Any]:
     """What makes a value of that type out of its JSON."""
     if get_origin(hint) in (Union, UnionType):
         (inner,) = (_reader(one) for one in get_args(hint) if one is not type(None))
@@ -55,11 +60,11 @@ def _reader(hint: Any) -> Callable[[Any], Any]:
     if hint is datetime:
         return datetime.fromisoformat
     if hint is Decimal or (isinstance(hint, type) and issubclass(hint, Enum)):
-        return hint  # type: ignore[no-any-return]
+        read: Callable[[Any], Any] = hint
+        return read
     return lambda value: value
 
 
-@cache
 def _dataclass_reader(kind: Any) -> Callable[[Any], Any]:
     readers = {name: _reader(hint) for name, hint in get_type_hints(kind).items()}
     return lambda value: kind(**{name: read(value[name]) for name, read in readers.items() if name in value})

@@ -19,7 +19,7 @@ from gateway.engine.errors import UpstreamError
 from gateway.engine.exchange import Answer, Ask, Seam, StreamBatch
 from gateway.engine.usage import Usage
 from gateway.engine.words import FailureKind, FinishReason, Operation
-from gateway.providers.transport import AiohttpTransport
+from gateway.providers.transport import PASSAGE, AiohttpTransport
 from gateway.wires import (
     StreamTranslator,
     Translated,
@@ -155,7 +155,9 @@ class HttpCaller(ABC):
     async def _send(self, ask: Ask, target: Target, translated: Translated) -> httpx2.Response:
         """A 2xx whose body is still to be read. Raises UpstreamError for anything else."""
         url = self._urls[ask.operation]
-        request = httpx2.Request("POST", url, headers=self.headers(ask, target), content=translated.body)
+        extensions = {PASSAGE: ask.passage}
+        headers = self.headers(ask, target)
+        request = httpx2.Request("POST", url, headers=headers, content=translated.body, extensions=extensions)
         try:
             response = await self._http.send(request, stream=True, auth=None, follow_redirects=False)
         except httpx2.HTTPError as error:
