@@ -18,8 +18,8 @@ from gateway.ledger.dialect import Dialect
 from gateway.ledger.drain import Drainage
 from gateway.ledger.fairlock import FairFileLock, in_turn
 from gateway.ledger.group import Group, group_apply
-from gateway.ledger.records import Extension, Intent, Opened, Settled, Settlement
-from gateway.ledger.rows import event_row, extension_row, intent_row, settlement_row
+from gateway.ledger.records import BreakerEvent, Extension, Intent, Opened, Refusal, Settled, Settlement
+from gateway.ledger.rows import event_row, extension_row, intent_row, refusal_row, settlement_row
 from gateway.ledger.waiting import Note, Verdicts, Waiting, Work, unfinished
 
 logger = logging.getLogger(__name__)
@@ -388,6 +388,8 @@ def _encoded(record: object, dialect: Dialect) -> object:
         return extension_row(record)
     if isinstance(record, Settlement):
         return settlement_row(record, dialect)
+    if isinstance(record, Refusal):
+        return refusal_row(record, dialect)
     return event_row(record, dialect)  # type: ignore[arg-type]
 
 
@@ -398,7 +400,8 @@ def _apply(connection: LedgerConnection, works: Sequence[Work]) -> list[object]:
     settlements = [work for work in works if isinstance(work.record, Settlement)]
     # In the order of their ids: two processes that settle the same completions must not lock them crosswise.
     settlements.sort(key=lambda work: work.record.id)
-    events = [work for work in works if isinstance(work, Note)]
+    events = [work for work in works if isinstance(work.record, BreakerEvent)]
+    refusals = [work for work in works if isinstance(work.record, Refusal)]
     outcome = group_apply(
         connection,
         Group(
@@ -406,6 +409,7 @@ def _apply(connection: LedgerConnection, works: Sequence[Work]) -> list[object]:
             [work.encoded for work in settlements],
             [work.encoded for work in events],
             [work.encoded for work in extensions],
+            [work.encoded for work in refusals],
         ),
     )
     verdicts: dict[int, object] = {}

@@ -30,6 +30,7 @@ class Group:
     settlements: Sequence[SettlementRow] = ()
     events: Sequence[EventRow] = ()
     extensions: Sequence[ExtensionRow] = ()
+    refusals: Sequence[Row] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,7 @@ class _Application:
         opens = self._intents_insert()
         raises = self._extending.extend(self._group.extensions)
         settled = Settling(self._connection, self._statements).settle(self._group.settlements)
+        self._connection.run(self._statements.refusal_insert, self._group.refusals)
         self._events_write()
         # What has been begun comes first: money was spent on it.
         asking: list[Asking] = [*(one for one in raises if one is not None), *opens]

@@ -184,3 +184,27 @@ class BreakerEvent:
     next_probe_at: datetime | None
     last_error: str
     request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A request turned away before its intent: a row for people to see, without money."""
+
+    id: str
+    at: datetime
+    surface: Wire
+    operation: str
+    stream: bool
+    requested_model: str
+    route_id: int | None
+    route_name: str
+    api_key_id: int | None
+    api_key_name: str
+    team_id: int | None
+    team_name: str
+    conversation: str  # "" when the client named none
+    status: CompletionStatus
+    http_status: int
+    error_code: str
+    error_message: str
+    decision: Mapping[str, Any] = field(default_factory=dict)

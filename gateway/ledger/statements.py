@@ -21,6 +21,17 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
 ON CONFLICT (id) DO NOTHING RETURNING id
 """
 
+_REFUSAL_INSERT = """
+INSERT INTO llmops_completion (
+  id, created_at, lease_until, finished_at, surface, operation, stream, requested_model, route_id, route_name,
+  api_key_id, api_key_name, team_id, team_name, conversation, status, http_status, error_code, error_message, decision,
+  reserved_usd, finish_reason, provider, model, attempt_count, fell_back, cache, input_tokens, cached_input_tokens,
+  cache_write_tokens, output_tokens, reasoning_tokens, cost_usd, billing, latency_ms, dropped_params)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
+  0, '', '', '', 0, FALSE, 'bypass', 0, 0, 0, 0, 0, 0, 'none', 0, '[]')
+ON CONFLICT (id) DO NOTHING
+"""
+
 _INTENT_DELETE = "DELETE FROM llmops_completion WHERE id = ? AND status = 'pending'"
 
 _COMPLETION_SETTLE = """
@@ -135,6 +146,7 @@ WHERE NOT EXISTS (
 @dataclass(frozen=True, slots=True)
 class Statements:
     intent_insert: str
+    refusal_insert: str
     intent_delete: str
     completion_settle: str
     completion_read: str
@@ -159,6 +171,7 @@ class Statements:
 def statements_for(dialect: Dialect) -> Statements:
     return Statements(
         intent_insert=dialect.render(_INTENT_INSERT),
+        refusal_insert=dialect.render(_REFUSAL_INSERT),
         intent_delete=dialect.render(_INTENT_DELETE),
         completion_settle=dialect.render(_COMPLETION_SETTLE),
         completion_read=dialect.render(_COMPLETION_READ),

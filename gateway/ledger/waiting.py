@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 
 from gateway.engine.errors import LedgerUnavailable
 from gateway.ledger.detour import Detour
-from gateway.ledger.records import BreakerEvent, Extension, Intent, Settlement
+from gateway.ledger.records import BreakerEvent, Extension, Intent, Refusal, Settlement
 
 R = TypeVar("R", bound=Intent | Extension | Settlement)
 
@@ -41,7 +41,7 @@ class Waiting(Generic[R]):
 class Note:
     """News nobody waits for."""
 
-    record: BreakerEvent
+    record: BreakerEvent | Refusal
     encoded: Any = None
     attempted: bool = False
     failed_before: bool = False

@@ -22,7 +22,7 @@ from gateway.engine.words import CompletionStatus
 from gateway.ledger.committer import WAKE_UP, Committer
 from gateway.ledger.database import LedgerConnection
 from gateway.ledger.detour import Detour
-from gateway.ledger.records import BreakerEvent, Extension, Intent, Opened, Settled, Settlement
+from gateway.ledger.records import BreakerEvent, Extension, Intent, Opened, Refusal, Settled, Settlement
 from gateway.ledger.spool import Spool
 from gateway.ledger.waiting import Note, Waiting, unfinished, wait_for_verdict
 
@@ -112,10 +112,11 @@ class LedgerWriter:
         settled: Settled = await self._wait(settlement, message)
         return settled
 
-    def note(self, event: BreakerEvent) -> None:
-        """Write breaker news some time soon. When too much of it waits, it is dropped with a log line."""
+    def note(self, event: BreakerEvent | Refusal) -> None:
+        """Write breaker news or a refusal some time soon. When too much waits, it is dropped with a log line."""
         if self._stopping or not self._notes.acquire(blocking=False):
-            logger.warning("breaker news of %s dropped: too much of it waits to be written", event.provider)
+            what = f"breaker news of {event.provider}" if isinstance(event, BreakerEvent) else f"refusal {event.id}"
+            logger.warning("%s dropped: too much of it waits to be written", what)
             return
         self._queue.put(Note(event))
 

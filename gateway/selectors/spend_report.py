@@ -12,6 +12,7 @@ from typing import Any
 
 from django.db.models import Count, IntegerField, QuerySet, Sum, Value
 
+from gateway.engine.words import CompletionStatus
 from gateway.models.completion import Attempt, Completion
 
 ZERO_USD = Decimal(0)
@@ -76,7 +77,7 @@ def spend_report(*, group_by: SpendGroup, start: datetime | None, end: datetime 
 
     One query, so that no settlement falls between rows and total; a second one for the total of a truncated report.
     """
-    completions = _within(Completion.objects.all(), "created_at", start, end)
+    completions = _within(Completion.objects.exclude(status=CompletionStatus.REFUSED), "created_at", start, end)
     if group_by in (SpendGroup.PROVIDER, SpendGroup.MODEL):
         attempts = _within(Attempt.objects.all(), "completion__created_at", start, end)
         rows = _by_target(completions, attempts, group_by.value)

@@ -37,7 +37,8 @@ _CLIENTS_OWN = (
     | Q(attempt_count=0, error_code__in=_OWN_REFUSALS)
     | Q(error_code=BudgetExceeded.code, http_status=BudgetExceeded.status)
 )
-_REFUSED = Q(status=CompletionStatus.FAILED) & _CLIENTS_OWN
+_TURNED_AWAY = Q(status=CompletionStatus.REFUSED)  # before it began: neither a completion nor spend
+_REFUSED = _TURNED_AWAY | (Q(status=CompletionStatus.FAILED) & _CLIENTS_OWN)
 FAILED = Q(status=CompletionStatus.UNKNOWN) | (Q(status=CompletionStatus.FAILED) & ~_CLIENTS_OWN)
 _FELL_BACK = Q(fell_back=True) & ~Q(status=CompletionStatus.PENDING)
 
@@ -92,7 +93,7 @@ def share(part: int, whole: int) -> float | None:
 def usage_summary(*, window: TimeWindow) -> UsageSummary:
     """One query."""
     row = completions_within(window).aggregate(
-        of_completions=Count("id"),
+        of_completions=Count("id", filter=~_TURNED_AWAY),
         of_answered=Count("id", filter=_ANSWERED),
         of_failed=Count("id", filter=FAILED),
         of_refused=Count("id", filter=_REFUSED),
@@ -113,7 +114,7 @@ def usage_summary(*, window: TimeWindow) -> UsageSummary:
 def spend_total(*, window: TimeWindow) -> Spend:
     """One query."""
     row = completions_within(window).aggregate(
-        of_cost_usd=Sum("cost_usd", default=ZERO_USD), of_completions=Count("id")
+        of_cost_usd=Sum("cost_usd", default=ZERO_USD), of_completions=Count("id", filter=~_TURNED_AWAY)
     )
     return _without_prefix(Spend, row)
 

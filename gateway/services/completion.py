@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 
+from gateway.engine.errors import GatewayError
 from gateway.engine.exchange import Answer
 from gateway.engine.live_stream import LiveStream
 from gateway.services.call import Call
@@ -25,7 +26,11 @@ HEADERS_AFTER_SECONDS = 25.0
 async def completion_obtain(runtime: Runtime, call: Call) -> PlainReply | StreamReply:
     """A settled plain answer, or a stream that settles itself before its terminator. Raises GatewayError."""
     parsed = parse_call(call.operation, call.body)
-    work = await completion_open(runtime, call, parsed)
+    try:
+        work = await completion_open(runtime, call, parsed)
+    except GatewayError as error:
+        runtime.refusals.add(runtime.snapshot, call, parsed, error)
+        raise
     obtaining = asyncio.ensure_future(work.completion.obtain()) if parsed.stream else None
     try:
         if obtaining is not None:

@@ -22,6 +22,7 @@ from gateway.ledger.spool import Spool
 from gateway.ledger.writer import LedgerWriter
 from gateway.providers.registry import Callers, import_sdks
 from gateway.services.breaker_memory import open_breakers
+from gateway.services.refusals import Refusals
 from gateway.services.snapshot import Snapshot
 from gateway.services.snapshot_holder import SnapshotHolder
 from gateway.stores.memory import MemoryBreakers
@@ -52,6 +53,7 @@ class Runtime:
         self.engine = Engine(self._caller_of, self.breakers, clock)
         self.started_at = time.time()
         self.breaking_off = False  # the drain is over: whatever is cancelled now is our doing, not its client's
+        self.refusals = Refusals(lambda refusal: self.ledger.note(refusal), clock)
         self._background: set[asyncio.Task[Any]] = set()
         self._called_for: Snapshot | None = None  # whose providers the callers know as wanted
         self._last_news: dict[str, float] = {}
@@ -84,6 +86,7 @@ class Runtime:
             self._note_held(provider)
         await self.callers.aclose()
         await self._background_finished()  # a call that was cut has left its settlement there
+        self.refusals.flush()
         await asyncio.to_thread(self.ledger.stop)
         await asyncio.to_thread(self.holder.stop)
 

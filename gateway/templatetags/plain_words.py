@@ -46,6 +46,7 @@ _STATUSES = {
     CompletionStatus.FAILED: "failed",
     CompletionStatus.CANCELLED: "client left",
     CompletionStatus.UNKNOWN: "unknown",
+    CompletionStatus.REFUSED: "refused",
 }
 _TONES = {
     "answered": "good",
@@ -55,6 +56,7 @@ _TONES = {
     "open": "bad",
     "half_open": "warn",
     "unknown": "warn",
+    "refused": "warn",
     "pending": "info",
 }
 _BILLINGS = {
