@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from gateway.ledger.records import Extension, Intent, Settlement
 from gateway.ledger.rows import extension_row, intent_row, settlement_row
 from gateway.ledger.spool import Spool, spool_paths
 from gateway.ledger.spool_codec import SpooledRecord
+from gateway.ledger.statements import statements_for
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +51,8 @@ class Drainage:
             spool = self._adopted[-1]
             chunk_drain(spool, connection, lock)
             if spool.is_empty:
-                self._adopted.pop().close()
+                leases_end(connection, spool.name, lock)
+                self._adopted.pop().remove()
 
     def close(self) -> None:
         """Leave what is left to whoever comes next."""
@@ -60,7 +63,10 @@ class Drainage:
 
 
 def dead_spools_drain(connection: LedgerConnection, folder: Path, *, lock_path: Path | None = None) -> int:
-    """Write all that dead processes left in `folder`; how many records there were. Raises DatabaseAway."""
+    """Write all that dead processes left in `folder`, and end their leases; how many records there were.
+
+    Raises DatabaseAway.
+    """
     total = 0
     with in_turn(lock_path) as lock:
         for path in spool_paths(folder):
@@ -71,9 +77,25 @@ def dead_spools_drain(connection: LedgerConnection, folder: Path, *, lock_path: 
             try:
                 while not spool.is_empty:
                     chunk_drain(spool, connection, lock)
-            finally:
+                leases_end(connection, spool.name, lock)
+            except BaseException:
                 spool.close()
+                raise
+            spool.remove()
     return total
+
+
+def leases_end(connection: LedgerConnection, holder: str, lock: FairFileLock | None) -> None:
+    """What a dead process had opened and not settled is an orphan from now on: nobody else could settle it."""
+    now = connection.dialect.moment(datetime.now(UTC))
+    with nullcontext() if lock is None else lock.held():
+        try:
+            connection.begin()
+            connection.run(statements_for(connection.dialect).lease_end, [(now, holder, now)])
+            connection.commit()
+        except BaseException:
+            connection.rollback()
+            raise
 
 
 def chunk_drain(spool: Spool, connection: LedgerConnection, lock: FairFileLock | None) -> None:

@@ -62,6 +62,7 @@ class Intent:
     lease_until: datetime
     decision: Mapping[str, Any] = field(default_factory=dict)
     claims: tuple[BudgetClaim, ...] = ()
+    holder: str = ""  # the process that opened it (`LedgerWriter.holder`): when that is dead, the lease is over
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,6 +117,7 @@ def intent_row(intent: Intent, dialect: Dialect) -> IntentRow:
         _key(intent.conversation, 128),
         _amount(intent.reserved_usd),
         _json(intent.decision),
+        _text(intent.holder, 64),
     )
     return IntentRow(intent, values, claim_rows(intent.claims))
 

@@ -69,6 +69,11 @@ class Spool:
         return self._path
 
     @property
+    def name(self) -> str:
+        """The file's, by which the process is known: it is locked while the process lives; "" without a file."""
+        return self._path.name
+
+    @property
     def records(self) -> int:
         """Records that wait."""
         return self._records
@@ -135,16 +140,20 @@ class Spool:
                     self._reset()
 
     def close(self) -> None:
-        """Leave the folder: an empty file is removed, any other is left to whoever comes next. Appending opens anew."""
+        """Leave the file to whoever comes next, who writes what it holds and ends its process' leases. Appending opens
+        a new one."""
         with self._lock:
             if self._file is None:
                 return
-            if not self._records:
-                with suppress(OSError):
-                    self._path.unlink()
             os.close(self._file)
             self._file, self._end, self._drained, self._records = None, 0, 0, 0
             self._ids, self._owed = set(), set()
+
+    def remove(self) -> None:
+        """All that it held is in the database."""
+        with self._lock, suppress(OSError):
+            self._path.unlink()
+        self.close()
 
     def _check_room(self) -> None:
         if not self.has_room:

@@ -121,6 +121,11 @@ class LedgerWriter:
         self._queue.put(Note(event))
 
     @property
+    def holder(self) -> str:
+        """What an intent of this process names as its holder; "" where nobody could tell that the process is dead."""
+        return "" if self.spool is None else self.spool.name
+
+    @property
     def queue_depth(self) -> int:
         """Records that wait for their group."""
         return self._queue.qsize() + len(self._committer.held)

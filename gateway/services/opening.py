@@ -44,7 +44,7 @@ async def completion_open(runtime: Runtime, call: Call, parsed: ParsedRequest) -
         if must_bound:
             check_bounded(parsed)
         bounds = request_bounds(call.operation, parsed, call.body, route, bound_output=must_bound)
-        intent = _intent(snapshot, call, parsed, route, plan, facts, bounds, now)
+        intent = _intent(snapshot, call, parsed, route, plan, facts, bounds, now, runtime.ledger.holder)
         try:
             opened = await runtime.ledger.open(intent)
             break
@@ -97,6 +97,7 @@ def _intent(
     facts: CompletionFacts,
     bounds: BoundsOf,
     now: datetime,
+    holder: str,
 ) -> Intent:
     key, prices = call.key, snapshot.price_book
     reserved_usd = worst_case_usd(prices, plan.targets, bounds, now)
@@ -119,6 +120,7 @@ def _intent(
         lease_until=now + timedelta(seconds=_longest_seconds(route, plan) + LEASE_MARGIN_SECONDS),
         decision=plan.decision,
         claims=claims_for(snapshot.budgets, facts, reserved_usd, now, snapshot.zone),
+        holder=holder,
     )
 
 

@@ -7,6 +7,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from gateway.ledger.drain import chunk_drain, dead_spools_drain
 from gateway.ledger.records import Extension, FallbackRecord, Opened, Settled
 from gateway.ledger.spool import ALLOCATED_BYTES, Spool, spool_paths
 from gateway.ledger.spool_codec import record_decode, record_encode
+from gateway.ledger.sweep import orphans_settle
 from gateway.ledger.writer import LedgerWriter
 from gateway.selectors.ledger_spool import ledger_spool_state, ledger_spool_words
 from tests.ledger.books import Books, attempt, claim, intent, settlement, usd
@@ -180,13 +182,32 @@ def test_draining_twice_changes_nothing(folder: Path, connection: LedgerConnecti
 async def test_a_dead_process_spool_is_drained_by_whoever_comes_next(
     connect: Connect, folder: Path, books: Books
 ) -> None:
-    left_behind(folder, intent("req_1", COUNTED), settlement("req_1", "0.03"))
+    left = left_behind(folder, intent("req_1", COUNTED), settlement("req_1", "0.03"))
     writer = LedgerWriter(connect, spool=Spool(folder))
 
     writer.start()
     await asyncio.to_thread(writer.stop)
 
-    assert (books.status, books.spent, spool_paths(folder)) == ("answered", usd("0.03"), [])
+    assert (books.status, books.spent, left.exists()) == ("answered", usd("0.03"), False)
+
+
+async def test_what_a_dead_process_had_open_is_settled_without_waiting_for_its_lease(
+    connect: Connect, connection: LedgerConnection, folder: Path, books: Books
+) -> None:
+    """Nobody else's: other processes live on."""
+    long_from_now = datetime.now(UTC) + timedelta(hours=1)
+    dead = LedgerWriter(connect, spool=Spool(folder))
+    dead.start()
+    await dead.open(intent("req_1", claim("0.10"), holder=dead.holder, lease_until=long_from_now))
+    await dead.open(intent("req_2", claim("0.10"), holder="another", lease_until=long_from_now))
+    await asyncio.to_thread(dead.stop)  # its lock is gone, as if it had been killed
+
+    dead_spools_drain(connection, folder)
+
+    assert orphans_settle(connection, datetime.now(UTC)) == 1
+    assert books.rows("SELECT id, status FROM llmops_completion ORDER BY id") == [
+        ("req_1", "unknown"), ("req_2", "pending"),
+    ]  # fmt: skip
 
 
 def test_a_living_process_spool_is_left_alone(folder: Path, connection: LedgerConnection) -> None:
