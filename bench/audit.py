@@ -56,7 +56,8 @@ def bill_by_trace(rows: Iterable[LogRow]) -> dict[str, int]:
 
 def completions(connection: Any) -> list[Booked]:
     sql = "SELECT id, conversation, status, billing, cost_usd FROM llmops_completion WHERE status <> 'refused'"
-    return [Booked(*row[:4], int(row[4])) for row in connection.fetch_each(sql, [()])[0]]
+    rows = connection.fetch_each(sql, [()])[0]
+    return [Booked(*texts, cost=int(cost)) for *texts, cost in rows]
 
 
 def sums_disagreeing(connection: Any) -> list[str]:

@@ -104,7 +104,8 @@ def kills(folder: Path, *, count: int, clients: int, database_url: str = "") -> 
     with SimulatorThread() as simulator:
         simulator.faults.add(Fault(kind=FaultKind.SLOW_TOKENS, seconds=0.005))
         with fleet(folder, document(simulator.url, []), processes=2, database_url=database_url) as gateway:
-            numbers, sent = {}, 0
+            numbers: dict[str, int] = {}
+            sent = 0
             for round_ in range(count):
                 requests = [_own_conversation(sent + index) for index in range(6 * clients)]
                 sent += len(requests)
