@@ -12,6 +12,8 @@ from gateway.alerts.outbox import deliveries_send
 from gateway.ledger.connections import ledger_connections, ledger_lock_path
 from gateway.ledger.drain import dead_spools_drain
 from gateway.ledger.sweep import orphans_settle
+from gateway.services.retention import completions_prune
+from gateway.services.rollups import rollups_refresh
 
 
 @shared_task(name="gateway.alerts_sweep")
@@ -30,3 +32,15 @@ def orphans_sweep() -> None:
         orphans_settle(connection, timezone.now(), lock_path=ledger_lock_path())
     finally:
         connection.close()
+
+
+@shared_task(name="gateway.rollups_refresh")
+def rollups_sweep() -> None:
+    """Adds up the usage of hours that are over, and of those that have changed since."""
+    rollups_refresh(now=timezone.now())
+
+
+@shared_task(name="gateway.completions_prune")
+def retention_sweep() -> None:
+    """Deletes requests that are older than they shall be kept."""
+    completions_prune(now=timezone.now())

@@ -148,5 +148,7 @@ CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     # `expires`: nudges that pile up while no worker runs are dropped, not worked off.
     "alerts": {"task": "gateway.alerts_sweep", "schedule": 1.0, "options": {"expires": 5}},
+    "rollups": {"task": "gateway.rollups_refresh", "schedule": 30.0, "options": {"expires": 60}},
+    "retention": {"task": "gateway.completions_prune", "schedule": 60.0, "options": {"expires": 120}},
     "orphans": {"task": "gateway.orphans_settle", "schedule": 5.0, "options": {"expires": 15}},
 }

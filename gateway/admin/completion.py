@@ -15,7 +15,7 @@ from gateway.admin.ledger import LedgerAdmin, LedgerInline
 from gateway.engine.words import Billing, CompletionStatus
 from gateway.ledger.money import usd_text
 from gateway.models import Attempt, Completion, Fallback
-from gateway.selectors.usage import FAILED
+from gateway.selectors.outcomes import FAILED
 
 _BILLING = {
     Billing.NONE.value: "the provider bills nothing",

@@ -29,6 +29,7 @@ class OrganisationAdmin(AnnouncingAdmin):
                 )
             },
         ),
+        ("Retention", {"fields": ("completions_days",)}),
     )
 
     def section_name(self, row: Any) -> str:

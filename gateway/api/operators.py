@@ -15,6 +15,7 @@ from ninja import NinjaAPI, Path, Query
 
 from gateway.api import operators_schemas as schemas
 from gateway.api.operators_access import OPERATOR_AUTH, Operator
+from gateway.api.operators_csv import completions_download
 from gateway.api.operators_errors import (
     NotFound,
     NotServingHere,
@@ -50,6 +51,7 @@ api = NinjaAPI(
     auth=OPERATOR_AUTH,
 )
 handle_errors(api)
+api.get("/completions.csv", summary="Every completion of a stretch of time, as CSV")(completions_download)
 
 _ACTIONS = {"force_open": breaker_force_open, "force_closed": breaker_force_closed, "reset": breaker_reset}
 _CALLER_FAULTS: dict[Any, Any] = {frozenset({400, 401, 403}): schemas.ErrorReply}

@@ -10,7 +10,8 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """`moment` turns an aware datetime into the parameter that Django reads back as the same aware datetime."""
+    """`moment` turns an aware datetime into the parameter that Django reads back as the same aware datetime; `hour`
+    turns such a value, as a row gives it back, into that of its full hour."""
 
     name: str
     placeholder: str
@@ -18,6 +19,7 @@ class Dialect:
     greatest: str
     for_update: str
     moment: Callable[[datetime], Any]
+    hour: Callable[[Any], Any]
 
     def render(self, sql: str) -> str:
         return (
@@ -37,6 +39,14 @@ def _aware(moment: datetime) -> datetime:
     return moment.astimezone(UTC)
 
 
+def _hour_text(moment: str) -> str:
+    return f"{moment[:13]}:00:00"
+
+
+def _hour(moment: datetime) -> datetime:
+    return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+
+
 # BEGIN IMMEDIATE holds the only write lock already, so reads need no lock of their own.
-SQLITE = Dialect("sqlite", "?", "MIN", "MAX", "", _naive_utc_text)
-POSTGRES = Dialect("postgresql", "%s", "LEAST", "GREATEST", "FOR UPDATE", _aware)
+SQLITE = Dialect("sqlite", "?", "MIN", "MAX", "", _naive_utc_text, _hour_text)
+POSTGRES = Dialect("postgresql", "%s", "LEAST", "GREATEST", "FOR UPDATE", _aware, _hour)

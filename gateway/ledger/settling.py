@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from gateway.engine.words import CompletionStatus
@@ -55,6 +56,7 @@ class Settling:
     def __init__(self, connection: LedgerConnection, statements: Statements) -> None:
         self._connection = connection
         self._statements = statements
+        self._hours: set[Any] = set()
         self._changes: dict[_ConversationKey, _ConversationChange] = {}
         self._attempts: list[Row] = []
         self._fallbacks: list[Row] = []
@@ -73,6 +75,7 @@ class Settling:
         self._connection.run(self._statements.attempt_insert, self._attempts)
         self._connection.run(self._statements.fallback_insert, self._fallbacks)
         self._connection.run(self._statements.reservation_insert, self._kept)
+        self._hours_mark()
         self._conversations_write([outcome for outcome in outcomes if isinstance(outcome, SettledRow)])
         return outcomes
 
@@ -111,6 +114,7 @@ class Settling:
         """Note the rows that belong to a settlement, and its share in its conversation's totals."""
         self._attempts += row.attempts
         self._fallbacks += row.fallbacks
+        self._hours.add(self._connection.dialect.hour(created_at))
         change = self._changes.setdefault(key, _ConversationChange(created_at, row.finished_at))
         change.first_seen_at = min(change.first_seen_at, created_at)
         change.last_seen_at = max(change.last_seen_at, row.finished_at)
@@ -118,6 +122,16 @@ class Settling:
         change.output_tokens += max(0, row.settlement.usage.output_tokens)
         change.cost += cost
         return change
+
+    def _hours_mark(self) -> None:
+        """Tell the roll-ups of settlements that come when their hour is over: it may have been added up already.
+
+        The clock is read here, while writing: a settlement may have waited for the database since it was made.
+        """
+        dialect = self._connection.dialect
+        this_hour = dialect.hour(dialect.moment(datetime.now(UTC)))
+        late: list[Row] = [(hour,) for hour in sorted(self._hours) if hour < this_hour]
+        self._connection.run(self._statements.hour_mark, late)
 
     def _conversations_write(self, outcomes: Sequence[SettledRow]) -> None:
         keys = sorted(self._changes)

@@ -2,7 +2,7 @@
 
 One append-only file per process, locked while its process lives, so that whoever comes next may take over what a dead
 process left. A record is its length, its checksum and its JSON. It is handed to the operating system before anybody is
-told, so it survives the death of any process of ours, as everything durable here (docs/decisions/0009-ledger-spool.md).
+told, so it survives the death of any process of ours, as everything durable here (docs/decisions/0010-ledger-spool.md).
 """
 
 from __future__ import annotations

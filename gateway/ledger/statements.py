@@ -121,6 +121,11 @@ RETURNING cost_usd
 
 _CONVERSATION_READ = "SELECT cost_usd FROM llmops_conversation WHERE team_id = ? AND external_id = ?"
 
+_HOUR_MARK = """
+INSERT INTO llmops_usage_hour_changed (starts_at, marks) VALUES (?, 1)
+ON CONFLICT (starts_at) DO UPDATE SET marks = llmops_usage_hour_changed.marks + 1
+"""
+
 # News that is older than the state shown is out of date: another process knew more.
 _BREAKER_STATUS_PUT = """
 INSERT INTO llmops_breaker_status (
@@ -168,6 +173,7 @@ class Statements:
     window_read: str
     conversation_add: str
     conversation_read: str
+    hour_mark: str
     breaker_status_put: str
     breaker_transition_insert: str
 
@@ -194,6 +200,7 @@ def statements_for(dialect: Dialect) -> Statements:
         window_read=dialect.render(_WINDOW_READ),
         conversation_add=dialect.render(_CONVERSATION_ADD),
         conversation_read=dialect.render(_CONVERSATION_READ),
+        hour_mark=dialect.render(_HOUR_MARK),
         breaker_status_put=dialect.render(_BREAKER_STATUS_PUT),
         breaker_transition_insert=dialect.render(_BREAKER_TRANSITION_INSERT),
     )

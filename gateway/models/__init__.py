@@ -11,6 +11,7 @@ from gateway.models.configuration import ConfigurationChange, ConfigurationVersi
 from gateway.models.organisation import Organisation
 from gateway.models.price import Price
 from gateway.models.provider import Provider
+from gateway.models.rollup import LatencyCell, UsageCell, UsageHourChanged, UsageProgress
 from gateway.models.route import Route, Target
 from gateway.models.team import ApiKey, Team
 
@@ -32,10 +33,14 @@ __all__ = [
     "ConfigurationVersion",
     "Conversation",
     "Fallback",
+    "LatencyCell",
     "Organisation",
     "Price",
     "Provider",
     "Route",
     "Target",
     "Team",
+    "UsageCell",
+    "UsageHourChanged",
+    "UsageProgress",
 ]

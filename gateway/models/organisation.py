@@ -14,6 +14,7 @@ from gateway.models.base import inside, within
 from gateway.models.fields import UsdField
 
 ONLY_ROW = 1
+DEFAULT_COMPLETIONS_DAYS = 400  # a year, and a month to compare it with
 
 
 class Organisation(models.Model):
@@ -48,6 +49,15 @@ class Organisation(models.Model):
         validators=inside(bounds.LIMIT_USD),
         help_text="Objective: average cost of a conversation.",
     )
+    completions_days = models.PositiveIntegerField(
+        "days to keep requests",
+        null=True,
+        blank=True,
+        default=DEFAULT_COMPLETIONS_DAYS,
+        validators=inside(bounds.RETENTION_DAYS),
+        help_text="Single requests and conversations older than this are deleted; sums by hour and day stay. "
+        "Empty: nothing is ever deleted.",
+    )
 
     class Meta:
         db_table = "llmops_organisation"
@@ -60,6 +70,7 @@ class Organisation(models.Model):
                 fallback_success_percent=bounds.OBJECTIVE_PERCENT,
                 mean_latency_seconds=bounds.OBJECTIVE_SECONDS,
                 conversation_cost_usd=bounds.LIMIT_USD,
+                completions_days=bounds.RETENTION_DAYS,
             ),
         ]
 

@@ -6,30 +6,12 @@ from collections import defaultdict
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
 
-from django.db.models import CharField, Func, Sum
-
-from gateway.models.completion import Attempt
-from gateway.selectors.usage import ZERO_USD, completions_within
+from gateway.selectors.usage_cells import ZERO_USD
+from gateway.selectors.usage_read import usage_by_step
 from gateway.selectors.windows import TimeWindow, window_last_hours
 
 _HOUR = timedelta(hours=1)
-_HOUR_FORMAT = "%Y-%m-%d %H"
-
-
-class UtcHour(Func):
-    """The UTC hour of a time as text, `2026-11-22 15`: SQLite stores times as such text, so no function of Python's
-    runs per row, as it would for Django's `TruncHour`."""
-
-    output_field = CharField()
-
-    def as_sqlite(self, compiler: Any, connection: Any, **context: Any) -> Any:
-        return super().as_sql(compiler, connection, template="SUBSTR(%(expressions)s, 1, 13)", **context)
-
-    def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> Any:
-        template = "TO_CHAR(%(expressions)s AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24')"
-        return super().as_sql(compiler, connection, template=template, **context)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,48 +34,23 @@ class SpendTimeline:
 
 
 def spend_timeline(*, now: datetime, hours: int) -> SpendTimeline:
-    """The last `hours` hours, the current one included, by the provider of each attempt. Two queries.
+    """The last `hours` hours, the current one included, by the provider of each attempt. At most five queries.
 
-    The series add up to the completions' own costs: a completion without attempts counts under "".
+    The series add up to the completions' own costs: what no attempt accounts for counts under "".
     """
     window = window_last_hours(now=now.astimezone(UTC), hours=hours)
     starts = tuple(window.start + index * _HOUR for index in range(hours))
-    amounts = _provider_hours(window)
-    for hour, cost_usd in _completion_hours(window).items():
-        attributed = sum((by_hour.get(hour, ZERO_USD) for by_hour in amounts.values()), ZERO_USD)
-        if cost_usd != attributed:
-            amounts.setdefault("", {})[hour] = cost_usd - attributed
-    series = sorted((_series(name, by_hour, starts) for name, by_hour in amounts.items()), key=_dearest_first)
+    steps = [TimeWindow(start, min(start + _HOUR, window.end)) for start in starts]
+    amounts: defaultdict[str, dict[int, Decimal]] = defaultdict(dict)
+    for (step, provider), usage in usage_by_step(steps, by=("provider",)).items():
+        if usage.cost_usd:
+            amounts[provider][step] = usage.cost_usd
+    series = sorted((_series(name, by_hour, hours) for name, by_hour in amounts.items()), key=_dearest_first)
     return SpendTimeline(window, starts, tuple(series), sum((one.total_usd for one in series), ZERO_USD))
 
 
-def _provider_hours(window: TimeWindow) -> dict[str, dict[str, Decimal]]:
-    rows = (
-        Attempt.objects.filter(completion__created_at__gte=window.start, completion__created_at__lt=window.end)
-        .exclude(cost_usd=0)
-        .values_list("provider", UtcHour("completion__created_at"))
-        .annotate(cost=Sum("cost_usd"))
-        .order_by()
-    )
-    amounts: defaultdict[str, dict[str, Decimal]] = defaultdict(dict)
-    for provider, hour, cost in rows:
-        amounts[provider][hour] = cost
-    return dict(amounts)
-
-
-def _completion_hours(window: TimeWindow) -> dict[str, Decimal]:
-    rows = (
-        completions_within(window)
-        .exclude(cost_usd=0)
-        .values_list(UtcHour("created_at"))
-        .annotate(cost=Sum("cost_usd"))
-        .order_by()
-    )
-    return dict(rows)
-
-
-def _series(provider: str, by_hour: dict[str, Decimal], starts: tuple[datetime, ...]) -> SpendSeries:
-    hourly = tuple(by_hour.get(start.strftime(_HOUR_FORMAT), ZERO_USD) for start in starts)
+def _series(provider: str, by_hour: dict[int, Decimal], hours: int) -> SpendSeries:
+    hourly = tuple(by_hour.get(hour, ZERO_USD) for hour in range(hours))
     return SpendSeries(provider, hourly, sum(hourly, ZERO_USD))
 
 

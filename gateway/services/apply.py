@@ -23,7 +23,7 @@ from gateway.services.configuration_diff import Change, differences
 from gateway.services.configuration_entries import ConfigurationFile
 from gateway.services.configuration_file import ConfigurationFileError, Known, configuration_parse
 from gateway.services.configuration_readers import Problem
-from gateway.services.configuration_rows import SECTIONS, Section, canonical, objectives_entry
+from gateway.services.configuration_rows import SECTIONS, Section, canonical, objectives_entry, retention_entry
 from gateway.services.configuration_uses import configuration_uses
 from gateway.services.price_seed import price_is_listed, prices_seed
 
@@ -127,11 +127,15 @@ def _fresh(section: Section, entry: Any) -> Any:
 def _apply_organisation(file: ConfigurationFile) -> list[Change]:
     row = organisation_current()
     changes = []
-    before = objectives_entry(row)
-    if file.objectives is not None and file.objectives != before:
-        for name in file.objectives.__dataclass_fields__:
-            setattr(row, name, getattr(file.objectives, name))
-        changes.append(Change(CHANGED, "objectives", "", *differences(before, file.objectives)))
+    wanted: tuple[tuple[str, Any, Any], ...] = (
+        ("objectives", objectives_entry(row), file.objectives),
+        ("retention", retention_entry(row), file.retention),
+    )
+    for section, before, after in wanted:
+        if after is not None and after != before:
+            for name in after.__dataclass_fields__:
+                setattr(row, name, getattr(after, name))
+            changes.append(Change(CHANGED, section, "", *differences(before, after)))
     if file.time_zone is not None and file.time_zone != row.time_zone:
         changes.append(Change(CHANGED, "time_zone", "", row.time_zone, file.time_zone))
         row.time_zone = file.time_zone

@@ -20,6 +20,7 @@ from gateway.engine.words import Wire
 from gateway.models.alert_channel import events_problem
 from gateway.models.base import LABEL, MODEL_NAME, NAME, ROUTE_NAME
 from gateway.models.budget import SUBJECT_COLUMNS, window_problem
+from gateway.models.organisation import DEFAULT_COMPLETIONS_DAYS
 from gateway.models.provider import api_key_env_problem, base_url_problem, extra_headers_problem
 from gateway.models.words import AlertEvent, BudgetScope, CacheScope, Enforcement, KeyRole, StreamRecovery
 from gateway.services.configuration_readers import (
@@ -294,6 +295,11 @@ class ObjectivesEntry:
     conversation_cost_usd: Decimal = item(_usd, Decimal("0.50"))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetentionEntry:
+    completions_days: int | None = item(nullable(whole(bounds.RETENTION_DAYS)), DEFAULT_COMPLETIONS_DAYS)
+
+
 @leaf
 def _time_zone(value: Any) -> str:
     if not isinstance(value, str) or value not in available_timezones():
@@ -313,4 +319,5 @@ class ConfigurationFile:
     budgets: tuple[BudgetEntry, ...] | None = item(list_of(entry(BudgetEntry)), None)
     alert_channels: tuple[AlertChannelEntry, ...] | None = item(list_of(entry(AlertChannelEntry)), None)
     objectives: ObjectivesEntry | None = item(entry(ObjectivesEntry), None)
+    retention: RetentionEntry | None = item(entry(RetentionEntry), None)
     time_zone: str | None = item(_time_zone, None)

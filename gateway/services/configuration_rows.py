@@ -275,6 +275,10 @@ def objectives_entry(row: Organisation) -> entries.ObjectivesEntry:
     return entries.ObjectivesEntry(**_copied(row, OBJECTIVE_FIELDS))
 
 
+def retention_entry(row: Organisation) -> entries.RetentionEntry:
+    return entries.RetentionEntry(completions_days=row.completions_days)
+
+
 def canonical(entry: Any) -> Any:
     """The one form in which entries are compared: secrets opened, keys hashed, zeros written out.
 
@@ -327,7 +331,8 @@ class OrganisationEntry:
 
     time_zone: str
     objectives: entries.ObjectivesEntry
+    retention: entries.RetentionEntry
 
 
 def organisation_entry(row: Organisation) -> OrganisationEntry:
-    return OrganisationEntry(row.time_zone, objectives_entry(row))
+    return OrganisationEntry(row.time_zone, objectives_entry(row), retention_entry(row))

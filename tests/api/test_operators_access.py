@@ -190,11 +190,13 @@ def test_the_description_types_every_answer(client: Client) -> None:
         "/api/breakers/{provider}",
         "/api/spend",
         "/api/conversations/{id}",
+        "/api/completions.csv",
         "/api/completions/{request_id}",
         "/api/budgets",
         "/api/status",
     }
-    for operations in document["paths"].values():
+    for path, operations in document["paths"].items():
         for operation in operations.values():
-            assert operation["responses"]["200"]["content"]["application/json"]["schema"]
+            if not path.endswith(".csv"):
+                assert operation["responses"]["200"]["content"]["application/json"]["schema"]
             assert operation["security"]

@@ -19,6 +19,7 @@ from gateway.ledger.writer import LedgerWriter
 from gateway.models.breaker import BreakerStatus, BreakerTransition
 from gateway.models.budget_window import BudgetReservation, BudgetWindow
 from gateway.models.completion import Attempt, Completion, Conversation, Fallback
+from gateway.models.rollup import UsageHourChanged
 from llmops.env import database_from_url, sqlite_database
 from tests.ledger.books import Books
 
@@ -31,6 +32,7 @@ TABLES = (
     BudgetReservation,
     BreakerStatus,
     BreakerTransition,
+    UsageHourChanged,
 )
 
 

@@ -29,6 +29,7 @@ TABLES = {
     "budgets": entries.BudgetEntry,
     "alert_channels": entries.AlertChannelEntry,
     "objectives": entries.ObjectivesEntry,
+    "retention": entries.RetentionEntry,
 }
 IN_WORDS = {"required", "untouched", "see there", "all", "empty", "`{}`"}
 

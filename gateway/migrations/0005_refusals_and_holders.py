@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('gateway', '0003_applied_file'),
+        ('gateway', '0004_rollups_and_retention'),
     ]
 
     operations = [

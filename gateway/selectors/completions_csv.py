@@ -1,0 +1,56 @@
+"""The ledger's completions as CSV, for spreadsheets and warehouses: a bounded number of rows in memory at a time."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from django.db.models import Q
+
+from gateway.ledger.money import usd_text
+from gateway.models.completion import Completion
+from gateway.selectors.usage_cells import UsageFilter
+
+COLUMNS = (
+    "id", "created_at", "finished_at", "status", "http_status", "error_code", "operation", "stream", "team_name",
+    "api_key_name", "conversation", "requested_model", "route_name", "provider", "model", "attempt_count", "fell_back",
+    "cache", "input_tokens", "cached_input_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens",
+    "cost_usd", "billing", "latency_ms", "first_content_ms",
+)  # fmt: skip
+_ROWS_PER_QUERY = 1_000
+# What a spreadsheet would take for a formula: OWASP, CSV Injection.
+_FORMULA_BEGINNINGS = ("=", "+", "-", "@", "\t", "\r")
+
+
+def completions_csv(*, start: datetime, end: datetime, where: UsageFilter) -> Iterator[str]:
+    """A line of names, then a line per completion that began in between, oldest first. Times are UTC, amounts exact."""
+    yield _line(COLUMNS)
+    after = Q(created_at__gte=start)
+    rows = Completion.objects.filter(where.of_completions(), created_at__lt=end).order_by("created_at", "id")
+    while True:
+        chunk = list(rows.filter(after).values_list(*COLUMNS)[:_ROWS_PER_QUERY])
+        yield "".join(_line(map(_text, row)) for row in chunk)
+        if len(chunk) < _ROWS_PER_QUERY:
+            return
+        last_id, last_at = chunk[-1][0], chunk[-1][1]
+        after = Q(created_at__gt=last_at) | Q(created_at=last_at, id__gt=last_id)
+
+
+def _line(values: Iterable[Any]) -> str:
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\r\n").writerow(values)
+    return line.getvalue()
+
+
+def _text(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat().replace("+00:00", "Z")
+    if isinstance(value, Decimal):
+        return usd_text(value)
+    if isinstance(value, str) and value.startswith(_FORMULA_BEGINNINGS):
+        return f"'{value}"
+    return value
