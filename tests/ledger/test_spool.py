@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -343,3 +344,100 @@ def test_nothing_is_said_of_an_empty_spool(folder: Path) -> None:
     Spool(folder).prepare()
 
     assert ledger_spool_words(ledger_spool_state(folder)) == ""
+
+
+class LostAtFirst:
+    """The first COMMIT happens, but its answer is lost; then the database is away until `switch` is on."""
+
+    def __init__(self, connect: Connect) -> None:
+        self.switch = Switch(connect, on=True)
+        self._lost = False
+
+    def __call__(self) -> LedgerConnection:
+        return Meddling(self.switch(), self._commit)
+
+    def _commit(self, inner: LedgerConnection) -> None:
+        inner.commit()
+        if not self._lost:
+            self._lost, self.switch.on = True, False
+            raise DatabaseAway("the connection was lost during COMMIT")
+
+
+async def test_an_intent_whose_commit_lost_its_answer_is_spooled_and_counts_once(
+    connect: Connect, folder: Path, books: Books
+) -> None:
+    lost = LostAtFirst(connect)
+    writer = LedgerWriter(lost, spool=Spool(folder))
+    writer.start()
+
+    assert await writer.open(intent("req_1", COUNTED)) == Opened(None)
+    await writer.settle(settlement("req_1", "0.03"))
+    await back(writer, lost.switch)
+    await asyncio.to_thread(writer.stop)
+
+    assert (books.status, books.spent, books.reserved) == ("answered", usd("0.03"), 0)
+    assert books.count("llmops_attempt") == 1
+
+
+async def test_a_refused_intent_whose_commit_lost_its_answer_keeps_nothing_reserved(
+    connect: Connect, folder: Path, books: Books
+) -> None:
+    lost = LostAtFirst(connect)
+    writer = LedgerWriter(lost, spool=Spool(folder))
+    writer.start()
+
+    with pytest.raises(LedgerUnavailable, match="falls under a budget that blocks"):
+        await writer.open(intent("req_1", claim("0.10")))
+    reserved = books.reserved
+    await asyncio.to_thread(wait_until, lambda: ledger_spool_state(folder).records == 1)
+    await back(writer, lost.switch)
+    await asyncio.to_thread(writer.stop)
+
+    assert (reserved, books.reserved, books.spent) == (usd("0.10"), 0, 0)
+
+
+async def test_a_slow_database_makes_no_queue_without_end(connect: Connect, folder: Path) -> None:
+    committing, go_on = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+
+    def hesitate(inner: LedgerConnection) -> None:
+        loop.call_soon_threadsafe(committing.set)
+        go_on.wait()
+        inner.commit()
+
+    writer = LedgerWriter(lambda: Meddling(connect(), hesitate), max_queued=10, spool=Spool(folder))
+    writer.start()
+    opening = [asyncio.create_task(writer.open(intent("req_0")))]
+    await committing.wait()
+    opening += [asyncio.create_task(writer.open(intent(f"req_{number}"))) for number in range(1, 100)]
+    await asyncio.sleep(0)
+    depth = writer.queue_depth
+    go_on.set()
+    outcomes = await asyncio.gather(*opening, return_exceptions=True)
+    await asyncio.to_thread(writer.stop)
+
+    assert depth == 10
+    assert [type(one) for one in outcomes] == [Opened] * 11 + [LedgerUnavailable] * 89
+
+
+async def test_what_hangs_for_one_is_no_wait_for_the_next(connect: Connect, folder: Path) -> None:
+    committing, go_on = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+
+    def hang(inner: LedgerConnection) -> None:
+        loop.call_soon_threadsafe(committing.set)
+        go_on.wait()
+        inner.commit()
+
+    writer = LedgerWriter(lambda: Meddling(connect(), hang), answer_within_seconds=0.5, spool=Spool(folder))
+    writer.start()
+    assert await writer.open(intent("req_1", COUNTED)) == Opened(None)
+    await asyncio.to_thread(wait_until, lambda: writer.takes_detour)
+    began = time.monotonic()
+
+    with pytest.raises(LedgerUnavailable, match="falls under a budget that blocks"):
+        await writer.open(intent("req_2", claim("0.10")))
+
+    assert time.monotonic() - began < 0.25
+    go_on.set()
+    await asyncio.to_thread(writer.stop)
