@@ -265,8 +265,8 @@ class Committer:
             return False
         try:
             verdict = self._detour.take(work.record)
-        except LedgerUnavailable:
-            return False  # it takes its chance; if the intent is not there yet, the sweep settles at the reservation
+        except Exception:  # full, or a bad record: it takes its chance, and gets its verdict, with the others
+            return False
         self.held.popleft()
         self._finish(work, verdict)
         return True
