@@ -57,7 +57,7 @@ def bill_by_trace(rows: Iterable[LogRow]) -> dict[str, int]:
 def completions(connection: Any) -> list[Booked]:
     sql = "SELECT id, conversation, status, billing, cost_usd FROM llmops_completion WHERE status <> 'refused'"
     rows = connection.fetch_each(sql, [()])[0]
-    return [Booked(*texts, cost=int(cost)) for *texts, cost in rows]
+    return [Booked(one, conversation, status, billing, int(cost)) for one, conversation, status, billing, cost in rows]
 
 
 def sums_disagreeing(connection: Any) -> list[str]:
