@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from celery import shared_task
+from django.conf import settings
 from django.utils import timezone
 
 from gateway.alerts.breakers import breaker_alerts_derive
 from gateway.alerts.channel import channel_send
 from gateway.alerts.outbox import deliveries_send
 from gateway.ledger.connections import ledger_connections, ledger_lock_path
+from gateway.ledger.drain import dead_spools_drain
 from gateway.ledger.sweep import orphans_settle
 from gateway.services.idempotency_retention import idempotency_expire
 from gateway.services.provider_health import health_probes_run
@@ -26,9 +28,10 @@ def alerts_sweep() -> None:
 
 @shared_task(name="gateway.orphans_settle")
 def orphans_sweep() -> None:
-    """Settles completions whose process died: at their reservation, shown as unknown."""
+    """Writes what dead processes had spooled, then settles what they left open: at its reservation, as unknown."""
     connection = ledger_connections()()
     try:
+        dead_spools_drain(connection, settings.LLMOPS_SPOOL_FOLDER, lock_path=ledger_lock_path())
         orphans_settle(connection, timezone.now(), lock_path=ledger_lock_path())
     finally:
         connection.close()

@@ -22,6 +22,9 @@ LLMOPS_ENCRYPTION_KEYS = encryption_keys(
     installation_secret("LLMOPS_ENCRYPTION_KEYS", "encryption-keys", DATA_DIR, production=PRODUCTION)
 )
 LLMOPS_MAX_BODY_BYTES = env_integer("LLMOPS_MAX_BODY_BYTES", 32 * 1024 * 1024, minimum=1024, maximum=1024**3)
+# Where the ledger's records wait while the database is away.
+LLMOPS_SPOOL_FOLDER = DATA_DIR / "ledger-spool"
+LLMOPS_SPOOL_MAX_BYTES = env_integer("LLMOPS_SPOOL_MAX_BYTES", 256 * 1024 * 1024, minimum=1024 * 1024, maximum=1024**4)
 LLMOPS_SEND_TIMEOUT_SECONDS = env_integer("LLMOPS_SEND_TIMEOUT_SECONDS", 60, minimum=1, maximum=3600)
 REDIS_URL = env_url("REDIS_URL", ("redis", "rediss", "unix"))
 # A request waits this long for Redis, then its process goes on without.

@@ -186,6 +186,7 @@ def _outcome(row: Completion) -> str:
         CompletionStatus.ANSWERED.value: f"{row.provider}/{row.model} answered{seconds}.",
         CompletionStatus.FAILED.value: f"It failed{seconds}: {row.error_message or row.error_code}.",
         CompletionStatus.CANCELLED.value: f"The client left{seconds}.",
+        CompletionStatus.REFUSED.value: f"It was refused before it began: {row.error_message or row.error_code}",
         CompletionStatus.UNKNOWN.value: "The process that served it ended; how it ended is unknown.",
     }
     return sentences.get(row.status, row.status)

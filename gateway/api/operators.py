@@ -38,6 +38,7 @@ from gateway.selectors.budget_status import BudgetStanding, budget_standings
 from gateway.selectors.conversation_list import ConversationFilter
 from gateway.selectors.conversations import ConversationUsage, conversation_teams, conversation_usage
 from gateway.selectors.explanation import completion_explanation
+from gateway.selectors.ledger_spool import ledger_spool_state
 from gateway.selectors.objectives import service_levels
 from gateway.selectors.spend_report import SpendGroup, SpendReport, spend_report
 from gateway.services.breakers import NotServing, breaker_force_closed, breaker_force_open, breaker_reset
@@ -196,7 +197,7 @@ def budget_raise_order(request: HttpRequest, name: str, order: schemas.RaiseOrde
 def gateway_status(request: HttpRequest) -> Status:
     only_parameters(request)
     live = live_state()
-    return status(service_levels(now=timezone.now()), _breakers(live), live)
+    return status(service_levels(now=timezone.now()), _breakers(live), live, ledger_spool_state())
 
 
 add_keys(api)

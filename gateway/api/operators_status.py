@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import asdict
+from datetime import datetime
 from typing import cast
 
 from ninja import Schema
@@ -11,6 +13,7 @@ from pydantic import Field
 from gateway.api.operators_schemas import BreakerWord, ForcedWord, Usd
 from gateway.selectors import objectives
 from gateway.selectors.breakers import BreakerView
+from gateway.selectors.ledger_spool import SpoolState
 from gateway.services.live import LiveProvider, LiveState
 
 
@@ -63,11 +66,22 @@ class ProviderStatus(Schema):
     queued: int | None
 
 
+class Spool(Schema):
+    """What waits on this machine, whichever process put it there, until the database is back."""
+
+    records: int
+    payload_bytes: int
+    processes: int
+    oldest_at: datetime | None
+
+
 class Ledger(Schema):
-    """The writer of this process; null where the process doesn't serve."""
+    """The writer of this process; null where the process doesn't serve. `away` says why the database can't be used."""
 
     healthy: bool | None
     queue_depth: int | None
+    away: str | None
+    spool: Spool
 
 
 class Status(Schema):
@@ -83,7 +97,9 @@ class Status(Schema):
     )
 
 
-def status(levels: objectives.ServiceLevels, breakers: Iterable[BreakerView], live: LiveState | None) -> Status:
+def status(
+    levels: objectives.ServiceLevels, breakers: Iterable[BreakerView], live: LiveState | None, spool: SpoolState
+) -> Status:
     providers = live.providers if live else {}
     return Status(
         serving=live is not None,
@@ -92,7 +108,10 @@ def status(levels: objectives.ServiceLevels, breakers: Iterable[BreakerView], li
         objectives=_objectives(levels),
         providers=[_provider(view, providers.get(view.provider)) for view in breakers],
         ledger=Ledger(
-            healthy=live.ledger_healthy if live else None, queue_depth=live.ledger_queue_depth if live else None
+            healthy=live.ledger_healthy if live else None,
+            queue_depth=live.ledger_queue_depth if live else None,
+            away=live.ledger_away if live else None,
+            spool=Spool(**asdict(spool)),
         ),
         redis=live.redis if live else None,
     )

@@ -151,7 +151,7 @@ async def readyz(request: HttpRequest) -> HttpResponse:
     facts = {"missing": missing, "redis": redis, "tasks": await worker_words_soon()}
     if missing:
         return JsonResponse({"status": "not ready", **facts}, status=503)
-    return JsonResponse({"status": "ready", **facts})
+    return JsonResponse({"status": "ready", "degraded": runtime.degraded(), **facts})
 
 
 def unknown_path(path: str) -> ModelNotFound:

@@ -70,6 +70,8 @@ def headline(story: CompletionStory) -> str:
         return f"We stopped before this request ended; its reserved amount of {cost} was charged."
     if line.status == CompletionStatus.CANCELLED:
         return f"The client left before the answer was complete, after {time}. It cost {cost}."
+    if line.status == CompletionStatus.REFUSED:
+        return f"This request was refused before it began: status {line.http_status}. It cost nothing."
     if line.status == CompletionStatus.FAILED:
         return f"This request was not answered: status {line.http_status} after {time}. It cost {cost}."
     if line.cache == "hit":

@@ -18,6 +18,7 @@ from gateway.dashboard.links import changelist_url
 from gateway.dashboard.provider_cards import provider_cards
 from gateway.dashboard.tiles import overview_tiles
 from gateway.selectors.completions import completion_list_recent
+from gateway.selectors.ledger_spool import ledger_spool_state, ledger_spool_words
 from gateway.selectors.spend import spend_timeline
 from gateway.selectors.usage import spend_total, usage_summary
 from gateway.selectors.windows import window_this_month, window_today
@@ -61,6 +62,7 @@ def recent(request: HttpRequest) -> HttpResponse:
 def _providers_context(request: HttpRequest) -> dict[str, Any]:
     return {
         "providers": provider_cards(request),
+        "ledger_attention": ledger_spool_words(ledger_spool_state()),
         "providers_url": changelist_url(request, "Provider"),
         "now": timezone.now(),
     }

@@ -17,8 +17,9 @@ class Attempt:
     """One call to one target, or the reason why it was not made.
 
     `number` counts from 1, `retry` from 0 (the first try at this target); `started_at` is wall time; `usage` None means
-    that the provider didn't tell. For estimating: `bytes_received` is what came of a stream, `bytes_added` the most
-    that a request for the rest of an answer holds beyond the client's.
+    that the provider didn't tell, `on_wire` False that no byte of the request has left (`exchange.Passage`). For
+    estimating: `bytes_received` is what came of a stream, `bytes_added` the most that a request for the rest of an
+    answer holds beyond the client's.
     """
 
     number: int
@@ -29,6 +30,7 @@ class Attempt:
     started_at: float
     probe: bool = False
     sent: bool = False
+    on_wire: bool | None = None
     outcome: AttemptOutcome | None = None
     error: UpstreamError | None = None
     latency_ms: int = 0
@@ -43,7 +45,8 @@ class Attempt:
     @property
     def may_be_billed(self) -> bool:
         """Whether the provider may charge for it although it gave no answer."""
-        if self.injected is not None and not self.injected.reaches_provider:
+        drilled = self.injected is not None and not self.injected.reaches_provider
+        if drilled or self.on_wire is False:
             return False
         if self.outcome is AttemptOutcome.CANCELLED:
             return self.sent

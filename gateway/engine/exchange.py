@@ -49,6 +49,14 @@ class Continuation:
         return len(self.seam.text.encode()) + INSTRUCTION_BYTES_MAX
 
 
+@dataclass(slots=True)
+class Passage:
+    """How far one attempt's request got. `on_wire` is False while it is known that no byte of it has left, and None
+    where the caller doesn't tell."""
+
+    on_wire: bool | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Ask:
     """What the client asked, parsed once. `payload` is never changed; translations make copies.
@@ -57,7 +65,8 @@ class Ask:
     streamed request one for the rest of an answer.
     `default_output_tokens` is the route's bound where the client sets none; it is sent where the target's wire demands
     one, and with `bound_output` always (a blocking budget must know the most it can cost). `operation` picks the
-    provider's path. `output_limit_tokens` lowers whatever limit there is, to what a budget can pay.
+    provider's path. `output_limit_tokens` lowers whatever limit there is, to what a budget can pay. `passage` is the
+    attempt's own, for its caller to fill in.
     """
 
     request_id: str
@@ -71,6 +80,7 @@ class Ask:
     bound_output: bool = False
     operation: Operation = Operation.CHAT
     output_limit_tokens: int | None = None
+    passage: Passage = field(default_factory=Passage)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway.engine.attempt import Attempt, skipped
 from gateway.engine.breaker import BreakerStore, Outcome, Permit
@@ -12,7 +12,7 @@ from gateway.engine.clock import Clock
 from gateway.engine.configuration import Provider, Target
 from gateway.engine.deadline import Deadline
 from gateway.engine.errors import DeadlineExceeded, GatewayError, UpstreamError
-from gateway.engine.exchange import Answer, AnswerStream, Ask, Caller
+from gateway.engine.exchange import Answer, AnswerStream, Ask, Caller, Passage
 from gateway.engine.gate import Gate, GateFull
 from gateway.engine.words import AttemptOutcome, FailureKind
 
@@ -49,7 +49,8 @@ class Flight:
         self.attempt = attempt
         self.clock = tower.clock
         self._tower = tower
-        self._ask = ask
+        self._passage = Passage()
+        self._ask = replace(ask, passage=self._passage)
         self._permit = permit
         self._deadline = deadline
         self._began = tower.clock.monotonic()
@@ -201,6 +202,7 @@ class Flight:
 
     async def _land(self, outcome: Outcome, error: str) -> None:
         self.attempt.latency_ms = self._elapsed_ms()
+        self.attempt.on_wire = self._passage.on_wire
         if self._holds_place:
             self._holds_place = False
             self._tower.gate.leave()

@@ -59,6 +59,7 @@ class CompletionStatus(StrEnum):
     FAILED = "failed"
     CANCELLED = "cancelled"  # the client left
     UNKNOWN = "unknown"  # orphaned by a crash, settled at its reservation
+    REFUSED = "refused"  # turned away before its intent: nothing was reserved, nobody was asked
 
 
 class AttemptOutcome(StrEnum):

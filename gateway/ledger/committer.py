@@ -6,18 +6,20 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
 from gateway.engine.errors import LedgerUnavailable
 from gateway.ledger.database import DatabaseAway, LedgerConnection
+from gateway.ledger.detour import Detour
 from gateway.ledger.dialect import Dialect
+from gateway.ledger.drain import Drainage
 from gateway.ledger.fairlock import FairFileLock, in_turn
 from gateway.ledger.group import Group, group_apply
-from gateway.ledger.records import Extension, Intent, Settlement
-from gateway.ledger.rows import event_row, extension_row, intent_row, settlement_row
+from gateway.ledger.records import BreakerEvent, Extension, Intent, Opened, Refusal, Settled, Settlement
+from gateway.ledger.rows import event_row, extension_row, intent_row, refusal_row, settlement_row
 from gateway.ledger.waiting import Note, Verdicts, Waiting, Work, unfinished
 
 logger = logging.getLogger(__name__)
@@ -32,7 +34,8 @@ WAKE_UP = object()  # in the queue: look whether to stop
 
 class Committer:
     """Runs in one thread. `release` makes the settlement that undoes an intent nobody waits for any more;
-    `late` hears of verdicts that found nobody waiting.
+    `late` hears of verdicts that found nobody waiting; `detour` is taken while the database is away, and its spool
+    drained when it is back.
     """
 
     def __init__(
@@ -44,6 +47,7 @@ class Committer:
         release: Callable[[Waiting[Intent]], Waiting[Settlement]],
         late: Callable[[Waiting[Any], object], None],
         noted: Callable[[], None],
+        detour: Detour | None = None,
     ) -> None:
         self._connect = connect
         self._queue = queue
@@ -52,13 +56,17 @@ class Committer:
         self._release = release
         self._noted = noted
         self._verdicts = Verdicts(late)
+        self._detour = detour
+        self._drainage = None if detour is None else Drainage(detour.spool)
         self._connection: LedgerConnection | None = None
+        self._pause_seconds = _FIRST_PAUSE_SECONDS
         self._give_up_at: float | None = None
         self._in_flight: list[Work] = []
         self.held: deque[Work] = deque()  # taken from the queue, not written yet
         self.commits = 0
         self.last_commit_seconds: float | None = None
         self.away_reason: str | None = None
+        self.busy_since: float | None = None  # monotonic seconds; None between groups
 
     def stop_by(self, monotonic_seconds: float) -> None:
         """Finish what is queued, then end; with the database away, end at that moment."""
@@ -66,8 +74,16 @@ class Committer:
         self._queue.put(WAKE_UP)
 
     def run(self) -> None:
-        """Until stopped. An error that nobody foresaw fails what was being written, and the rest goes on in a fresh
-        connection: without this thread the process could serve nobody."""
+        """Until stopped."""
+        try:
+            self._run()
+        finally:
+            if self._drainage is not None:
+                self._drainage.close()
+
+    def _run(self) -> None:
+        """An error that nobody foresaw fails what was being written, and the rest goes on in a fresh connection:
+        without this thread the process could serve nobody."""
         while True:
             try:
                 with in_turn(self._lock_path) as self._lock:
@@ -81,9 +97,13 @@ class Committer:
                 self._fail_in_flight(error)
             finally:
                 self._disconnect()
-            if self._give_up_at is not None and time.monotonic() >= self._give_up_at:
+            if self._gives_up:
                 return
             time.sleep(_FIRST_PAUSE_SECONDS)
+
+    @property
+    def _gives_up(self) -> bool:
+        return self._give_up_at is not None and time.monotonic() >= self._give_up_at
 
     def _fail_in_flight(self, error: Exception) -> None:
         """What must not be lost gets one more try; whoever waits for room is told that there is none, and what may
@@ -103,48 +123,124 @@ class Committer:
 
     def _write_until_stopped(self) -> None:
         self._probe()
+        self._look_around()
         while True:
             self._write_held()
-            if self._give_up_at is not None and (self.held or self._queue.empty()):
+            self._drain()
+            if self._give_up_at is not None and self._queue.empty() and (self._gives_up or self._nothing_left):
                 return
             self._take()
+
+    @property
+    def _nothing_left(self) -> bool:
+        """Whether a stop has nothing to wait for: with the database away, what is spooled is left to who comes next,
+        and news nobody waits for are not worth it."""
+        if self.away_reason is None:
+            return not self.held and (self._drainage is None or not self._drainage.pending)
+        return all(isinstance(work, Note) for work in self.held)
 
     def _take(self) -> None:
         """Wait for work, then take all there is; while there is none, see whether a lost database is back."""
         works: list[Any] = []
         try:
-            works.append(self._queue.get(timeout=_PROBE_SECONDS if self.away_reason else None))
+            works.append(self._queue.get(block=not self._has_work, timeout=self._patience_seconds))
             while True:
                 works.append(self._queue.get_nowait())
         except Empty:
             self.held.extend(work for work in works if work is not WAKE_UP)
-        if not works:
+        if not works and not self.held and self.away_reason is not None:
             self._probe()
 
+    @property
+    def _has_work(self) -> bool:
+        """Whether there is something to do that need not wait for the database to be back."""
+        return self.away_reason is None and (bool(self.held) or (self._drainage is not None and self._drainage.pending))
+
+    @property
+    def _patience_seconds(self) -> float | None:
+        if self.away_reason is None:
+            return None
+        return self._pause_seconds if self.held or self._detour is not None else _PROBE_SECONDS
+
     def _probe(self) -> None:
+        """Whether the database can be written to. A spool with something in it is tried in earnest, by draining."""
         try:
-            self._connected()
+            connection = self._connected()
+            if self._detour is None or self._detour.spool.is_empty:
+                with self._turn():
+                    connection.begin()
+                    connection.rollback()
+            else:
+                self._drain_chunk(connection)
         except DatabaseAway as error:
             self._went_away(error)
         else:
             self._came_back()
 
     def _write_held(self) -> None:
-        """Write all held work, however long the database stays away."""
-        pause_seconds = _FIRST_PAUSE_SECONDS
+        """Write all held work, or find that the database is away; then what can takes the detour."""
         while self.held:
             group = self._in_flight = self._next_group()
             try:
                 self._write(group)
-                pause_seconds = _FIRST_PAUSE_SECONDS
             except DatabaseAway as error:
                 self.held.extendleft(reversed(unfinished(group)))
                 self._in_flight = []
                 self._went_away(error)
-                if self._give_up_at is not None and time.monotonic() >= self._give_up_at:
-                    return
-                time.sleep(pause_seconds)
-                pause_seconds = min(2 * pause_seconds, _LONGEST_PAUSE_SECONDS)
+                self._take_detours()
+                return
+
+    def _take_detours(self) -> None:
+        """The spool takes what it can; whoever waits for a budget's room is told that there is no saying."""
+        if self._detour is None:
+            return
+        left: list[Work] = []
+        for work in unfinished(self.held):
+            wanted = self._still_wanted(work)
+            if isinstance(wanted, Waiting):
+                self._take_detour(self._detour, wanted, left)
+            elif wanted is not None:
+                left.append(wanted)
+        self.held = deque(left)
+        self._verdicts.deliver()
+
+    def _take_detour(self, detour: Detour, work: Waiting[Any], left: list[Work]) -> None:
+        try:
+            verdict: object = detour.take(work.record)
+        except Exception as error:
+            if isinstance(work.record, Settlement) and isinstance(error, LedgerUnavailable):
+                left.append(work)  # it is never given up
+                return
+            if work.attempted and isinstance(work.record, Intent):
+                left.append(self._release(work))
+            verdict = error
+        self._finish(work, verdict)
+
+    def _drain(self) -> None:
+        """One chunk of what waits in spools, so that requests never wait for more."""
+        if self._drainage is None or not self._drainage.pending or self.away_reason is not None:
+            return
+        try:
+            self._drain_chunk(self._connected())
+        except DatabaseAway as error:
+            self._went_away(error)
+
+    def _drain_chunk(self, connection: LedgerConnection) -> None:
+        assert self._drainage is not None
+        self.busy_since = time.monotonic()
+        try:
+            self._drainage.step(connection, self._lock)
+        except OSError as error:  # the file lock, or the spool's file
+            raise DatabaseAway(str(error)) from error
+        finally:
+            self.busy_since = None
+
+    def _look_around(self) -> None:
+        if self._drainage is not None:
+            self._drainage.look_around()
+
+    def _turn(self) -> AbstractContextManager[None]:
+        return nullcontext() if self._lock is None else self._lock.held()
 
     def _next_group(self) -> list[Work]:
         """The next records in order of arrival; ends before a settlement whose intent or extension is among them."""
@@ -154,6 +250,8 @@ class Committer:
             record = self.held[0].record
             if isinstance(record, Settlement) and record.id in opened:
                 break
+            if self._waits_behind_spooled(self.held[0]):
+                continue
             work = self._still_wanted(self.held.popleft())
             if work is not None:
                 group.append(work)
@@ -161,9 +259,23 @@ class Committer:
                     opened.add(record.id)
         return group
 
+    def _waits_behind_spooled(self, work: Work) -> bool:
+        """A record whose completion's earlier records are still in the spool goes there too."""
+        if self._detour is None or not isinstance(work, Waiting) or not self._detour.holds(work.record.id):
+            return False
+        try:
+            verdict = self._detour.take(work.record)
+        except Exception:  # full, or a bad record: it takes its chance, and gets its verdict, with the others
+            return False
+        self.held.popleft()
+        self._finish(work, verdict)
+        return True
+
     def _still_wanted(self, work: Work) -> Work | None:
         """Settlements and notes always; an intent or extension while somebody waits. An intent that may have been
         written is undone; what an extension may have taken is given back by its completion's settlement."""
+        if work.spooled:
+            return None
         if isinstance(work, Note) or isinstance(work.record, Settlement) or not work.abandoned:
             return work
         return self._release(work) if work.attempted and isinstance(work.record, Intent) else None
@@ -192,8 +304,9 @@ class Committer:
         for work in works:
             work.attempted = True
         began = time.perf_counter()
+        self.busy_since = time.monotonic()
         try:
-            with nullcontext() if self._lock is None else self._lock.held():
+            with self._turn():
                 verdicts = _apply(connection, works)
         except DatabaseAway:
             raise
@@ -202,11 +315,14 @@ class Committer:
         except Exception as error:
             self._commit_halves(connection, works, error)
             return
+        finally:
+            self.busy_since = None
         self.last_commit_seconds = time.perf_counter() - began
         self.commits += 1
         self._came_back()
+        exact = self._detour is None or self._detour.spool.is_empty
         for work, verdict in zip(works, verdicts, strict=True):
-            self._finish(work, verdict)
+            self._finish(work, verdict if exact else _without_totals(verdict))
 
     def _commit_halves(self, connection: LedgerConnection, works: Sequence[Work], error: Exception) -> None:
         if len(works) == 1:
@@ -227,10 +343,13 @@ class Committer:
 
     def _connected(self) -> LedgerConnection:
         if self._connection is None:
+            self.busy_since = time.monotonic()
             try:
                 self._connection = self._connect()
             except Exception as error:
                 raise DatabaseAway(str(error)) from error
+            finally:
+                self.busy_since = None
         return self._connection
 
     def _disconnect(self) -> None:
@@ -243,12 +362,23 @@ class Committer:
         self._disconnect()
         if self.away_reason is None:
             logger.warning("the ledger's database is away: %s", error)
-        self.away_reason = str(error)
+            self._pause_seconds = _FIRST_PAUSE_SECONDS
+        else:
+            self._pause_seconds = min(2 * self._pause_seconds, _LONGEST_PAUSE_SECONDS)
+        self.away_reason = str(error) or type(error).__name__
 
     def _came_back(self) -> None:
         if self.away_reason is not None:
             logger.warning("the ledger's database is back")
             self.away_reason = None
+            self._look_around()
+
+
+def _without_totals(verdict: object) -> object:
+    """While something waits in the spool, totals and remaining room are not what they seem."""
+    if isinstance(verdict, Settled):
+        return Settled(None, None)
+    return Opened(None) if isinstance(verdict, Opened) else verdict
 
 
 def _encoded(record: object, dialect: Dialect) -> object:
@@ -258,6 +388,8 @@ def _encoded(record: object, dialect: Dialect) -> object:
         return extension_row(record)
     if isinstance(record, Settlement):
         return settlement_row(record, dialect)
+    if isinstance(record, Refusal):
+        return refusal_row(record, dialect)
     return event_row(record, dialect)  # type: ignore[arg-type]
 
 
@@ -268,7 +400,8 @@ def _apply(connection: LedgerConnection, works: Sequence[Work]) -> list[object]:
     settlements = [work for work in works if isinstance(work.record, Settlement)]
     # In the order of their ids: two processes that settle the same completions must not lock them crosswise.
     settlements.sort(key=lambda work: work.record.id)
-    events = [work for work in works if isinstance(work, Note)]
+    events = [work for work in works if isinstance(work.record, BreakerEvent)]
+    refusals = [work for work in works if isinstance(work.record, Refusal)]
     outcome = group_apply(
         connection,
         Group(
@@ -276,6 +409,7 @@ def _apply(connection: LedgerConnection, works: Sequence[Work]) -> list[object]:
             [work.encoded for work in settlements],
             [work.encoded for work in events],
             [work.encoded for work in extensions],
+            [work.encoded for work in refusals],
         ),
     )
     verdicts: dict[int, object] = {}

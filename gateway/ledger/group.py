@@ -18,7 +18,7 @@ from gateway.ledger.extending import Extending, Raise
 from gateway.ledger.money import pico_to_usd
 from gateway.ledger.records import Opened, Settled
 from gateway.ledger.rows import ClaimRow, EventRow, ExtensionRow, IntentRow, SettlementRow, WindowKey
-from gateway.ledger.settling import IntentMissing, SettledRow, Settling
+from gateway.ledger.settling import IntentMissing, SettledRow, Settling, late_hours
 from gateway.ledger.statements import Statements, statements_for
 
 
@@ -30,6 +30,7 @@ class Group:
     settlements: Sequence[SettlementRow] = ()
     events: Sequence[EventRow] = ()
     extensions: Sequence[ExtensionRow] = ()
+    refusals: Sequence[Row] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,7 @@ class _Application:
         opens = self._intents_insert()
         raises = self._extending.extend(self._group.extensions)
         settled = Settling(self._connection, self._statements).settle(self._group.settlements)
+        self._refusals_write()
         self._events_write()
         # What has been begun comes first: money was spent on it.
         asking: list[Asking] = [*(one for one in raises if one is not None), *opens]
@@ -169,6 +171,13 @@ class _Application:
         if isinstance(row, IntentMissing):
             return row
         return Settled(pico_to_usd(row.conversation_cost), self._remaining(row.claims))
+
+    def _refusals_write(self) -> None:
+        refusals, dialect = self._group.refusals, self._connection.dialect
+        self._connection.run(self._statements.refusal_insert, refusals)
+        if refusals:
+            hours = late_hours(dialect, (dialect.hour(created_at) for _, created_at, *_ in refusals))
+            self._connection.run(self._statements.hour_mark, hours)
 
     def _events_write(self) -> None:
         # Status rows are shared: in key order; those of one provider stay in the order of their news.

@@ -80,6 +80,7 @@ class Intent:
     lease_until: datetime
     decision: Mapping[str, Any] = field(default_factory=dict)
     claims: tuple[BudgetClaim, ...] = ()
+    holder: str = ""  # the process that opened it (`LedgerWriter.holder`): when that is dead, the lease is over
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,9 +191,10 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """The answer to a settlement: totals as of that transaction."""
+    """The answer to a settlement: totals as of that transaction; None where they are not exact, because something
+    still waits for the database."""
 
-    conversation_cost_usd: Decimal = ZERO_USD
+    conversation_cost_usd: Decimal | None = ZERO_USD
     budget_remaining_usd: Decimal | None = None
 
 
@@ -215,3 +217,27 @@ class BreakerEvent:
     last_error: str
     request_id: str
     drill_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A request turned away before its intent: a row for people to see, without money."""
+
+    id: str
+    at: datetime
+    surface: Wire
+    operation: str
+    stream: bool
+    requested_model: str
+    route_id: int | None
+    route_name: str
+    api_key_id: int | None
+    api_key_name: str
+    team_id: int | None
+    team_name: str
+    conversation: str  # "" when the client named none
+    status: CompletionStatus
+    http_status: int
+    error_code: str
+    error_message: str
+    decision: Mapping[str, Any] = field(default_factory=dict)

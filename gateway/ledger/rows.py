@@ -29,6 +29,7 @@ from gateway.ledger.records import (
     Extension,
     FallbackRecord,
     Intent,
+    Refusal,
     Settlement,
 )
 
@@ -120,6 +121,7 @@ def intent_row(intent: Intent, dialect: Dialect) -> IntentRow:
         _key(intent.conversation, 128),
         _amount(intent.reserved_usd),
         _json(intent.decision),
+        _text(intent.holder, 64),
     )
     return IntentRow(intent, values, claim_rows(intent.claims))
 
@@ -174,6 +176,30 @@ def _provider_claims(settlement: Settlement) -> tuple[ClaimRow, ...]:
 def _cost_at(settlement: Settlement, claim: BudgetClaim) -> int:
     """What the attempts at the claim's provider cost."""
     return sum(_amount(attempt.cost_usd) for attempt in settlement.attempts if attempt.provider_id == claim.provider_id)
+
+
+def refusal_row(refusal: Refusal, dialect: Dialect) -> Row:
+    at = dialect.moment(refusal.at)
+    return (
+        _key(refusal.id, 40),
+        *(at, at, at),
+        refusal.surface.value,
+        _text(refusal.operation, 16),
+        refusal.stream,
+        _text(refusal.requested_model, 200),
+        refusal.route_id,
+        _text(refusal.route_name, 100),
+        refusal.api_key_id,
+        _text(refusal.api_key_name, 100),
+        refusal.team_id or 0,
+        _text(refusal.team_name, 100),
+        _text(refusal.conversation, 128),
+        refusal.status.value,
+        refusal.http_status,
+        _text(refusal.error_code, 64),
+        _text(refusal.error_message, _MESSAGE_CHARACTERS),
+        _json(refusal.decision),
+    )
 
 
 def event_row(event: BreakerEvent, dialect: Dialect) -> EventRow:

@@ -7,13 +7,14 @@ its reservation rows: they then say which windows were charged, and how much.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from gateway.engine.words import CompletionStatus
 from gateway.ledger.database import LedgerConnection, Row
+from gateway.ledger.dialect import Dialect
 from gateway.ledger.rows import ClaimRow, SettlementRow, WindowKey
 from gateway.ledger.statements import Statements
 
@@ -128,10 +129,7 @@ class Settling:
 
         The clock is read here, while writing: a settlement may have waited for the database since it was made.
         """
-        dialect = self._connection.dialect
-        this_hour = dialect.hour(dialect.moment(datetime.now(UTC)))
-        late: list[Row] = [(hour,) for hour in sorted(self._hours) if hour < this_hour]
-        self._connection.run(self._statements.hour_mark, late)
+        self._connection.run(self._statements.hour_mark, late_hours(self._connection.dialect, self._hours))
 
     def _conversations_write(self, outcomes: Sequence[SettledRow]) -> None:
         keys = sorted(self._changes)
@@ -150,6 +148,12 @@ class Settling:
         change = self._changes[key]
         totals = (change.completions, change.input_tokens, change.output_tokens, change.cost)
         return (*key, *totals, change.first_seen_at, change.last_seen_at)
+
+
+def late_hours(dialect: Dialect, hours: Iterable[Any]) -> list[Row]:
+    """Those that are over, as parameter rows in order."""
+    this_hour = dialect.hour(dialect.moment(datetime.now(UTC)))
+    return [(hour,) for hour in sorted(set(hours)) if hour < this_hour]
 
 
 def _by_window(held: Sequence[Row]) -> dict[WindowKey, int]:

@@ -13,12 +13,23 @@ from gateway.ledger.dialect import Dialect
 _INTENT_INSERT = """
 INSERT INTO llmops_completion (
   id, created_at, lease_until, surface, operation, stream, requested_model, route_id, route_name, api_key_id,
-  api_key_name, team_id, team_name, conversation, reserved_usd, decision, status, error_code, error_message,
+  api_key_name, team_id, team_name, conversation, reserved_usd, decision, holder, status, error_code, error_message,
   finish_reason, provider, model, attempt_count, fell_back, cache, input_tokens, cached_input_tokens,
   cache_write_tokens, output_tokens, reasoning_tokens, cost_usd, billing, dropped_params)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
   'pending', '', '', '', '', '', 0, FALSE, 'bypass', 0, 0, 0, 0, 0, 0, 'none', '[]')
 ON CONFLICT (id) DO NOTHING RETURNING id
+"""
+
+_REFUSAL_INSERT = """
+INSERT INTO llmops_completion (
+  id, created_at, lease_until, finished_at, surface, operation, stream, requested_model, route_id, route_name,
+  api_key_id, api_key_name, team_id, team_name, conversation, status, http_status, error_code, error_message, decision,
+  reserved_usd, finish_reason, provider, model, attempt_count, fell_back, cache, input_tokens, cached_input_tokens,
+  cache_write_tokens, output_tokens, reasoning_tokens, cost_usd, billing, latency_ms, dropped_params, holder)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
+  0, '', '', '', 0, FALSE, 'bypass', 0, 0, 0, 0, 0, 0, 'none', 0, '[]', '')
+ON CONFLICT (id) DO NOTHING
 """
 
 _INTENT_DELETE = "DELETE FROM llmops_completion WHERE id = ? AND status = 'pending'"
@@ -39,6 +50,10 @@ SELECT status, cost_usd, team_id, conversation FROM llmops_completion WHERE id =
 _RESERVED_READ = "SELECT reserved_usd FROM llmops_completion WHERE id = ? AND status = 'pending' {for_update}"
 
 _RESERVED_SET = "UPDATE llmops_completion SET reserved_usd = ? WHERE id = ?"
+
+_LEASE_END = """
+UPDATE llmops_completion SET lease_until = ? WHERE status = 'pending' AND holder = ? AND lease_until > ?
+"""
 
 _ORPHANS_READ = """
 SELECT id, reserved_usd FROM llmops_completion
@@ -141,11 +156,13 @@ WHERE NOT EXISTS (
 @dataclass(frozen=True, slots=True)
 class Statements:
     intent_insert: str
+    refusal_insert: str
     intent_delete: str
     completion_settle: str
     completion_read: str
     reserved_read: str
     reserved_set: str
+    lease_end: str
     orphans_read: str
     attempt_insert: str
     fallback_insert: str
@@ -166,11 +183,13 @@ class Statements:
 def statements_for(dialect: Dialect) -> Statements:
     return Statements(
         intent_insert=dialect.render(_INTENT_INSERT),
+        refusal_insert=dialect.render(_REFUSAL_INSERT),
         intent_delete=dialect.render(_INTENT_DELETE),
         completion_settle=dialect.render(_COMPLETION_SETTLE),
         completion_read=dialect.render(_COMPLETION_READ),
         reserved_read=dialect.render(_RESERVED_READ),
         reserved_set=dialect.render(_RESERVED_SET),
+        lease_end=dialect.render(_LEASE_END),
         orphans_read=dialect.render(_ORPHANS_READ),
         attempt_insert=dialect.render(_ATTEMPT_INSERT),
         fallback_insert=dialect.render(_FALLBACK_INSERT),

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from gateway.engine.errors import LedgerUnavailable
-from gateway.ledger.records import BreakerEvent, Extension, Intent, Settlement
+from gateway.ledger.detour import Detour
+from gateway.ledger.records import BreakerEvent, Extension, Intent, Refusal, Settlement
 
 R = TypeVar("R", bound=Intent | Extension | Settlement)
 
@@ -18,7 +19,8 @@ R = TypeVar("R", bound=Intent | Extension | Settlement)
 @dataclass(eq=False, slots=True)
 class Waiting(Generic[R]):
     """`attempted`: a transaction with it was begun, so it may have been written even when nobody was told.
-    `failed_before`: an error that nobody foresaw ended the try."""
+    `failed_before`: an error that nobody foresaw ended the try. `spooled`: its caller has been answered, the spool has
+    it, and whatever becomes of it here changes nothing."""
 
     record: R
     loop: asyncio.AbstractEventLoop
@@ -27,6 +29,7 @@ class Waiting(Generic[R]):
     attempted: bool = False
     failed_before: bool = False
     done: bool = False
+    spooled: bool = False
 
     @property
     def abandoned(self) -> bool:
@@ -38,11 +41,12 @@ class Waiting(Generic[R]):
 class Note:
     """News nobody waits for."""
 
-    record: BreakerEvent
+    record: BreakerEvent | Refusal
     encoded: Any = None
     attempted: bool = False
     failed_before: bool = False
     done: bool = False
+    spooled: bool = False
 
 
 Work = Waiting[Intent] | Waiting[Extension] | Waiting[Settlement] | Note
@@ -50,13 +54,19 @@ Verdict = tuple[Waiting[Any], object]  # an exception as the second is raised wh
 
 
 async def wait_for_verdict(
-    waiting: Waiting[Any], timeout_seconds: float, message: str, *, late: Callable[[Waiting[Any], object], None]
+    waiting: Waiting[Any],
+    timeout_seconds: float,
+    message: str,
+    *,
+    late: Callable[[Waiting[Any], object], None],
+    detour: Detour | None = None,
 ) -> Any:
-    """The verdict; raises it if it is an exception, LedgerUnavailable with `message` if none comes in time.
+    """The verdict; raises it if it is an exception. If none comes in time the `detour` is taken, without one
+    LedgerUnavailable with `message` is raised.
 
     `late` hears of a verdict that was handed out in the very moment in which the caller was cancelled.
     """
-    timer = waiting.loop.call_later(timeout_seconds, _give_up, waiting.future, message)
+    timer = waiting.loop.call_later(timeout_seconds, _give_up, waiting, message, detour)
     try:
         return await waiting.future
     except asyncio.CancelledError:
@@ -67,9 +77,20 @@ async def wait_for_verdict(
         timer.cancel()
 
 
-def _give_up(future: asyncio.Future[Any], message: str) -> None:
-    if not future.done():
-        future.set_exception(LedgerUnavailable(message, retry_after_seconds=1))
+def _give_up(waiting: Waiting[Any], message: str, detour: Detour | None) -> None:
+    if waiting.future.done():
+        return
+    if detour is None:
+        waiting.future.set_exception(LedgerUnavailable(message, retry_after_seconds=1))
+        return
+    try:
+        verdict = detour.take(waiting.record)
+    except Exception as error:
+        waiting.future.set_exception(error)
+    else:
+        # In this order: the writer's thread must not take for abandoned what the spool has.
+        waiting.spooled = True
+        waiting.future.set_result(verdict)
 
 
 @dataclass(slots=True)
@@ -95,7 +116,8 @@ class Verdicts:
     def _hand_out(self, pairs: Sequence[Verdict]) -> None:
         for waiting, verdict in pairs:
             if waiting.future.done():
-                self.late(waiting, verdict)
+                if not waiting.spooled:
+                    self.late(waiting, verdict)
             elif isinstance(verdict, BaseException):
                 waiting.future.set_exception(verdict)
             else:
@@ -103,4 +125,4 @@ class Verdicts:
 
 
 def unfinished(works: Iterable[Work]) -> list[Work]:
-    return [work for work in works if not work.done]
+    return [work for work in works if not work.done and not work.spooled]

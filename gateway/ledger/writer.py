@@ -11,6 +11,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from queue import SimpleQueue
@@ -20,8 +21,10 @@ from gateway.engine.errors import LedgerUnavailable
 from gateway.engine.words import CompletionStatus
 from gateway.ledger.committer import WAKE_UP, Committer
 from gateway.ledger.database import LedgerConnection
-from gateway.ledger.records import BreakerEvent, Extension, Intent, Opened, Settled, Settlement
-from gateway.ledger.waiting import Note, Waiting, wait_for_verdict
+from gateway.ledger.detour import Detour
+from gateway.ledger.records import BreakerEvent, Extension, Intent, Opened, Refusal, Settled, Settlement
+from gateway.ledger.spool import Spool
+from gateway.ledger.waiting import Note, Waiting, unfinished, wait_for_verdict
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +42,8 @@ class LedgerWriter:
     `max_queued` bounds what waits: beyond it intents are refused. Settlements are always taken, there is at most one
     per opened completion. `answer_within_seconds` is how long a caller waits for a database that is away.
     `lock_path` names the file lock by which several processes on one SQLite file take turns. `clock` gives seconds
-    since 1970.
+    since 1970. `spool` takes what no budget can refuse, and every settlement, while the database is away; without one
+    settlements wait in memory.
     """
 
     def __init__(
@@ -50,11 +54,14 @@ class LedgerWriter:
         lock_path: Path | None = None,
         answer_within_seconds: float = ANSWER_WITHIN_SECONDS,
         clock: Callable[[], float] = time.time,
+        spool: Spool | None = None,
     ) -> None:
         self._max_queued = max_queued
         self._answer_within_seconds = answer_within_seconds
         self._clock = clock
         self._queue: SimpleQueue[Any] = SimpleQueue()
+        self.spool = spool
+        self._detour = None if spool is None else Detour(spool)
         self._notes = threading.BoundedSemaphore(_MAX_NOTES)
         self._committer = Committer(
             connect,
@@ -63,6 +70,7 @@ class LedgerWriter:
             release=self._release,
             late=self._late,
             noted=self._notes.release,
+            detour=self._detour,
         )
         self._thread: threading.Thread | None = None
         self._stopping = False
@@ -70,8 +78,9 @@ class LedgerWriter:
     async def open(self, intent: Intent) -> Opened:
         """Write the intent and reserve its claims.
 
-        Raises BudgetExceeded when a blocking budget has no room, LedgerUnavailable when the queue is full or the
-        database doesn't answer in time, ValueError (or the database's own error) for an intent that no row can hold.
+        Raises BudgetExceeded when a blocking budget has no room; LedgerUnavailable when the queue is full, or when the
+        database is away and a blocking budget (or the lack of a spool with room) forbids the detour; ValueError (or the
+        database's own error) for an intent that no row can hold.
         After any of them, and after a cancellation, nothing stays reserved.
         """
         if self.queue_depth >= self._max_queued:
@@ -94,20 +103,27 @@ class LedgerWriter:
     async def settle(self, settlement: Settlement) -> Settled:
         """Settle a completion; again changes nothing and returns the totals as they are.
 
-        Raises LedgerUnavailable when the database doesn't answer in time: the settlement stays queued and is written
-        once it is back, as it is when the caller is cancelled. One that comes after the thread has ended is kept in
-        `unwritten`. Raises IntentMissing for a cost without an intent.
+        With the database away it goes to the spool. Raises LedgerUnavailable where the spool can't take it: then it
+        stays queued and is written once the database is back, as it is when the caller is cancelled. One that comes
+        after the thread has ended and finds no spool is kept in `unwritten`. Raises IntentMissing for a cost without
+        an intent.
         """
         message = "The ledger's database does not answer; the settlement is kept and will be written."
         settled: Settled = await self._wait(settlement, message)
         return settled
 
-    def note(self, event: BreakerEvent) -> None:
-        """Write breaker news some time soon. When too much of it waits, it is dropped with a log line."""
+    def note(self, event: BreakerEvent | Refusal) -> None:
+        """Write breaker news or a refusal some time soon. When too much waits, it is dropped with a log line."""
         if self._stopping or not self._notes.acquire(blocking=False):
-            logger.warning("breaker news of %s dropped: too much of it waits to be written", event.provider)
+            what = f"breaker news of {event.provider}" if isinstance(event, BreakerEvent) else f"refusal {event.id}"
+            logger.warning("%s dropped: too much of it waits to be written", what)
             return
         self._queue.put(Note(event))
+
+    @property
+    def holder(self) -> str:
+        """What an intent of this process names as its holder; "" where nobody could tell that the process is dead."""
+        return "" if self.spool is None else self.spool.name
 
     @property
     def queue_depth(self) -> int:
@@ -135,9 +151,23 @@ class LedgerWriter:
         return self._thread is not None and self._thread.is_alive() and self.away_reason is None
 
     @property
+    def takes_detour(self) -> bool:
+        """Whether the database is away, or has not answered the group under way for longer than a caller waits."""
+        if self.away_reason is not None:
+            return True
+        since = self._committer.busy_since
+        return since is not None and time.monotonic() - since > self._answer_within_seconds
+
+    @property
+    def answers_from_spool(self) -> bool:
+        """Whether requests that no budget can refuse are answered although the database is away."""
+        alive = self._thread is not None and self._thread.is_alive()
+        return alive and self.spool is not None and self.takes_detour and self.spool.has_room
+
+    @property
     def unwritten(self) -> tuple[Settlement, ...]:
-        """After `stop`: the settlements it had to leave because the database was away, and those that came too late.
-        They belong into a spool."""
+        """After `stop`: the settlements that neither the database nor a spool took. Should the process end now, the
+        sweep settles their completions at their reservation."""
         self._collect_late()
         records = (work.record for work in self._committer.held)
         return tuple(record for record in records if isinstance(record, Settlement))
@@ -155,6 +185,8 @@ class LedgerWriter:
 
     def start(self) -> None:
         """Start the thread; the database need not be there yet."""
+        if self.spool is not None:
+            self.spool.prepare()
         self._thread = threading.Thread(target=self._committer.run, name="ledger-writer", daemon=True)
         self._thread.start()
 
@@ -166,18 +198,34 @@ class LedgerWriter:
         self._stopping = True
         self._committer.stop_by(time.monotonic() + timeout_seconds)
         self._thread.join(timeout_seconds + STOP_MARGIN_SECONDS)
+        self._spool_late()
         if self._thread.is_alive() or self.queue_depth:
             logger.error("the ledger's writer stopped with %d records not written", self.queue_depth)
+
+    def _spool_late(self) -> None:
+        """What was queued when the thread had already looked for the last time, and what it had to leave."""
+        if self._detour is None or not self._ended:
+            return
+        self._collect_late()
+        for work in unfinished(self._committer.held):
+            if isinstance(work.record, Settlement):
+                with suppress(LedgerUnavailable):
+                    self._detour.take(work.record)
+                    self._committer.held.remove(work)
 
     async def _wait(self, record: Intent | Extension | Settlement, message: str) -> Any:
         if self._stopping and not isinstance(record, Settlement):
             raise LedgerUnavailable("The ledger is shutting down.", retry_after_seconds=1)
+        if self._detour is not None and (self._ended or self.takes_detour or self._detour.holds(record.id)):
+            return self._detour.take(record)
         loop = asyncio.get_running_loop()
         waiting: Waiting[Intent | Extension | Settlement] = Waiting(record, loop, loop.create_future())
         self._queue.put(waiting)
         if self._ended:
             raise LedgerUnavailable("The ledger has shut down; the settlement is kept.", retry_after_seconds=1)
-        return await wait_for_verdict(waiting, self._answer_within_seconds, message, late=self._late)
+        return await wait_for_verdict(
+            waiting, self._answer_within_seconds, message, late=self._late, detour=self._detour
+        )
 
     def _late(self, waiting: Waiting[Any], verdict: object) -> None:
         """An intent was written for a caller who had given up: nothing was sent, so nothing may stay reserved."""

@@ -50,6 +50,7 @@ class Completion(models.Model):
     created_at = models.DateTimeField()
     finished_at = models.DateTimeField(null=True)
     lease_until = models.DateTimeField(help_text="after this an unsettled intent counts as orphaned")
+    holder = models.CharField(max_length=64, default="", help_text="the process that opened it, by its spool's file")
     status = models.CharField(max_length=12, choices=_choices(CompletionStatus))
     http_status = models.PositiveSmallIntegerField(null=True)
     error_code = models.CharField(max_length=64, default="", blank=True)

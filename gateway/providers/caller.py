@@ -20,7 +20,7 @@ from gateway.engine.exchange import NO_HEADERS, Answer, Ask, Seam, StreamBatch
 from gateway.engine.usage import Usage
 from gateway.engine.words import FailureKind, FinishReason, Operation, Wire
 from gateway.providers.rate_limits import rate_limits
-from gateway.providers.transport import AiohttpTransport
+from gateway.providers.transport import PASSAGE, AiohttpTransport
 from gateway.wires import (
     StreamTranslator,
     Translated,
@@ -178,7 +178,9 @@ class HttpCaller(ABC):
     async def _send(self, ask: Ask, target: Target, translated: Translated) -> httpx2.Response:
         """A 2xx whose body is still to be read. Raises UpstreamError for anything else."""
         url = self._urls[ask.operation]
-        request = httpx2.Request("POST", url, headers=self.headers(ask, target), content=translated.body)
+        extensions = {PASSAGE: ask.passage}
+        headers = self.headers(ask, target)
+        request = httpx2.Request("POST", url, headers=headers, content=translated.body, extensions=extensions)
         return await self._sent(request, ask.surface)
 
     async def _sent(self, request: httpx2.Request, surface: Wire) -> httpx2.Response:

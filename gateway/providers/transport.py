@@ -11,15 +11,19 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from functools import cache
 from io import BytesIO
+from types import SimpleNamespace
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import httpx2
 
+from gateway.engine.exchange import Passage
+
 READ_BYTES = 64 * 1024
 # A larger body is written piece by piece, so that other requests get their turn meanwhile.
 LARGE_BODY_BYTES = 1024 * 1024
 KEEPALIVE_SECONDS = 30.0
+PASSAGE = "llmops.passage"  # the request's extension that is told when its first byte is about to leave
 
 
 @contextmanager
@@ -65,6 +69,9 @@ class AiohttpTransport(httpx2.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         session = self._session if self._session is not None else self._open()
+        passage: Passage | None = request.extensions.get(PASSAGE)
+        if passage is not None:
+            passage.on_wire = False
         with _as_httpx2(request):
             response = await session.request(
                 request.method,
@@ -73,6 +80,7 @@ class AiohttpTransport(httpx2.AsyncBaseTransport):
                 data=_data(request.content),
                 allow_redirects=False,
                 proxy=self._proxy(request.url),
+                trace_request_ctx=passage,
             )
         return httpx2.Response(
             response.status,
@@ -95,6 +103,7 @@ class AiohttpTransport(httpx2.AsyncBaseTransport):
             auto_decompress=False,
             read_bufsize=READ_BYTES,
             skip_auto_headers=("User-Agent",),
+            trace_configs=[_traces()],
         )
         return self._session
 
@@ -109,6 +118,21 @@ class AiohttpTransport(httpx2.AsyncBaseTransport):
         if self._session is not None:
             await self._session.close()
             self._session = None
+
+
+def _traces() -> aiohttp.TraceConfig:
+    traces = aiohttp.TraceConfig()
+    traces.on_request_headers_sent.append(_on_wire)
+    return traces
+
+
+async def _on_wire(
+    session: aiohttp.ClientSession, context: SimpleNamespace, sent: aiohttp.TraceRequestHeadersSentParams
+) -> None:
+    """The headers go into the connection's buffer: from here on the provider may have seen the request."""
+    passage: Passage | None = context.trace_request_ctx
+    if passage is not None:
+        passage.on_wire = True
 
 
 def _data(content: bytes) -> bytes | BytesIO | None:

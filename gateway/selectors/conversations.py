@@ -83,7 +83,7 @@ def conversation_usage(
 ) -> ConversationUsage | None:
     """None if the team has no such conversation. `recent`: how many completions to list at most. Seven queries."""
     rows = Completion.objects.filter(team_id=team_id, conversation=conversation)
-    sums = rows.aggregate(
+    sums = rows.exclude(status=CompletionStatus.REFUSED).aggregate(
         of_cost_usd=Sum("cost_usd", default=0),
         of_uncertain_usd=Sum("cost_usd", filter=Q(billing__in=(Billing.ESTIMATED, Billing.UNKNOWN)), default=0),
         of_completions=Count("id"),

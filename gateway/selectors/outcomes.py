@@ -26,7 +26,8 @@ _CLIENTS_OWN = (
     | Q(attempt_count=0, error_code__in=_OWN_REFUSALS)
     | Q(error_code=BudgetExceeded.code, http_status=BudgetExceeded.status)
 )
-REFUSED = Q(status=CompletionStatus.FAILED) & _CLIENTS_OWN
+TURNED_AWAY = Q(status=CompletionStatus.REFUSED)  # before it began: neither a completion nor spend
+REFUSED = TURNED_AWAY | (Q(status=CompletionStatus.FAILED) & _CLIENTS_OWN)
 FAILED = Q(status=CompletionStatus.UNKNOWN) | (Q(status=CompletionStatus.FAILED) & ~_CLIENTS_OWN)
 # A fire drill touched it: it counts in no objective.
 DRILLED = Q(drill_id__isnull=False)

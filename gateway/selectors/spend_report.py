@@ -13,7 +13,7 @@ from typing import Any
 from django.db.models import Count, Sum
 
 from gateway.models.completion import Completion
-from gateway.selectors.outcomes import PENDING
+from gateway.selectors.outcomes import PENDING, TURNED_AWAY
 from gateway.selectors.usage_cells import Usage
 from gateway.selectors.usage_read import usage_by
 from gateway.selectors.windows import TimeWindow
@@ -110,7 +110,8 @@ def _dearest_first(row: SpendRow) -> tuple[Decimal, bool, str]:
 
 def _by_conversation(window: TimeWindow, limit: int) -> SpendReport:
     """One query, and one more for the total where there are too many."""
-    completions = Completion.objects.exclude(PENDING).filter(created_at__gte=window.start, created_at__lt=window.end)
+    settled = Completion.objects.exclude(PENDING | TURNED_AWAY)
+    completions = settled.filter(created_at__gte=window.start, created_at__lt=window.end)
     sums = {f"of_{name}": Sum(name, default=0) for name in _AMOUNTS}  # aggregates can't bear a column's own name
     grouped = completions.values_list(*_CONVERSATION).annotate(of_completions=Count("id"), **sums)
     rows = tuple(_conversation_row(row) for row in grouped.order_by("-of_cost_usd", *_CONVERSATION)[: limit + 1])

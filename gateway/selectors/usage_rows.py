@@ -14,13 +14,23 @@ from django.db.models.functions import Coalesce
 from gateway.engine.words import AttemptOutcome, Billing
 from gateway.models.completion import Attempt, Completion
 from gateway.models.fields import UsdField
-from gateway.selectors.outcomes import ANSWERED, CANCELLED, DRILLED, FAILED, FELL_BACK, PENDING, REFUSED, RESPONSE_MS
+from gateway.selectors.outcomes import (
+    ANSWERED,
+    CANCELLED,
+    DRILLED,
+    FAILED,
+    FELL_BACK,
+    PENDING,
+    REFUSED,
+    RESPONSE_MS,
+    TURNED_AWAY,
+)
 from gateway.selectors.usage_cells import Sums, UsageFilter
 from gateway.selectors.windows import TimeWindow
 
 _STREAMED = ANSWERED & Q(stream=True)
 _COUNTS: dict[str, Any] = {
-    "completions": Count("pk"),
+    "completions": Count("pk", filter=~TURNED_AWAY),
     "answered": Count("pk", filter=ANSWERED),
     "failed": Count("pk", filter=FAILED),
     "refused": Count("pk", filter=REFUSED),

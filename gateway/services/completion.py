@@ -28,7 +28,11 @@ HEADERS_AFTER_SECONDS = 25.0
 
 async def completion_obtain(runtime: Runtime, call: Call) -> PlainReply | StreamingReply:
     """A settled plain answer, or a stream that settles itself before its terminator. Raises GatewayError."""
-    admission = await limits_admit(runtime.limits, call)
+    try:
+        admission = await limits_admit(runtime.limits, call)
+    except GatewayError as error:
+        runtime.refusals.add(runtime.snapshot, call, None, error)
+        raise
     try:
         parsed = parse_call(call.operation, call.body)
         if IDEMPOTENCY_KEY in call.headers:
@@ -47,7 +51,11 @@ async def completion_obtain(runtime: Runtime, call: Call) -> PlainReply | Stream
 async def _obtain(
     runtime: Runtime, call: Call, parsed: ParsedRequest, admission: Admission
 ) -> PlainReply | StreamReply:
-    work = await completion_open(runtime, call, parsed)
+    try:
+        work = await completion_open(runtime, call, parsed)
+    except GatewayError as error:
+        runtime.refusals.add(runtime.snapshot, call, parsed, error)
+        raise
     work.admission, admission.owned = admission, True
     obtaining = asyncio.ensure_future(work.completion.obtain()) if parsed.stream else None
     try:

@@ -29,6 +29,7 @@ class LiveState:
     providers: dict[str, LiveProvider]
     ledger_queue_depth: int
     ledger_healthy: bool
+    ledger_away: str | None  # why the database can't be used; None when the last try worked
     configuration_version: int | None
     missing: tuple[str, ...]
     shared: bool  # the breakers and their counts are the fleet's
@@ -58,6 +59,7 @@ async def _read(runtime: Runtime) -> LiveState:
         providers={provider.name: _provider(runtime, provider) for provider in providers},
         ledger_queue_depth=runtime.ledger.queue_depth,
         ledger_healthy=runtime.ledger.healthy,
+        ledger_away=runtime.ledger.away_reason,
         configuration_version=snapshot.version if snapshot is not None else None,
         missing=tuple(runtime.missing()),
         shared=status.shared and status.away_reason is None,

@@ -61,7 +61,7 @@ async def completion_open(runtime: Runtime, call: Call, parsed: ParsedRequest) -
         bounds = (
             bounds if draft.output_limit_tokens is None else replace(bounds, limit_tokens=draft.output_limit_tokens)
         )
-        intent = _intent(snapshot, call, parsed, route, draft, facts, bounds, now)
+        intent = _intent(snapshot, call, parsed, route, draft, facts, bounds, now, runtime.ledger.holder)
         try:
             opened = await runtime.ledger.open(intent)
             break
@@ -119,6 +119,7 @@ def _intent(
     facts: CompletionFacts,
     bounds: BoundsOf,
     now: datetime,
+    holder: str,
 ) -> Intent:
     key, prices, plan = call.key, snapshot.price_book, draft.plan
     reserved_usd = worst_case_usd(prices, plan.targets, bounds, now)
@@ -141,6 +142,7 @@ def _intent(
         lease_until=now + timedelta(seconds=_longest_seconds(route, plan) + LEASE_MARGIN_SECONDS),
         decision=plan.decision,
         claims=draft.claims(claims_for(snapshot.budgets, facts, reserved_usd, now, snapshot.zone)),
+        holder=holder,
     )
 
 

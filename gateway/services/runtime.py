@@ -20,12 +20,14 @@ from gateway.engine.drill import lane_parts
 from gateway.engine.exchange import Caller
 from gateway.ledger.connections import ledger_connections, ledger_lock_path
 from gateway.ledger.records import BreakerEvent
+from gateway.ledger.spool import Spool
 from gateway.ledger.writer import LedgerWriter
 from gateway.providers.registry import Callers, drilled_caller, import_sdks
 from gateway.services.breaker_memory import open_breakers
 from gateway.services.drill_traces import drill_traces_forget
 from gateway.services.idempotency_records import IdempotencyRecords
 from gateway.services.key_uses import KeyUses
+from gateway.services.refusals import Refusals
 from gateway.services.snapshot import Snapshot
 from gateway.services.snapshot_holder import SnapshotHolder
 from gateway.stores.key_limits import LimitStore
@@ -59,6 +61,7 @@ class Runtime:
         self.engine = Engine(self._caller_of, self.breakers, clock)
         self.started_at = time.time()
         self.breaking_off = False  # the drain is over: whatever is cancelled now is our doing, not its client's
+        self.refusals = Refusals(lambda refusal: self.ledger.note(refusal), clock)
         self._background: set[asyncio.Task[Any]] = set()
         self._called_for: Snapshot | None = None  # whose providers the callers know as wanted
         self._last_news: dict[str, float] = {}
@@ -96,6 +99,7 @@ class Runtime:
         await self._background_finished()  # a call that was cut has left its settlement there
         await self.idempotency.aclose()
         await self.key_uses.aclose()
+        self.refusals.flush()
         await asyncio.to_thread(self.ledger.stop)
         await asyncio.to_thread(self.holder.stop)
 
@@ -110,9 +114,18 @@ class Runtime:
             missing.append("the configuration has not been read from the database yet")
         elif not self.snapshot.routes:
             missing.append("no route is configured: apply a configuration file or add a route in the back office")
-        if not self.ledger.healthy:
+        if not self.ledger.healthy and not self.ledger.answers_from_spool:
             missing.append("the ledger cannot write: the database does not answer as it should; the log says why")
         return missing
+
+    def degraded(self) -> list[str]:
+        """What this process serves without, in words that anybody may read."""
+        if not self.ledger.answers_from_spool:
+            return []
+        return [
+            "the ledger's database is away: requests are written to the local spool, and those under a budget that "
+            "blocks are refused"
+        ]
 
     def in_background(self, work: Coroutine[Any, Any, Any]) -> None:
         """Finish something that nobody waits for, such as the settlement of a client that has left."""
@@ -216,7 +229,8 @@ _running: Runtime | None = None
 async def runtime_start() -> Runtime:
     """Start this process's runtime on the running event loop; ready once the first configuration has been read."""
     global _running
-    ledger = LedgerWriter(ledger_connections(), lock_path=ledger_lock_path())
+    spool = Spool(settings.LLMOPS_SPOOL_FOLDER, max_bytes=settings.LLMOPS_SPOOL_MAX_BYTES)
+    ledger = LedgerWriter(ledger_connections(), lock_path=ledger_lock_path(), spool=spool)
     runtime = Runtime(SnapshotHolder(), ledger, redis_url=settings.REDIS_URL)
     runtime.start()
     if await asyncio.to_thread(runtime.holder.wait, FIRST_CONFIGURATION_SECONDS):

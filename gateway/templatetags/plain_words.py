@@ -49,6 +49,7 @@ _STATUSES = {
     CompletionStatus.FAILED: "failed",
     CompletionStatus.CANCELLED: "client left",
     CompletionStatus.UNKNOWN: "unknown",
+    CompletionStatus.REFUSED: "refused",
 }
 _TONES = {
     "answered": "good",
@@ -58,6 +59,7 @@ _TONES = {
     "open": "bad",
     "half_open": "warn",
     "unknown": "warn",
+    "refused": "warn",
     "pending": "info",
 }
 _BILLINGS = {

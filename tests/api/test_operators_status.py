@@ -130,7 +130,8 @@ def test_a_process_that_does_not_serve_says_so(api: Client) -> None:
     document = status(api)
 
     assert (document["serving"], document["missing"]) == (False, ["this process doesn't serve the agents' API"])
-    assert document["ledger"] == {"healthy": None, "queue_depth": None}
+    nothing = {"records": 0, "payload_bytes": 0, "processes": 0, "oldest_at": None}
+    assert document["ledger"] == {"healthy": None, "queue_depth": None, "away": None, "spool": nothing}
     assert document["redis"] is None
     assert document["providers"] == [
         {"provider": "openai", "enabled": True, "state": "open", "forced": None, "in_flight": None, "queued": None}

@@ -118,6 +118,10 @@ def test_the_page_takes_a_fixed_number_of_queries(
             {"status": "failed", "http_status": 503},
             "This request was not answered: status 503 after 1.0 s. It cost $0.50.",
         ),
+        (
+            {"status": "refused", "http_status": 429},
+            "This request was refused before it began: status 429. It cost nothing.",
+        ),
     ],
 )
 def test_the_headline_says_how_it_ended(values: dict[str, Any], sentence: str) -> None:
@@ -126,7 +130,7 @@ def test_the_headline_says_how_it_ended(values: dict[str, Any], sentence: str) -
     assert headline(story_of("r")) == sentence
 
 
-@pytest.mark.parametrize("status", ["answered", "pending", "unknown", "cancelled", "failed"])
+@pytest.mark.parametrize("status", ["answered", "pending", "unknown", "cancelled", "failed", "refused"])
 def test_a_request_without_attempts_has_a_page(browser_of_operator: Client, status: str) -> None:
     add_completion("r", status=status, latency_ms=None, billing="none", finished_at=None)
 

@@ -4,6 +4,8 @@ import html
 import re
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
+from typing import Any
 
 import pytest
 import time_machine
@@ -12,7 +14,9 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
+from gateway.ledger.spool import Spool
 from gateway.models import Organisation
+from tests.ledger.books import intent
 from tests.selectors.rows import NOON, add_attempt, add_completion, add_provider, open_breaker
 
 # Session, user, organisation; running drills; providers; figures (today, month, two for the chart); recent.
@@ -31,6 +35,15 @@ def test_a_newcomer_is_told_how_to_begin(browser_of_operator: Client) -> None:
     assert "No providers yet" in text
     assert "curl http://testserver/v1/chat/completions" in text
     assert "Bearer YOUR-KEY" in text
+
+
+def test_what_waits_in_the_ledgers_spool_asks_for_attention(
+    browser_of_operator: Client, settings: Any, tmp_path: Path
+) -> None:
+    settings.LLMOPS_SPOOL_FOLDER = tmp_path
+    Spool(tmp_path).append(intent())
+
+    assert "1 record waits in the ledger's local spool" in text_of(browser_of_operator, "/dashboard/providers/")
 
 
 def test_a_provider_that_never_failed_is_working(browser_of_operator: Client) -> None:

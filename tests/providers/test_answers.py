@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 
 import orjson
 import pytest
@@ -71,22 +73,60 @@ async def test_an_unknown_host_was_never_billed(caller_for: CallerFactory) -> No
     assert (error.kind, error.may_be_billed, error.retryable) == (FailureKind.CONNECTION, False, True)
 
 
-async def test_a_silent_connect_is_a_time_out_that_was_never_billed(caller_for: CallerFactory) -> None:
-    """A listener whose queue is full lets connections hang, as a firewall does."""
-    with socket.socket() as listener:
+@contextmanager
+def silent_listener() -> Iterator[str]:
+    """The URL of a listener whose queue is full: it lets connections hang, as a firewall does."""
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.socket())
         listener.bind(("127.0.0.1", 0))
         listener.listen(0)
-        crowd = [socket.socket() for _ in range(4)]
-        for one in crowd:
+        for _ in range(4):
+            one = stack.enter_context(socket.socket())
             one.setblocking(False)
             one.connect_ex(listener.getsockname())
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        caller = caller_for(Wire.OPENAI, url, timeouts=Timeouts(connect_seconds=0.05))
-        error = await failure_of(caller)
-        for one in crowd:
-            one.close()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+async def test_a_silent_connect_is_a_time_out_that_was_never_billed(caller_for: CallerFactory) -> None:
+    with silent_listener() as url:
+        error = await failure_of(caller_for(Wire.OPENAI, url, timeouts=Timeouts(connect_seconds=0.05)))
     assert (error.kind, error.may_be_billed, error.retryable) == (FailureKind.TIMEOUT, False, False)
     assert error.message == "no connection within 0.05 s"
+
+
+async def test_a_call_cancelled_while_it_connects_was_never_on_the_wire(caller_for: CallerFactory) -> None:
+    ask = an_ask()
+    with silent_listener() as url:
+        caller = caller_for(Wire.OPENAI, url)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await caller.answer(ask, target_of(caller))
+    assert ask.passage.on_wire is False
+
+
+async def test_a_call_that_waits_for_a_pooled_connection_was_never_on_the_wire(
+    raw: RawServer, caller_for: CallerFactory
+) -> None:
+    raw.will(HANG)
+    caller, waits = caller_for(Wire.OPENAI, raw.url, max_in_flight=1), an_ask()
+    first = asyncio.create_task(caller.answer(an_ask(), target_of(caller)))
+    await asyncio.wait_for(raw.received.wait(), WAIT_SECONDS)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.02):
+            await caller.answer(waits, target_of(caller))
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+    assert waits.passage.on_wire is False
+
+
+async def test_a_call_cancelled_after_sending_was_on_the_wire(raw: RawServer, caller_for: CallerFactory) -> None:
+    raw.will(HANG)
+    caller, ask = caller_for(Wire.OPENAI, raw.url), an_ask()
+    call = asyncio.create_task(caller.answer(ask, target_of(caller)))
+    await asyncio.wait_for(raw.received.wait(), WAIT_SECONDS)
+    call.cancel()
+    await asyncio.gather(call, return_exceptions=True)
+    assert ask.passage.on_wire is True
 
 
 @pytest.mark.parametrize("step", [RESET, CLOSE], ids=["reset", "closed"])

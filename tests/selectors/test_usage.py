@@ -147,3 +147,12 @@ def test_a_summary_takes_a_handful_of_queries(django_assert_max_num_queries: Dja
         usage_summary(window=HOUR)
     with django_assert_max_num_queries(5):
         spend_total(window=HOUR)
+
+
+def test_a_request_refused_before_it_began_is_no_completion_and_no_failure() -> None:
+    add_completion("answered")
+    add_completion("refused", status="refused", http_status=429, error_code="budget_exceeded", billing="none")
+
+    summary = usage_summary(window=TimeWindow(NOON - timedelta(hours=1), NOON + timedelta(hours=1)))
+
+    assert (summary.completions, summary.answered, summary.refused, summary.failed) == (1, 1, 1, 0)

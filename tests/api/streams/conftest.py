@@ -34,6 +34,8 @@ KEY = ApiKey(1, "agents", None, "", None, "agent", None, False, None, None, None
 
 @dataclass
 class AgreeingLedger:
+    holder = ""
+
     intents: list[Intent] = field(default_factory=list)
     settlements: list[Settlement] = field(default_factory=list)
 

@@ -1,0 +1,104 @@
+"""Several gateway processes on one socket and one database, which may be killed and started again."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+READY_SECONDS = 90.0
+STOP_SECONDS = 20.0
+
+
+class Fleet:
+    """`database_url` "" is SQLite in the folder. All processes accept on `port`."""
+
+    def __init__(self, folder: Path, listener: socket.socket, database_url: str) -> None:
+        self.port = int(listener.getsockname()[1])
+        self.data_dir = folder / "data"
+        self._folder = folder
+        self._listener = listener
+        unset = dict.fromkeys(("REDIS_URL", "CELERY_BROKER_URL"), "")
+        own = {"DATABASE_URL": database_url, "LLMOPS_DATA_DIR": str(self.data_dir), "LLMOPS_ENV": "demo"}
+        self.environment = {**os.environ, **unset, **own}
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self._started = 0
+
+    def configure(self, document: Mapping[str, Any]) -> None:
+        self.data_dir.mkdir(parents=True, exist_ok=True)
+        file = self._folder / "books.yaml"
+        file.write_text(json.dumps(document), encoding="utf-8")  # JSON is YAML
+        for arguments in (("migrate", "--verbosity", "0"), ("apply", str(file))):
+            self.manage(*arguments)
+
+    def manage(self, *arguments: str) -> str:
+        command = (sys.executable, "manage.py", *arguments)
+        done = subprocess.run(command, cwd=ROOT, env=self.environment, capture_output=True, text=True)
+        if done.returncode:
+            raise RuntimeError(done.stdout + done.stderr)
+        return done.stdout
+
+    def start(self, processes: int) -> None:
+        """So many more; the first one is waited for."""
+        descriptor = self._listener.fileno()
+        command = (sys.executable, "-m", "gateway.supervisor.web", "--fd", str(descriptor))
+        for _ in range(processes):
+            self._started += 1
+            with (self._folder / f"gateway-{self._started}.log").open("wb") as log:
+                process = subprocess.Popen(
+                    command, cwd=ROOT, env=self.environment, pass_fds=[descriptor], stdout=log, stderr=log
+                )
+            self._processes.append(process)
+        self._wait_until_ready()
+
+    def kill_one(self) -> None:
+        """`kill -9` of the oldest process."""
+        victim = self._processes.pop(0)
+        victim.send_signal(signal.SIGKILL)
+        victim.wait()
+
+    def stop(self) -> None:
+        for process in self._processes:
+            process.terminate()
+        for process in self._processes:
+            try:
+                process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self._processes = []
+
+    def _wait_until_ready(self) -> None:
+        end = time.monotonic() + READY_SECONDS
+        while time.monotonic() < end:
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=5).close()
+            except OSError:
+                time.sleep(0.05)
+            else:
+                return
+        logs = "\n".join(log.read_text(errors="replace")[-1000:] for log in self._folder.glob("gateway-*.log"))
+        raise RuntimeError(f"no gateway got ready:\n{logs}")
+
+
+@contextmanager
+def fleet(folder: Path, document: Mapping[str, Any], *, processes: int, database_url: str = "") -> Iterator[Fleet]:
+    with socket.create_server(("127.0.0.1", 0), backlog=2048) as listener:
+        listener.set_inheritable(True)
+        made = Fleet(folder, listener, database_url)
+        made.configure(document)
+        try:
+            made.start(processes)
+            yield made
+        finally:
+            made.stop()
