@@ -59,6 +59,7 @@ def test_a_provider_that_never_failed_is_closed(api: Client, openai: Provider) -
             "opened_at": None,
             "next_probe_at": None,
             "last_error": "",
+            "drill": None,
         }
     ]
 

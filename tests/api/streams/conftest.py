@@ -98,7 +98,9 @@ class Gateway:
         prices = PriceBook(
             Price(at, each.provider.kind, each.model, Decimal(1), Decimal(1)) for at, each in enumerate(targets)
         )
-        snapshot = SimpleNamespace(routes={"r": route}, price_book=prices, budgets=(), zone=ZoneInfo("UTC"))
+        snapshot = SimpleNamespace(
+            routes={"r": route}, price_book=prices, budgets=(), zone=ZoneInfo("UTC"), drills=(), providers={}
+        )
         self._running = SimpleNamespace(
             snapshot=snapshot,
             ledger=self.ledger,
@@ -106,6 +108,7 @@ class Gateway:
             clock=self.world.virtual.clock,
             in_background=self._in_background,
             breaking_off=False,
+            limits=None,
         )
         return self._running
 
