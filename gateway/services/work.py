@@ -97,8 +97,6 @@ class Work:
             "x-should-retry": "false",
             **self.adjusted,
         }
-        if self.admission is not None:
-            headers.update(self.admission.headers)
         served = self.completion.served
         if served is not None:
             headers["x-llmops-provider"] = served.target.provider.name
@@ -106,4 +104,8 @@ class Work:
             headers.update(served.rate_limits)
             if served.dropped_params:
                 headers["x-llmops-dropped-params"] = names_in_header(served.dropped_params)
+        if self.admission is not None and self.admission.headers:
+            # The key's own limits are the ones its client runs into; those of the provider's account are everybody's.
+            headers = {name: value for name, value in headers.items() if "ratelimit" not in name}
+            headers.update(self.admission.headers)
         return headers
