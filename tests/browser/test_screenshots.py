@@ -74,6 +74,28 @@ def test_a_fire_drills_pages_fit_their_screens(visit: Visit, folder: Path) -> No
     assert picture_all(visit, folder, pages) == []
 
 
+def test_a_phone_shows_the_small_tables_whole(visit: Visit) -> None:
+    """Why a breaker moved and what a probe found are not beyond the edge of the screen."""
+    drill = stage_drill()
+    visit.do(lambda page: log_in(page, visit.base_url))
+    visit.do(lambda page: page.set_viewport_size(SIZES["phone"]))
+    for address in (reverse("dashboard:drill", args=[drill.pk]), reverse("dashboard:provider", args=["openai"])):
+        visit.do(partial(open_page, address=visit.base_url + address))
+
+        assert visit.do(cut_tables) == 0, address
+
+
+def open_page(page: Page, *, address: str) -> None:
+    page.goto(address)
+    page.locator(".lo-table-plain:visible").first.wait_for()
+
+
+def cut_tables(page: Page) -> int:
+    """How many of the visible small tables reach beyond what holds them."""
+    cut = "tables => tables.filter(table => table.offsetWidth > table.parentElement.clientWidth).length"
+    return int(page.locator(".lo-table-plain:visible").evaluate_all(cut))
+
+
 def test_empty_and_missing_pages_fit_their_screens(visit: Visit, folder: Path) -> None:
     for model in (BreakerStatus, Completion, Provider):
         assert not model.objects.exists()
