@@ -22,7 +22,7 @@ MAY_KNOW: dict[str, set[str]] = {
     "models": {"engine", "ledger", *SHARED},
     "stores": {"engine"},
     "providers": {"engine", "wires"},
-    "alerts": {"engine", "models", *SHARED},
+    "alerts": {*CORE, "selectors"},
     "services": {*CORE, "providers", "stores", "alerts", "selectors"},
     "selectors": {*CORE, "stores"},
     "simulator": {"engine", "wires"},
