@@ -25,14 +25,14 @@ ATTEMPTS_PER_SWEEP = 20_000
 _ACCOUNT_FAILURE = f"llmops_attempt.failure IN ({', '.join(repr(kind) for kind in ACCOUNT_FAILURES)})"
 _WORDS = {
     FailureKind.REJECTED_US.value: "{provider} rejects our key, account or permission. Check the provider's key.",
-    FailureKind.QUOTA_EXHAUSTED.value: "The quota of our account at {provider} is used up. Add credit or raise it there.",
+    FailureKind.QUOTA_EXHAUSTED.value: "Our quota at {provider} is used up. Add credit or raise it there.",
     FailureKind.MODEL_NOT_FOUND.value: "{provider} knows no model {model} or doesn't let us use it. Check the routes.",
 }
 
 
 def account_alerts_derive(*, now: datetime) -> int:
     """How many were opened or closed."""
-    failures = Attempt.objects.extra(where=[_ACCOUNT_FAILURE]).filter(
+    failures = Attempt.objects.extra(where=[_ACCOUNT_FAILURE])  # noqa: S610 - a constant.filter(
         pk__gt=position_read(SOURCE), started_at__gt=now - RECENT, drill_id__isnull=True
     )
     groups = list(failures.values("provider", "model", "failure").annotate(last=Max("pk")).order_by("last"))

@@ -22,7 +22,7 @@ _REFUSED_BY_BUDGET = "llmops_completion.error_code = 'budget_exceeded' AND llmop
 def budget_refusals_derive(*, now: datetime) -> int:
     """How many were opened. Rows are read again for a while, since some become visible late."""
     since = _since(now)
-    rows = Completion.objects.extra(where=[_REFUSED_BY_BUDGET]).filter(finished_at__gt=since)
+    rows = Completion.objects.filter(finished_at__gt=since).extra(where=[_REFUSED_BY_BUDGET])  # noqa: S610 - a constant
     window = ("decision__window__budget_id", "decision__window__subject", "decision__window__window_epoch")
     groups = list(rows.values_list(*window).annotate(first=Min("finished_at")).order_by())
     opened = _open({(pk, subject, epoch): at for pk, subject, epoch, at in groups if pk is not None}, now)

@@ -1,4 +1,4 @@
-"""A fire drill ended: told once, with its report. A drill's failures never raise another kind of alert unless it asks."""
+"""A fire drill ended: told once, with its report. Its failures raise no other alert unless the drill asks for it."""
 
 from __future__ import annotations
 

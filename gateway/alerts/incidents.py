@@ -22,7 +22,7 @@ _SUBJECT_LENGTH = 300
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """What is wrong with whom. `cause` names it for good; "" means: whatever comes after the subject's last incident."""
+    """What is wrong with whom. `cause` names it for good; "": whatever comes after the subject's last incident."""
 
     kind: AlertEvent
     subject: str
