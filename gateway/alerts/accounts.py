@@ -32,9 +32,9 @@ _WORDS = {
 
 def account_alerts_derive(*, now: datetime) -> int:
     """How many were opened or closed."""
-    failures = Attempt.objects.extra(where=[_ACCOUNT_FAILURE])  # noqa: S610 - a constant.filter(
+    failures = Attempt.objects.filter(
         pk__gt=position_read(SOURCE), started_at__gt=now - RECENT, drill_id__isnull=True
-    )
+    ).extra(where=[_ACCOUNT_FAILURE])  # noqa: S610 - a constant
     groups = list(failures.values("provider", "model", "failure").annotate(last=Max("pk")).order_by("last"))
     changed = sum(_open(group, now) for group in groups) + _close_recovered(now)
     position_note(SOURCE, max((group["last"] for group in groups), default=0), now=now)

@@ -10,6 +10,7 @@ from django.db.models import Min
 from gateway.alerts.breakers import LATE_COMMIT_SECONDS
 from gateway.alerts.budget_windows import Key, watched_windows
 from gateway.alerts.incidents import Finding, incident_open
+from gateway.ledger.money import usd_text
 from gateway.models import Alert, AlertCursor, Completion
 from gateway.models.words import AlertEvent
 
@@ -51,7 +52,7 @@ def _open(first: dict[Key, Any], now: datetime) -> int:
             subject=window.title,
             message=(
                 f"The budget {window.title} refuses requests: they might cost more than what is left of its "
-                f"{window.limit_usd.normalize():f} USD. {window.resets} Its limit can be raised for a while."
+                f"{usd_text(window.limit_usd)} USD. {window.resets} Its limit can be raised for a while."
             ),
             opened_at=first[key],
             cause=window.cause,

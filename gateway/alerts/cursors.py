@@ -25,7 +25,11 @@ def position_read(source: str) -> int:
 
 def position_note(source: str, newest: int, *, now: datetime) -> None:
     """`newest` was read now; once no lower id can appear any more, reading goes on after it."""
-    cursor, _ = AlertCursor.objects.get_or_create(source=source)
+    cursor = AlertCursor.objects.filter(source=source).first()
+    if cursor is None:
+        if not newest:
+            return
+        cursor, _ = AlertCursor.objects.get_or_create(source=source)
     marks: list[Any] = list(cursor.seen)
     if newest > max([cursor.position, *(mark[0] for mark in marks)]):
         marks.append([newest, now.timestamp()])
