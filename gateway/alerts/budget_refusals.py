@@ -26,7 +26,8 @@ def budget_refusals_derive(*, now: datetime) -> int:
     rows = Completion.objects.filter(finished_at__gt=since).extra(where=[_REFUSED_BY_BUDGET])  # noqa: S610 - a constant
     window = ("decision__window__budget_id", "decision__window__subject", "decision__window__window_epoch")
     groups = list(rows.values_list(*window).annotate(first=Min("finished_at")).order_by())
-    opened = _open({(pk, subject, epoch): at for pk, subject, epoch, at in groups if pk is not None}, now)
+    # The database hands out a subject made of digits as a number.
+    opened = _open({(pk, str(subject), epoch): at for pk, subject, epoch, at in groups if pk is not None}, now)
     if groups or now - since > FIRST_LOOK:
         position = int(now.timestamp()) - LATE_COMMIT_SECONDS
         AlertCursor.objects.update_or_create(source=SOURCE, defaults={"position": position})

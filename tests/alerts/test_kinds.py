@@ -112,8 +112,8 @@ def test_spend_of_long_ago_or_of_no_budget_in_use_is_no_news(archived: bool) -> 
     assert budget_thresholds_derive(now=NOW) == 0
 
 
-def refuse(row: Budget, request_id: str, *, at: datetime = NOW) -> None:
-    window = {"budget_id": row.pk, "subject": "", "window_epoch": MONTH_START}
+def refuse(row: Budget, request_id: str, *, at: datetime = NOW, subject: str = "") -> None:
+    window = {"budget_id": row.pk, "subject": subject, "window_epoch": MONTH_START}
     add_completion(
         request_id,
         at=at,
@@ -135,6 +135,13 @@ def test_the_first_refusal_of_a_window_is_told_until_the_reset() -> None:
     alert = Alert.objects.get()
     assert (titles(), alert.opened_at) == (["budget_blocked: month"], NOW - timedelta(seconds=3))
     assert alert.closes_at == datetime.fromisoformat("2026-12-01T00:00:00+00:00")
+
+
+def test_a_refusal_names_its_subject() -> None:
+    team = Team.objects.create(name="sales")
+    refuse(budget(scope="team"), "r-1", subject=str(team.pk))
+    budget_refusals_derive(now=NOW)
+    assert titles() == ["budget_blocked: month (sales)"]
 
 
 def fail(failure: str, *, number: int = 1, at: datetime = NOW, **values: Any) -> None:
