@@ -71,7 +71,7 @@ def test_the_history_of_messages_never_shows_the_address(admin_client: Client) -
 
 
 def test_a_test_is_sent_only_after_a_question(admin_client: Client, receiver: Receiver) -> None:  # noqa: F811
-    address = f"/admin/gateway/alertchannel/{channel(receiver.url).pk}/send-test"
+    address = f"/admin/gateway/alertchannel/{channel(receiver.url).pk}/send-test/"
     assert "Send the test" in admin_client.get(address, follow=True).content.decode()
     assert receiver.titles == []
     assert "ops took the test message." in admin_client.post(address, follow=True).content.decode()
