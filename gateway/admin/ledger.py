@@ -51,7 +51,7 @@ class LedgerAdmin(ReadOnly, ModelAdmin):  # type: ignore[misc]
     show_full_result_count = False
     list_per_page = 50
     compressed_fields = True
-    actions = None
+    actions: Any = None
 
 
 class LedgerInline(ReadOnly, TabularInline):  # type: ignore[misc]

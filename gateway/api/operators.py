@@ -15,6 +15,7 @@ from ninja import NinjaAPI, Path, Query, Router
 
 from gateway.api import operators_schemas as schemas
 from gateway.api.operators_access import OPERATOR_AUTH, Operator
+from gateway.api.operators_alerts import router as alerts_router
 from gateway.api.operators_budgets import budget_raised
 from gateway.api.operators_conversations import conversations_told, team_of
 from gateway.api.operators_csv import completions_download
@@ -208,6 +209,7 @@ def nothing_here(request: HttpRequest, path: str) -> HttpResponse:
     raise unknown_path(request)
 
 
+api.add_router("", alerts_router)
 api.add_router("", drills_router)
 api.add_router("", rest)  # last, since paths are tried in their order
 

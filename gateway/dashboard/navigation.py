@@ -14,6 +14,8 @@ _WATCH = (
     ("Requests", "receipt_long", "gateway.Completion"),
     ("Fallbacks", "alt_route", "gateway.Fallback"),
     ("Fire drills", "local_fire_department", "gateway.Drill"),
+    ("Incidents", "emergency_home", "gateway.Alert"),
+    ("Alert messages", "outgoing_mail", "gateway.AlertDelivery"),
     ("Breakers", "electrical_services", "gateway.BreakerStatus"),
 )
 _CONFIGURE = (

@@ -12,6 +12,7 @@ from django.shortcuts import render
 from django.utils import timezone
 
 from gateway.dashboard.access import back_office_page, render_page
+from gateway.dashboard.attention import attention_context
 from gateway.dashboard.charts import spend_chart
 from gateway.dashboard.drill_page import banner_context
 from gateway.dashboard.links import changelist_url
@@ -31,6 +32,7 @@ CHART_HOURS = 24
 def overview(request: HttpRequest) -> HttpResponse:
     context = {
         **banner_context(request),
+        **attention_context(request),
         **_providers_context(request),
         **_figures_context(request),
         **_recent_context(request),

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from gateway.dashboard import completion_page, conversation_pages, drill_page, overview, provider_page
+from gateway.dashboard import attention, completion_page, conversation_pages, drill_page, overview, provider_page
 
 app_name = "dashboard"
 
@@ -16,6 +16,7 @@ urlpatterns = [
     path("conversations/<str:conversation>/", conversation_pages.conversation, name="conversation"),
     path("drills/<int:drill_id>/", drill_page.drill, name="drill"),
     path("drills/<int:drill_id>/stop/", drill_page.stop, name="drill_stop"),
+    path("dashboard/attention/", attention.attention, name="attention"),
     path("dashboard/drills/", overview.drills, name="drills"),
     path("dashboard/providers/", overview.providers, name="providers"),
     path("dashboard/figures/", overview.figures, name="figures"),

@@ -17,6 +17,12 @@ def _choices(enum: type) -> list[tuple[str, str]]:
     return [(word.value, word.value.replace("_", " ")) for word in enum]  # type: ignore[attr-defined]
 
 
+# What a provider says of our key, our account or the models we name: nothing but operations can mend it.
+ACCOUNT_FAILURES = tuple(
+    kind.value for kind in (FailureKind.REJECTED_US, FailureKind.MODEL_NOT_FOUND, FailureKind.QUOTA_EXHAUSTED)
+)
+
+
 class Conversation(models.Model):
     """Totals of one conversation; its id is the client's and belongs to the team of the key that used it."""
 
@@ -99,6 +105,11 @@ class Completion(models.Model):
                 name="completion_unsettled",
                 condition=models.Q(status=CompletionStatus.PENDING.value),
             ),
+            models.Index(
+                fields=["finished_at"],
+                name="completion_budget_refused",
+                condition=models.Q(error_code="budget_exceeded", status=CompletionStatus.REFUSED.value),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -150,7 +161,8 @@ class Attempt(models.Model):
         db_table = "llmops_attempt"
         constraints = [models.UniqueConstraint(fields=["completion", "number"], name="attempt_number")]
         indexes = [
-            models.Index(fields=["drill_id"], name="attempt_drilled", condition=models.Q(drill_id__isnull=False))
+            models.Index(fields=["drill_id"], name="attempt_drilled", condition=models.Q(drill_id__isnull=False)),
+            models.Index(fields=["id"], name="attempt_account", condition=models.Q(failure__in=ACCOUNT_FAILURES)),
         ]
 
     def __str__(self) -> str:

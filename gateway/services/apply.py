@@ -23,7 +23,14 @@ from gateway.services.configuration_diff import Change, differences
 from gateway.services.configuration_entries import ConfigurationFile
 from gateway.services.configuration_file import ConfigurationFileError, Known, configuration_parse
 from gateway.services.configuration_readers import Problem
-from gateway.services.configuration_rows import SECTIONS, Section, canonical, objectives_entry, retention_entry
+from gateway.services.configuration_rows import (
+    SECTIONS,
+    Section,
+    alerts_entry,
+    canonical,
+    objectives_entry,
+    retention_entry,
+)
 from gateway.services.configuration_uses import configuration_uses
 from gateway.services.price_seed import price_is_listed, prices_seed
 
@@ -129,6 +136,7 @@ def _apply_organisation(file: ConfigurationFile) -> list[Change]:
     changes = []
     wanted: tuple[tuple[str, Any, Any], ...] = (
         ("objectives", objectives_entry(row), file.objectives),
+        ("alerts", alerts_entry(row), file.alerts),
         ("retention", retention_entry(row), file.retention),
     )
     for section, before, after in wanted:

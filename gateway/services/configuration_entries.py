@@ -20,7 +20,12 @@ from gateway.engine.words import Wire
 from gateway.models.alert_channel import events_problem
 from gateway.models.base import LABEL, MODEL_NAME, NAME, ROUTE_NAME
 from gateway.models.budget import SUBJECT_COLUMNS, window_problem
-from gateway.models.organisation import DEFAULT_COMPLETIONS_DAYS
+from gateway.models.organisation import (
+    DEFAULT_ALERT_FALLBACK_RATE_PERCENT,
+    DEFAULT_ALERT_MINIMUM_COMPLETIONS,
+    DEFAULT_ALERT_MINIMUM_FAILURES,
+    DEFAULT_COMPLETIONS_DAYS,
+)
 from gateway.models.provider import api_key_env_problem, base_url_problem, extra_headers_problem
 from gateway.models.words import AlertEvent, BudgetScope, CacheScope, Enforcement, KeyRole, StreamRecovery
 from gateway.services.configuration_readers import (
@@ -308,6 +313,15 @@ class RetentionEntry:
     completions_days: int | None = item(nullable(whole(bounds.RETENTION_DAYS)), DEFAULT_COMPLETIONS_DAYS)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertsEntry:
+    alert_minimum_completions: int = item(whole(bounds.ALERT_MINIMUM_COMPLETIONS), DEFAULT_ALERT_MINIMUM_COMPLETIONS)
+    alert_minimum_failures: int = item(whole(bounds.ALERT_MINIMUM_FAILURES), DEFAULT_ALERT_MINIMUM_FAILURES)
+    alert_fallback_rate_percent: int | None = item(
+        nullable(whole(bounds.ALERT_FALLBACK_RATE_PERCENT)), DEFAULT_ALERT_FALLBACK_RATE_PERCENT
+    )
+
+
 @leaf
 def _time_zone(value: Any) -> str:
     if not isinstance(value, str) or value not in available_timezones():
@@ -327,5 +341,6 @@ class ConfigurationFile:
     budgets: tuple[BudgetEntry, ...] | None = item(list_of(entry(BudgetEntry)), None)
     alert_channels: tuple[AlertChannelEntry, ...] | None = item(list_of(entry(AlertChannelEntry)), None)
     objectives: ObjectivesEntry | None = item(entry(ObjectivesEntry), None)
+    alerts: AlertsEntry | None = item(entry(AlertsEntry), None)
     retention: RetentionEntry | None = item(entry(RetentionEntry), None)
     time_zone: str | None = item(_time_zone, None)

@@ -283,6 +283,10 @@ def objectives_entry(row: Organisation) -> entries.ObjectivesEntry:
     return entries.ObjectivesEntry(**_copied(row, OBJECTIVE_FIELDS))
 
 
+def alerts_entry(row: Organisation) -> entries.AlertsEntry:
+    return entries.AlertsEntry(**_copied(row, [field.name for field in fields(entries.AlertsEntry)]))
+
+
 def retention_entry(row: Organisation) -> entries.RetentionEntry:
     return entries.RetentionEntry(completions_days=row.completions_days)
 
@@ -339,8 +343,9 @@ class OrganisationEntry:
 
     time_zone: str
     objectives: entries.ObjectivesEntry
+    alerts: entries.AlertsEntry
     retention: entries.RetentionEntry
 
 
 def organisation_entry(row: Organisation) -> OrganisationEntry:
-    return OrganisationEntry(row.time_zone, objectives_entry(row), retention_entry(row))
+    return OrganisationEntry(row.time_zone, objectives_entry(row), alerts_entry(row), retention_entry(row))

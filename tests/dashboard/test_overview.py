@@ -21,6 +21,7 @@ from tests.selectors.rows import NOON, add_attempt, add_completion, add_provider
 
 # Session, user, organisation; running drills; providers; figures (today, month, two for the chart); recent.
 SHARED_QUERIES, DRILL_QUERIES, PROVIDER_QUERIES, FIGURE_QUERIES, RECENT_QUERIES = 3, 1, 2, 7, 1
+ATTENTION_QUERIES = 2
 
 
 def text_of(client: Client, address: str) -> str:
@@ -121,7 +122,8 @@ def test_the_last_requests_link_to_their_explanation(browser_of_operator: Client
 @pytest.mark.parametrize(
     ("address", "queries"),
     [
-        ("/", SHARED_QUERIES + DRILL_QUERIES + PROVIDER_QUERIES + FIGURE_QUERIES + RECENT_QUERIES),
+        ("/", SHARED_QUERIES + ATTENTION_QUERIES + DRILL_QUERIES + PROVIDER_QUERIES + FIGURE_QUERIES + RECENT_QUERIES),
+        ("/dashboard/attention/", SHARED_QUERIES + ATTENTION_QUERIES),
         ("/dashboard/drills/", SHARED_QUERIES + DRILL_QUERIES),
         ("/dashboard/providers/", SHARED_QUERIES + PROVIDER_QUERIES),
         ("/dashboard/figures/", SHARED_QUERIES + FIGURE_QUERIES),

@@ -30,6 +30,7 @@ TABLES = {
     "budgets": entries.BudgetEntry,
     "alert_channels": entries.AlertChannelEntry,
     "objectives": entries.ObjectivesEntry,
+    "alerts": entries.AlertsEntry,
     "retention": entries.RetentionEntry,
 }
 IN_WORDS = {"required", "untouched", "see there", "all", "empty", "`{}`"}
