@@ -12,7 +12,10 @@ from gateway.models import Price
 
 @dataclass(frozen=True, slots=True)
 class PriceTerms:
-    """US dollars per million tokens; None where the input price holds. `valid_from` None means since ever."""
+    """US dollars per million tokens; None where a more general price holds. `valid_from` None means since ever.
+
+    The `long_…` prices hold for calls with more than `long_context_above_tokens` input tokens.
+    """
 
     id: int
     kind: str
@@ -20,7 +23,16 @@ class PriceTerms:
     input_per_mtok: Decimal
     cached_input_per_mtok: Decimal | None
     cache_write_per_mtok: Decimal | None
+    cache_write_1h_per_mtok: Decimal | None
     output_per_mtok: Decimal
+    reasoning_per_mtok: Decimal | None
+    long_context_above_tokens: int | None
+    long_input_per_mtok: Decimal | None
+    long_cached_input_per_mtok: Decimal | None
+    long_cache_write_per_mtok: Decimal | None
+    long_cache_write_1h_per_mtok: Decimal | None
+    long_output_per_mtok: Decimal | None
+    web_searches_per_thousand: Decimal | None
     free: bool
     valid_from: datetime | None
     source: str
