@@ -15,7 +15,6 @@ from gateway.engine.words import Wire
 from gateway.models.base import MODEL_NAME, ConfigurationRow, inside, one_of, within
 from gateway.models.words import PriceSource, choices
 
-
 # What holds above the threshold: all of the required ones or nothing.
 _LONG_REQUIRED = ("long_context_above_tokens", "long_input_per_mtok", "long_output_per_mtok")
 LONG_CONTEXT_COLUMNS = (
@@ -143,7 +142,9 @@ class Price(ConfigurationRow):
 
     def clean(self) -> None:
         if not self.free and self.input_per_mtok is not None and not self.input_per_mtok:
-            raise ValidationError({"input_per_mtok": "Must be more than 0; a model that costs nothing must be marked as free."})
+            raise ValidationError(
+                {"input_per_mtok": "Must be more than 0; a model that costs nothing must be marked as free."}
+            )
         if self.free and (self.input_per_mtok or self.output_per_mtok):
             raise ValidationError("A free model can't have a price.")
         problem = long_context_problem({name: getattr(self, name) for name in LONG_CONTEXT_COLUMNS})

@@ -2,10 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import datetime
+
 from django.utils import timezone
 
+from gateway.engine.words import Wire
+from gateway.ledger.prices import Price as PriceVersion
+from gateway.ledger.prices import PriceBook
 from gateway.models import Price
 from gateway.services.price_seed import price_is_listed, prices_seed
+from gateway.services.snapshot_load import price_of_row, prices_in_force
+
+
+def prices_now(*, at: datetime) -> Mapping[tuple[str, str], PriceVersion]:
+    """By (kind, model) the version that a request at `at` is charged at. One query."""
+    versions = [price_of_row(row) for row in prices_in_force(Price.objects.alive())]
+    book = PriceBook(versions)
+    names = {(version.kind, version.model) for version in versions}
+    found = ((kind.value, model, book.find(kind, model, at)) for kind, model in names)
+    return {(kind, model): version for kind, model, version in found if version is not None}
+
+
+def price_now(*, kind: str, model: str, at: datetime) -> PriceVersion | None:
+    rows = Price.objects.alive().filter(kind=kind, model=model)
+    return PriceBook(price_of_row(row) for row in prices_in_force(rows)).find(Wire(kind), model, at)
 
 
 def model_is_priced(kind: str, model: str) -> bool:
@@ -15,5 +36,5 @@ def model_is_priced(kind: str, model: str) -> bool:
         return True
     if not price_is_listed(kind, model):
         return False
-    prices_seed([(kind, model)])
+    prices_seed([(kind, model)], only_new_models=True)
     return True

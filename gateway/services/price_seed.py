@@ -72,32 +72,58 @@ class Seeded:
     changed: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class SeedStep:
+    """A list price that isn't in the book yet, and the version it takes the place of (None: there is none)."""
+
+    price: SeedPrice
+    row: Price | None
+
+    @property
+    def title(self) -> str:
+        since = f" from {self.price.valid_from:%Y-%m-%d}" if self.price.valid_from else ""
+        return f"{self.price.kind} {self.price.model}{since}"
+
+
 @transaction.atomic
-def prices_seed(models: Iterable[tuple[str, str]] = (), *, dry_run: bool = False) -> Seeded:
+def prices_seed(
+    models: Iterable[tuple[str, str]] = (), *, dry_run: bool = False, only_new_models: bool = False
+) -> Seeded:
     """Insert what is missing or has changed; a changed version replaces its predecessor, which is archived.
 
-    `models` are further (kind, model) in use: their dated or regional names are looked up by the data's rules.
+    `models` are further (kind, model) in use: their dated or regional names are looked up by the data's rules. With
+    `only_new_models` a model that has list prices keeps them: changes wait until somebody has seen them.
     """
     configuration_lock()
+    steps = seed_steps(models)
+    if only_new_models:
+        held = set(_seeded_rows().values_list("kind", "model"))
+        steps = [step for step in steps if (step.price.kind, step.price.model) not in held]
+    if not dry_run:
+        seed_write(steps)
+    added = tuple(step.title for step in steps if step.row is None)
+    return Seeded(added, tuple(step.title for step in steps if step.row is not None))
+
+
+def seed_steps(models: Iterable[tuple[str, str]] = ()) -> list[SeedStep]:
+    """What differs between the installed price list and the book."""
     wanted = {(price.kind, price.model, price.valid_from): price for price in _known_prices(models)}
     current = {(row.kind, row.model, row.valid_from): row for row in _seeded_rows()}
-    missing = [price for key, price in wanted.items() if key not in current]
-    changed = [price for key, price in wanted.items() if key in current and not _same(current[key], price)]
-    if not dry_run and (missing or changed):
-        outdated = [current[(price.kind, price.model, price.valid_from)].pk for price in changed]
-        Price.objects.filter(pk__in=outdated).update(archived_at=timezone.now())
-        Price.objects.bulk_create(_row(price) for price in (*missing, *changed))
+    steps = (SeedStep(price, current.get(key)) for key, price in wanted.items())
+    return [step for step in steps if step.row is None or not _same(step.row, step.price)]
+
+
+def seed_write(steps: Iterable[SeedStep]) -> None:
+    """In the caller's transaction, which holds the configuration's lock."""
+    steps = list(steps)
+    if steps:
+        Price.objects.filter(pk__in=[step.row.pk for step in steps if step.row]).update(archived_at=timezone.now())
+        Price.objects.bulk_create(_row(step.price) for step in steps)
         configuration_changed()
-    return Seeded(tuple(_title(price) for price in missing), tuple(_title(price) for price in changed))
 
 
-def _seeded_rows() -> Iterable[Price]:
+def _seeded_rows() -> Any:
     return Price.objects.alive().filter(source=PriceSource.SEED)
-
-
-def _title(price: SeedPrice) -> str:
-    since = f" from {price.valid_from:%Y-%m-%d}" if price.valid_from else ""
-    return f"{price.kind} {price.model}{since}"
 
 
 def _row(price: SeedPrice) -> Price:

@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Any
 
 from gateway.engine.clock import Clock
 from gateway.engine.errors import BudgetExceeded, GatewayError, InvalidRequest, LedgerUnavailable
@@ -113,8 +114,15 @@ def _refusal(snapshot: Snapshot, call: Call, parsed: ParsedRequest | None, error
         http_status=error.status,
         error_code=error.code,
         error_message=error.message[:1000],
-        decision={"refused": dict(error.details)} if isinstance(error, BudgetExceeded) else {},
+        decision=_decision(error),
     )
+
+
+def _decision(error: GatewayError) -> dict[str, Any]:
+    """What its page explains: the budget that was full, or the targets without a price."""
+    if isinstance(error, BudgetExceeded):
+        return {"refused": dict(error.details)}
+    return {"unpriced": error.details["unpriced"]} if error.details.get("unpriced") else {}
 
 
 def _conversation(call: Call, parsed: ParsedRequest | None) -> str:

@@ -65,7 +65,7 @@ def _load(version: int) -> Snapshot:
     rows = list(models.Provider.objects.alive())
     providers = {row.pk: provider_of(row) for row in rows}
     routes = _routes(rows, providers)
-    prices = tuple(_price(row) for row in prices_in_force(models.Price.objects.alive()))
+    prices = tuple(price_of_row(row) for row in prices_in_force(models.Price.objects.alive()))
     return Snapshot(
         version=version,
         routes=MappingProxyType(_by_every_name(routes)),
@@ -226,7 +226,7 @@ def _hidden(row: models.Price, overridden_from: Mapping[tuple[str, str], datetim
     return first is None or (row.valid_from is not None and row.valid_from >= first)
 
 
-def _price(row: models.Price) -> Price:
+def price_of_row(row: models.Price) -> Price:
     return Price(
         id=row.pk,
         kind=Wire(row.kind),

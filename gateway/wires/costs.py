@@ -20,8 +20,8 @@ _TEXT_PARTS = frozenset(
 # Tools that run at the client; Anthropic dates its own (`bash_20250124`) and gives them a prompt, nothing else.
 _CLIENT_TOOLS = frozenset({None, "function", "custom"})
 _DATED_CLIENT_TOOLS = ("bash_", "text_editor_", "computer_", "memory_")
-# Run at the provider; each search is counted in the usage, and fetching a page costs its tokens only ("Web search tool",
-# "Web fetch tool").
+# Run at the provider; each search is counted in the usage, and fetching a page costs its tokens only ("Web search
+# tool", "Web fetch tool").
 _COUNTED_TOOLS = ("web_search_", "web_fetch_")
 # Values that ask for the list price; "auto" is what leaving it out means.
 _LIST_PRICE: Mapping[str, frozenset[Any]] = {
@@ -33,8 +33,9 @@ _LIST_PRICE: Mapping[str, frozenset[Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """`unbounded` names a part whose cost the request doesn't tell, `has_fees` says that among those are tools with fees
-    that the usage doesn't tell; `inline_images` counts the images sent along; `surcharges` are the parameters that change the price."""
+    """`unbounded` names a part whose cost the request doesn't tell, `has_fees` says that among those are tools with
+    fees that the usage doesn't tell; `inline_images` counts the images sent along; `surcharges` are the parameters
+    that change the price."""
 
     unbounded: str | None
     has_fees: bool

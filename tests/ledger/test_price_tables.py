@@ -190,9 +190,7 @@ def test_no_call_within_its_bounds_costs_more_than_the_bound(
 ) -> None:
     plain, cached, short, hour, output, thought = spent
     usage = Usage(plain + cached + short + hour, output + thought, cached, short + hour, hour, thought)
-    price = Price(
-        1, Wire.ANTHROPIC, "m", *base, reasoning_per_mtok=reasoning, long_context=LongContext(above, *long)
-    )
+    price = Price(1, Wire.ANTHROPIC, "m", *base, reasoning_per_mtok=reasoning, long_context=LongContext(above, *long))
 
     bound = upper_bound_usd(
         price, input_tokens_bound=usage.input_tokens + slack[0], output_tokens_bound=usage.output_tokens + slack[1]

@@ -286,7 +286,8 @@ def test_a_search_with_a_known_fee_is_charged_and_exact() -> None:
 
 def test_the_worst_case_takes_the_dearest_tier_that_the_bound_can_reach() -> None:
     tiered = PriceBook([replace(PRICE, long_context=LongContext(1_000, Decimal(2), Decimal(15)))])
-    worst = [worst_case_usd(tiered, [GPT_4O], lambda _: Bounds(tokens, 100), NOW) for tokens in (1_000, 1_001)]
+    reached = (Bounds(1_000, 100), Bounds(1_001, 100))
+    worst = [worst_case_usd(tiered, [GPT_4O], lambda _, bounds=bounds: bounds, NOW) for bounds in reached]
     # 1,000 * 1 + 100 * 10 = 2,000; 1,001 * 2 + 100 * 15 = 3,502
     assert worst == [Decimal("0.002"), Decimal("0.003502")]
 
