@@ -82,24 +82,25 @@ def retirement_of(target: Target, now: datetime) -> RetiringTarget | None:
 
 def model_lines(priced: Iterable[tuple[str, str]], *, now: datetime) -> tuple[ModelLine, ...]:
     """`priced` (kind, model) and those of routes, in use first, then by name. One query."""
-    routes = _routes_by_model()
+    routes = routes_by_model()
     lines = [_line(kind, model, routes, now) for kind, model in {*priced, *routes}]
     return tuple(sorted(lines, key=lambda line: (not line.routes, line.kind, line.model)))
 
 
-def _routes_by_model() -> dict[tuple[str, str], list[str]]:
+def routes_by_model() -> dict[tuple[str, str], tuple[str, ...]]:
+    """By (kind, model) the names of the routes in use that have it as a target. One query."""
     found: dict[tuple[str, str], list[str]] = {}
     targets = Target.objects.filter(route__archived_at=None).order_by("route__name")
     for kind, model, route in targets.values_list("provider__kind", "model", "route__name"):
         names = found.setdefault((kind, model), [])
         if route not in names:
             names.append(route)
-    return found
+    return {key: tuple(names) for key, names in found.items()}
 
 
-def _line(kind: str, model: str, routes: Mapping[tuple[str, str], list[str]], now: datetime) -> ModelLine:
+def _line(kind: str, model: str, routes: Mapping[tuple[str, str], tuple[str, ...]], now: datetime) -> ModelLine:
     traits = model_traits(Wire(kind), model)
-    return ModelLine(kind, model, traits, tuple(routes.get((kind, model), ())), _days_left(traits, now))
+    return ModelLine(kind, model, traits, routes.get((kind, model), ()), _days_left(traits, now))
 
 
 def _days_left(traits: ModelTraits, now: datetime) -> int | None:

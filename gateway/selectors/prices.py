@@ -10,7 +10,8 @@ from decimal import Decimal
 from django.db.models import Q
 
 from gateway.engine.words import CompletionStatus
-from gateway.models import Attempt, Completion, Price, Provider, Target
+from gateway.models import Attempt, Completion, Price, Provider
+from gateway.selectors.model_catalogue import routes_by_model
 
 # How far back requests are looked through for models without a price, and how many of them at most.
 UNPRICED_DAYS = 7
@@ -57,8 +58,7 @@ def price_terms(*, ids: Iterable[int]) -> tuple[PriceTerms, ...]:
 
 def models_in_use() -> frozenset[tuple[str, str]]:
     """(kind, model) of every target of a route in use. One query."""
-    targets = Target.objects.filter(route__archived_at=None).order_by()
-    return frozenset(targets.values_list("provider__kind", "model").distinct())
+    return frozenset(routes_by_model())
 
 
 def models_priced(*, at: datetime) -> frozenset[tuple[str, str]]:
@@ -80,13 +80,10 @@ class UnpricedModel:
 def unpriced_models(*, now: datetime) -> tuple[UnpricedModel, ...]:
     """Models that can't be used for want of a price, those of routes first. Four queries."""
     priced = models_priced(at=now)
-    routes: dict[tuple[str, str], list[str]] = {}
-    targets = Target.objects.filter(route__archived_at=None).order_by("route__name")
-    for kind, model, route in targets.values_list("provider__kind", "model", "route__name"):
-        routes.setdefault((kind, model), []).append(route)
+    routes = routes_by_model()
     refused = _refused_models(now)
     found = ({*routes} | {*refused}) - priced
-    models = [UnpricedModel(*key, tuple(dict.fromkeys(routes.get(key, ()))), refused.get(key, 0)) for key in found]
+    models = [UnpricedModel(*key, routes.get(key, ()), refused.get(key, 0)) for key in found]
     return tuple(sorted(models, key=lambda one: (not one.routes, -one.refused, one.kind, one.model)))
 
 

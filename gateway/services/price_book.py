@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from django.utils import timezone
@@ -11,6 +12,7 @@ from gateway.engine.words import Wire
 from gateway.ledger.prices import Price as PriceVersion
 from gateway.ledger.prices import PriceBook
 from gateway.models import Price
+from gateway.selectors.model_catalogue import routes_by_model
 from gateway.services.price_seed import price_is_listed, prices_seed
 from gateway.services.snapshot_load import price_of_row, prices_in_force
 
@@ -38,3 +40,32 @@ def model_is_priced(kind: str, model: str) -> bool:
         return False
     prices_seed([(kind, model)], only_new_models=True)
     return True
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveEffect:
+    """A price in force whose model `routes` use, and what holds without it (None: nothing, so it can't be used)."""
+
+    price: Price
+    routes: tuple[str, ...]
+    instead: PriceVersion | None
+
+
+def archive_effects(rows: Sequence[Price], *, at: datetime) -> tuple[ArchiveEffect, ...]:
+    """What archiving all of these would do to routes; empty where none of them would notice."""
+    routes = routes_by_model()
+    return tuple(
+        ArchiveEffect(row, routes[(row.kind, row.model)], _without(rows, row, at))
+        for row in rows
+        if (row.kind, row.model) in routes and _is_in_force(row, at)
+    )
+
+
+def _is_in_force(row: Price, at: datetime) -> bool:
+    version = price_now(kind=row.kind, model=row.model, at=at)
+    return version is not None and version.id == row.pk
+
+
+def _without(rows: Sequence[Price], row: Price, at: datetime) -> PriceVersion | None:
+    left = Price.objects.alive().filter(kind=row.kind, model=row.model).exclude(pk__in=[each.pk for each in rows])
+    return PriceBook(price_of_row(each) for each in prices_in_force(left)).find(Wire(row.kind), row.model, at)

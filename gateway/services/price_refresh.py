@@ -33,8 +33,9 @@ class PriceStep:
     after: str | None
     percent: Decimal | None
 
-    def __str__(self) -> str:
-        return f"{self.column} {self.before or 'none'} → {self.after or 'none'}"
+    @property
+    def title(self) -> str:
+        return self.column.removesuffix("_per_mtok").replace("_", " ")
 
 
 @dataclass(frozen=True, slots=True)
