@@ -31,7 +31,11 @@ class RetiringTarget:
         return self.days_left <= 0
 
     def __str__(self) -> str:
-        when = f"was retired on {self.retired_on:%Y-%m-%d}" if self.retired else f"retires in {self.days_left} days"
+        when = (
+            f"was retired on {self.retired_on:%Y-%m-%d}"
+            if self.retired
+            else f"retires in {self.days_left} day{'' if self.days_left == 1 else 's'}"
+        )
         return f"{self.model} {when}"
 
 
