@@ -79,7 +79,7 @@ def test_pages_of_prices_fit_their_screens(visit: Visit, folder: Path) -> None:
     visit.do(lambda page: log_in(page, visit.base_url))
     prices = visit.base_url + reverse("admin:gateway_price_changelist")
     pages = {
-        "models": visit.base_url + reverse("dashboard:models"),
+        "models": visit.base_url + reverse("dashboard:models") + "?q=gpt-6",
         "successor": visit.base_url + reverse("dashboard:succeed", args=[target.pk]),
         "prices-refresh": f"{prices}refresh/",
         "prices-unpriced": f"{prices}unpriced/",
