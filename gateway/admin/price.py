@@ -104,6 +104,9 @@ class PriceAdmin(ConfigurationAdmin):
         """The list's actions may archive; a version itself stays as it is."""
         return obj is None and bool(super().has_change_permission(request, obj))
 
+    def has_new_version_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
+        return self.has_add_permission(request)
+
     def save_model(self, request: HttpRequest, obj: Price, form: Any, change: bool) -> None:
         obj.source = PriceSource.OVERRIDE.value
         for replaced in superseded(obj.kind, obj.model, obj.valid_from):
@@ -125,17 +128,17 @@ class PriceAdmin(ConfigurationAdmin):
         super().archive(request, queryset)
         return None
 
-    @action(description="Refresh prices", url_path="refresh", permissions=["gateway.change_price"], icon="sync")  # type: ignore[untyped-decorator]
+    @action(description="Refresh prices", url_path="refresh", permissions=["change"], icon="sync")  # type: ignore[untyped-decorator]
     def refresh_prices(self, request: HttpRequest) -> HttpResponse:
         """What the installed price list has new, and taking it over."""
         return price_pages.refresh_page(request, self._context(request))
 
-    @action(description="Models without a price", url_path="unpriced", permissions=["gateway.view_price"], icon="help")  # type: ignore[untyped-decorator]
+    @action(description="Models without a price", url_path="unpriced", permissions=["view"], icon="help")  # type: ignore[untyped-decorator]
     def unpriced(self, request: HttpRequest) -> HttpResponse:
         """Models that routes or agents name and that can't be used for want of a price."""
         return price_pages.unpriced_page(request, self._context(request))
 
-    @action(description="New version", url_path="new-version", permissions=["gateway.add_price"], icon="edit")  # type: ignore[untyped-decorator]
+    @action(description="New version", url_path="new-version", permissions=["new_version"], icon="edit")  # type: ignore[untyped-decorator]
     def new_version(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """The form for a price, filled in with this one."""
         return redirect(price_pages.new_version_url(get_object_or_404(Price, pk=object_id)))
