@@ -105,7 +105,7 @@ class PriceAdmin(ConfigurationAdmin):
         return obj is None and bool(super().has_change_permission(request, obj))
 
     def has_new_version_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
-        return self.has_add_permission(request)
+        return bool(self.has_add_permission(request))
 
     def save_model(self, request: HttpRequest, obj: Price, form: Any, change: bool) -> None:
         obj.source = PriceSource.OVERRIDE.value

@@ -51,7 +51,7 @@ class ModelLine:
 
     @property
     def capabilities(self) -> tuple[str, ...]:
-        return tuple(word for word, holds in _capabilities(self.traits) if holds)
+        return capabilities_of(self.traits)
 
 
 def retiring_targets(now: datetime, *, provider: str | None = None) -> tuple[RetiringTarget, ...]:
@@ -111,8 +111,9 @@ def _days_left(traits: ModelTraits, now: datetime) -> int | None:
     return None if traits.retired_on is None else (traits.retired_on - now.date()).days
 
 
-def _capabilities(traits: ModelTraits) -> tuple[tuple[str, bool], ...]:
-    return (
+def capabilities_of(traits: ModelTraits) -> tuple[str, ...]:
+    """What the model takes or does, in words."""
+    told = (
         ("reasoning", traits.reasoning or traits.thinking != "none"),
         ("structured output", traits.takes_json_schema),
         ("forced tools", traits.takes_forced_tools),
@@ -120,3 +121,4 @@ def _capabilities(traits: ModelTraits) -> tuple[tuple[str, bool], ...]:
         ("stop sequences", traits.takes_stop),
         ("prefill", traits.takes_prefill),
     )
+    return tuple(word for word, holds in told if holds)

@@ -13,6 +13,7 @@ from gateway.engine.catalogue import model_traits
 from gateway.engine.words import Wire
 from gateway.ledger.prices import Price
 from gateway.models import Target
+from gateway.selectors.model_catalogue import capabilities_of
 from gateway.services.configuration import CHANGED, change_record, configuration_changed, configuration_lock
 from gateway.services.configuration_diff import differences
 from gateway.services.configuration_rows import route_entry
@@ -33,7 +34,8 @@ class PriceStep:
 
 @dataclass(frozen=True, slots=True)
 class Succession:
-    """What would take the place of what. `problem` says why it can't, in a sentence, or is None."""
+    """What would take the place of what. `lost` are the old model's capabilities that the successor lacks. `problem`
+    says why it can't be, in a sentence, or is None."""
 
     target_id: int
     route: str
@@ -42,16 +44,19 @@ class Succession:
     model: str
     successor: str
     steps: tuple[PriceStep, ...]
+    lost: tuple[str, ...]
     problem: str | None
 
 
 def succession_of(target: Target) -> Succession:
     """Raises ValidationError for a model without a known successor. Seeds the successor's list price if it has one."""
     kind, now = target.provider.kind, timezone.now()
-    successor = model_traits(Wire(kind), target.model).successor
+    traits = model_traits(Wire(kind), target.model)
+    successor = traits.successor
     if successor is None:
         raise ValidationError(f"No successor of {target.model} is known; choose its model in the route's form.")
     priced = model_is_priced(kind, successor)
+    gained = capabilities_of(model_traits(Wire(kind), successor))
     problem = None if priced else f"{successor} has no price yet; add one under Prices first."
     before = price_now(kind=kind, model=target.model, at=now)
     after = price_now(kind=kind, model=successor, at=now)
@@ -63,6 +68,7 @@ def succession_of(target: Target) -> Succession:
         model=target.model,
         successor=successor,
         steps=_steps(before, after) if before and after else (),
+        lost=tuple(word for word in capabilities_of(traits) if word not in gained),
         problem=problem,
     )
 

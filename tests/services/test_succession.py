@@ -46,6 +46,10 @@ def test_the_difference_in_price_is_told(retired: Target) -> None:
     ]
 
 
+def test_what_the_successor_does_not_take_is_told(retired: Target) -> None:
+    assert succession_of(retired).lost == ("sampling", "stop sequences")
+
+
 def test_a_successor_without_a_price_is_refused(retired: Target, monkeypatch: pytest.MonkeyPatch) -> None:
     Price.objects.filter(model="gpt-6.1-sol").delete()
     monkeypatch.setattr("gateway.services.price_book.price_is_listed", lambda kind, model: False)
