@@ -30,6 +30,7 @@ from gateway.api.operators_errors import (
 )
 from gateway.api.operators_explanation import CompletionExplained, explained
 from gateway.api.operators_keys import add_keys
+from gateway.api.operators_prices import router as prices_router
 from gateway.api.operators_status import Status, status
 from gateway.engine.errors import InvalidRequest
 from gateway.models import HealthProbe, Provider
@@ -211,6 +212,7 @@ def nothing_here(request: HttpRequest, path: str) -> HttpResponse:
 
 api.add_router("", alerts_router)
 api.add_router("", drills_router)
+api.add_router("/prices", prices_router)
 api.add_router("", rest)  # last, since paths are tried in their order
 
 

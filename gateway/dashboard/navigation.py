@@ -45,7 +45,7 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
     }
     return [
         {"items": [dashboard, *_conversations(request), *_items(request, _WATCH)]},
-        {"title": "Configuration", "separator": True, "items": _items(request, _CONFIGURE)},
+        {"title": "Configuration", "separator": True, "items": [*_items(request, _CONFIGURE), *_models(request)]},
         {"title": "People", "separator": True, "items": _items(request, _PEOPLE)},
     ]
 
@@ -57,6 +57,14 @@ def _conversations(request: HttpRequest) -> list[dict[str, Any]]:
     link = reverse("dashboard:conversations")
     active = request.path.startswith(link)
     return [{"title": "Conversations", "icon": "forum", "link": link, "active": active}]
+
+
+def _models(request: HttpRequest) -> list[dict[str, Any]]:
+    """The catalogue, for those who may see prices."""
+    if not model_list_url(request, "gateway.Price"):
+        return []
+    link = reverse("dashboard:models")
+    return [{"title": "Models", "icon": "deployed_code", "link": link, "active": request.path.startswith(link)}]
 
 
 def _items(request: HttpRequest, entries: tuple[tuple[str, str, str], ...]) -> list[dict[str, Any]]:

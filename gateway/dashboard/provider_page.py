@@ -20,6 +20,7 @@ from gateway.dashboard.links import changelist_url
 from gateway.dashboard.provider_cards import breaker_views, card
 from gateway.engine.words import BreakerState
 from gateway.models import Provider
+from gateway.selectors.model_catalogue import retiring_targets
 from gateway.selectors.provider_page import (
     Band,
     breaker_since,
@@ -151,6 +152,7 @@ def _live_context(request: HttpRequest, row: Provider) -> dict[str, Any]:
         "probes": health_probes(provider=row.name),
         "probes_url": changelist_url(request, "HealthProbe", provider__exact=row.name),
         "settings_url": _settings_url(request, row),
+        "retiring": retiring_targets(now, provider=row.name),
         "now": now,
     }
 

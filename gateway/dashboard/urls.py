@@ -2,7 +2,15 @@
 
 from django.urls import path
 
-from gateway.dashboard import attention, completion_page, conversation_pages, drill_page, overview, provider_page
+from gateway.dashboard import (
+    attention,
+    completion_page,
+    conversation_pages,
+    drill_page,
+    model_pages,
+    overview,
+    provider_page,
+)
 
 app_name = "dashboard"
 
@@ -17,6 +25,8 @@ urlpatterns = [
     path("drills/<int:drill_id>/", drill_page.drill, name="drill"),
     path("drills/<int:drill_id>/stop/", drill_page.stop, name="drill_stop"),
     path("dashboard/attention/", attention.attention, name="attention"),
+    path("models/", model_pages.catalogue, name="models"),
+    path("models/targets/<int:target_id>/successor/", model_pages.succeed, name="succeed"),
     path("dashboard/drills/", overview.drills, name="drills"),
     path("dashboard/providers/", overview.providers, name="providers"),
     path("dashboard/figures/", overview.figures, name="figures"),

@@ -271,6 +271,7 @@ def _attempt(completion_id: str, attempt: AttemptRecord, dialect: Dialect) -> Ro
         _whole(attempt.latency_ms),
         _whole(attempt.first_content_ms),
         *_all_tokens(attempt.usage),
+        _whole(attempt.usage.web_searches),
         _amount(attempt.cost_usd),
         attempt.billing.value,
         attempt.price_id,

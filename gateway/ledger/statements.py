@@ -64,9 +64,9 @@ _ATTEMPT_INSERT = """
 INSERT INTO llmops_attempt (
   completion_id, number, provider, model, target_index, retry, outcome, reason, failure, status, message,
   retry_after_seconds, probe, upstream_id, started_at, latency_ms, first_content_ms, input_tokens,
-  cached_input_tokens, cache_write_tokens, cache_write_1h_tokens, output_tokens, reasoning_tokens, cost_usd, billing,
-  price_id, drill_id, fault)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+  cached_input_tokens, cache_write_tokens, cache_write_1h_tokens, output_tokens, reasoning_tokens, web_searches,
+  cost_usd, billing, price_id, drill_id, fault)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 
 _FALLBACK_INSERT = """

@@ -144,6 +144,7 @@ class Attempt(models.Model):
     cache_write_1h_tokens = models.PositiveBigIntegerField(default=0)
     output_tokens = models.PositiveBigIntegerField(default=0)
     reasoning_tokens = models.PositiveBigIntegerField(default=0)
+    web_searches = models.PositiveIntegerField(default=0, help_text="searches that the provider ran and charges for")
     cost_usd = UsdField("cost (USD)", default=0)
     billing = models.CharField(max_length=12, choices=_choices(Billing), default=Billing.NONE.value)
     price_id = models.BigIntegerField(null=True, help_text="the price version it was charged at")

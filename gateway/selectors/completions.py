@@ -64,6 +64,7 @@ class AttemptStory:
     cache_write_tokens: int
     output_tokens: int
     reasoning_tokens: int
+    web_searches: int
     cost_usd: Decimal
     billing: str
     price_id: int | None
@@ -209,6 +210,7 @@ def _attempt(row: Attempt, began_at: datetime) -> AttemptStory:
         cache_write_tokens=row.cache_write_tokens,
         output_tokens=row.output_tokens,
         reasoning_tokens=row.reasoning_tokens,
+        web_searches=row.web_searches,
         cost_usd=row.cost_usd,
         billing=row.billing,
         price_id=row.price_id,

@@ -242,8 +242,24 @@ class ApiKeyEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LongContextEntry:
+    """US dollars per million tokens of calls with more input tokens than `above_input_tokens`."""
+
+    above_input_tokens: int = item(whole(bounds.LONG_CONTEXT_TOKENS))
+    input_per_mtok: Decimal = item(_price)
+    cached_input_per_mtok: Decimal | None = item(nullable(_price), None)
+    cache_write_per_mtok: Decimal | None = item(nullable(_price), None)
+    cache_write_1h_per_mtok: Decimal | None = item(nullable(_price), None)
+    output_per_mtok: Decimal = item(_price)
+
+    def problems(self) -> Found:
+        if self.input_per_mtok == 0:
+            yield "input_per_mtok", "must be more than 0"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PriceEntry:
-    """US dollars per million tokens."""
+    """US dollars per million tokens, and per thousand web searches."""
 
     kind: str = item(choice(Wire))
     model: str = item(_model)
@@ -252,6 +268,9 @@ class PriceEntry:
     cache_write_per_mtok: Decimal | None = item(nullable(_price), None)
     cache_write_1h_per_mtok: Decimal | None = item(nullable(_price), None)
     output_per_mtok: Decimal | None = item(nullable(_price), None)
+    reasoning_per_mtok: Decimal | None = item(nullable(_price), None)
+    long_context: LongContextEntry | None = item(nullable(entry(LongContextEntry)), None)
+    web_searches_per_thousand: Decimal | None = item(nullable(_price), None)
     batch_factor: Decimal = item(decimal(bounds.BATCH_FACTOR, 6), Decimal("0.5"))
     free: bool = item(boolean, False)
     valid_from: datetime | None = item(nullable(moment), None)
@@ -265,8 +284,8 @@ class PriceEntry:
         for name in ("input_per_mtok", "output_per_mtok"):
             if getattr(self, name) is None:
                 yield name, "is missing (or say free: true)"
-        if self.input_per_mtok == 0 and self.output_per_mtok == 0:
-            yield "free", "a model that costs nothing must say free: true"
+        if self.input_per_mtok == 0:
+            yield "input_per_mtok", "must be more than 0; a model that costs nothing must say free: true"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

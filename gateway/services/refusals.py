@@ -117,8 +117,15 @@ def _refusal(snapshot: Snapshot, call: Call, parsed: ParsedRequest | None, error
         http_status=error.status,
         error_code=error.code,
         error_message=error.message[:1000],
-        decision=_budget_decision(error) if isinstance(error, BudgetExceeded) else {},
+        decision=_decision(error),
     )
+
+
+def _decision(error: GatewayError) -> dict[str, Any]:
+    """What its page explains: the budget that was full, or the targets without a price."""
+    if isinstance(error, BudgetExceeded):
+        return _budget_decision(error)
+    return {"unpriced": error.details["unpriced"]} if error.details.get("unpriced") else {}
 
 
 def _budget_decision(error: BudgetExceeded) -> dict[str, Any]:

@@ -79,8 +79,12 @@ def usage_from_openai(usage: Any) -> Usage | None:
     )
 
 
-def usage_from_responses(usage: Any) -> Usage | None:
-    """`input_tokens` already includes cached tokens and those written to the cache, unlike Anthropic's of that name."""
+def usage_from_responses(usage: Any, output: Any = None) -> Usage | None:
+    """`input_tokens` already includes cached tokens and those written to the cache, unlike Anthropic's of that name.
+
+    Searches are counted in the answer's `output`: its usage doesn't tell them. Looking at a page that was found is free
+    (OpenAI, "Web search", "Tool calls and pricing").
+    """
     if not isinstance(usage, dict):
         return None
     inputs, outputs = _part(usage.get("input_tokens_details")), _part(usage.get("output_tokens_details"))
@@ -90,7 +94,13 @@ def usage_from_responses(usage: Any) -> Usage | None:
         cached_input_tokens=count(inputs.get("cached_tokens")),
         cache_write_tokens=count(inputs.get("cache_write_tokens")),
         reasoning_tokens=count(outputs.get("reasoning_tokens")),
+        web_searches=sum(map(_is_search, output)) if isinstance(output, list) else 0,
     )
+
+
+def _is_search(item: Any) -> bool:
+    is_call = isinstance(item, dict) and item.get("type") == "web_search_call"
+    return is_call and _part(item.get("action")).get("type", "search") == "search"
 
 
 def usage_from_anthropic(usage: Any) -> Usage | None:
@@ -114,6 +124,7 @@ def usage_from_anthropic(usage: Any) -> Usage | None:
         cache_write_tokens=written,
         cache_write_1h_tokens=long_lived,
         reasoning_tokens=count(_part(usage.get("output_tokens_details")).get("thinking_tokens")),
+        web_searches=count(_part(usage.get("server_tool_use")).get("web_search_requests")),
     )
 
 

@@ -200,6 +200,7 @@ def test_the_description_types_every_answer(client: Client) -> None:
         "/api/drills",
         "/api/drills/{id}",
         "/api/drills/{id}/stop",
+        "/api/prices/refresh",
         "/api/providers/{provider}/test",
         "/api/alerts",
         "/api/alerts/{id}/acknowledge",

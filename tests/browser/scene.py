@@ -10,8 +10,20 @@ from typing import Any
 from django.utils import timezone
 
 from gateway.engine.drill import DrillFault
-from gateway.models import BreakerTransition, Budget, BudgetWindow, Completion, Drill, HealthProbe, Price, Provider
+from gateway.models import (
+    BreakerTransition,
+    Budget,
+    BudgetWindow,
+    Completion,
+    Drill,
+    HealthProbe,
+    Price,
+    Provider,
+    Route,
+    Target,
+)
 from gateway.services.drills import drill_start
+from gateway.services.price_seed import prices_seed
 from tests.selectors.rows import add_attempt, add_completion, add_conversation, add_fallback, add_provider, open_breaker
 
 STORY_ID = "req_01JDBB4F7Q9ZK3T8M2"
@@ -41,6 +53,21 @@ def stage() -> None:
     _traffic(now)
     _story(now - timedelta(seconds=8), price)
     _conversations(now)
+
+
+def stage_prices() -> Target:
+    """A book with an outdated price and a missing one, and a route with a retired model and one without a price.
+
+    Returns the target with the retired model.
+    """
+    provider = add_provider("openai")
+    prices_seed()
+    Price.objects.filter(model="gpt-4-turbo").update(input_per_mtok=Decimal(8))
+    Price.objects.filter(model="gpt-4").delete()
+    route = Route.objects.create(name="default")
+    route.targets.create(provider=provider, model="our-own-model-of-a-rather-long-name-2026-11-22", position=1)
+    retired: Target = route.targets.create(provider=provider, model="gpt-4-turbo")
+    return retired
 
 
 def _breaker_day(now: datetime) -> None:

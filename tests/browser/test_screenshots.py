@@ -12,7 +12,7 @@ from playwright.sync_api import Page, ViewportSize
 
 from gateway.models import BreakerStatus, Completion, Provider
 from tests.browser.conftest import Visit, log_in
-from tests.browser.scene import DRILLED_ID, STORY_ID, stage, stage_drill
+from tests.browser.scene import DRILLED_ID, STORY_ID, stage, stage_drill, stage_prices
 
 pytestmark = pytest.mark.browser
 
@@ -70,6 +70,20 @@ def test_a_fire_drills_pages_fit_their_screens(visit: Visit, folder: Path) -> No
     report = visit.base_url + reverse("dashboard:drill", args=[drill.pk])
     story = visit.base_url + reverse("dashboard:completion", args=[DRILLED_ID])
     pages = {"drill-banner": visit.base_url, "drill-report": report, "drill-request": story}
+
+    assert picture_all(visit, folder, pages) == []
+
+
+def test_pages_of_prices_fit_their_screens(visit: Visit, folder: Path) -> None:
+    target = stage_prices()
+    visit.do(lambda page: log_in(page, visit.base_url))
+    prices = visit.base_url + reverse("admin:gateway_price_changelist")
+    pages = {
+        "models": visit.base_url + reverse("dashboard:models") + "?q=gpt-6",
+        "successor": visit.base_url + reverse("dashboard:succeed", args=[target.pk]),
+        "prices-refresh": f"{prices}refresh/",
+        "prices-unpriced": f"{prices}unpriced/",
+    }
 
     assert picture_all(visit, folder, pages) == []
 

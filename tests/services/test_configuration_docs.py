@@ -27,6 +27,7 @@ TABLES = {
     "teams": entries.TeamEntry,
     "api_keys": entries.ApiKeyEntry,
     "prices": entries.PriceEntry,
+    "long_context": entries.LongContextEntry,
     "budgets": entries.BudgetEntry,
     "alert_channels": entries.AlertChannelEntry,
     "objectives": entries.ObjectivesEntry,
