@@ -12,7 +12,6 @@ from gateway.engine.drill import DrillFault
 from gateway.engine.words import AttemptOutcome, Billing, CompletionStatus, FailureKind, Wire
 from gateway.models.fields import UsdField
 
-
 # Few of a day's requests end so, and they are what people look for: an index of their own costs the others nothing.
 TROUBLED = (
     CompletionStatus.FAILED.value,
@@ -108,9 +107,7 @@ class Completion(models.Model):
                 name="completion_unsettled",
                 condition=models.Q(status=CompletionStatus.PENDING.value),
             ),
-            models.Index(
-                fields=["-created_at"], name="completion_troubled", condition=models.Q(status__in=TROUBLED)
-            ),
+            models.Index(fields=["-created_at"], name="completion_troubled", condition=models.Q(status__in=TROUBLED)),
             models.Index(fields=["-created_at"], name="completion_fell_back", condition=models.Q(fell_back=True)),
         ]
 
