@@ -179,7 +179,10 @@ def _dollars(text: str) -> Decimal:
 
 def _moment(text: str) -> datetime:
     # A plus sign that nobody has written as %2B arrives as a space.
-    parsed = parse_datetime(text.replace(" ", "+") if "T" in text else text)
+    try:
+        parsed = parse_datetime(text.replace(" ", "+") if "T" in text else text)
+    except ValueError:  # well formed, but there is no such day
+        parsed = None
     if parsed is None:
         raise ValueError("a moment such as 2026-11-22T14:30")
     return timezone.make_aware(parsed) if timezone.is_naive(parsed) else parsed

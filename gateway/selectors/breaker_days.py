@@ -52,7 +52,7 @@ def _day(rows: list[BreakerTransition], before: BreakerTransition | None, start:
     states = [state, *(row.to_state for row in rows)]
     bands = tuple(
         Band(begin, end, held, cause, request_id)
-        for begin, end, held, (cause, request_id) in zip(edges, edges[1:], states, causes, strict=True)
+        for begin, end, held, (cause, request_id) in zip(edges[:-1], edges[1:], states, causes, strict=True)
     )
     moves = [row.at for row in rows if row.from_state != row.to_state]
     return BreakerDay(bands, moves[-1] if moves else before.at if before else None)
