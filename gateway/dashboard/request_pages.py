@@ -31,8 +31,24 @@ OUTCOME_WORDS = {
     Outcome.PENDING: "under way",
 }
 _MORE = ("asked", "model", "error", "cache", "stream", "drill", "cost", "latency", "from", "to")
-# The parameters of /api/completions.csv; what is missing here it doesn't know.
-_CSV = {"team": "team", "key": "api_key", "route": "route", "provider": "provider", "model": "model"}
+# Its parameters' names at /api/completions.csv, which knows no ids and no drill by its number.
+_CSV = {
+    "team": "team",
+    "key": "api_key",
+    "route": "route",
+    "provider": "provider",
+    "model": "model",
+    "asked": "requested_model",
+    "conversation": "conversation",
+    "error": "error_code",
+    "cache": "cache",
+    "outcome": "outcome",
+    "fallback": "fallback",
+    "stream": "stream",
+    "drill": "drill",
+    "cost": "min_cost_usd",
+    "latency": "min_latency_ms",
+}
 
 
 @back_office_page
@@ -90,7 +106,7 @@ def _total(count: int) -> str:
 
 def csv_url(query: RequestQuery, *, now: datetime) -> str:
     """The same rows as a download, "" where a filter is in force that it doesn't know."""
-    if not set(query.given) <= {*_CSV, "from", "to"}:
+    if query.wanted.id or not isinstance(query.wanted.drill, bool | None):
         return ""
     start = query.wanted.start or datetime(2000, 1, 1, tzinfo=now.tzinfo)
     moments = {"from": start, "to": query.wanted.end or now}

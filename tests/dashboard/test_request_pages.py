@@ -220,3 +220,31 @@ def test_a_filter_can_be_taken_away_alone(browser_of_operator: Client) -> None:
         ("API key", "bot", "/requests/?window=7d&fallback=yes"),
         ("Fallback", "yes", "/requests/?window=7d&key=bot"),
     ]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "",
+        "outcome=failed",
+        "fallback=yes&stream=no",
+        "team=-&key=agents",
+        "conversation=thesis-42&cost=0&latency=1",
+        "drill=no&cache=bypass&error=budget_exceeded&asked=gpt-4-turbo",
+        "window=all&route=default&provider=openai&model=gpt-4-turbo",
+        "from=2026-01-01T00:00&outcome=answered",
+    ],
+)
+def test_the_download_has_the_rows_of_the_page(browser_of_operator: Client, awkward: None, query: str) -> None:
+    page = browser_of_operator.get(f"/requests/?{query}")
+
+    lines = browser_of_operator.get(page.context["csv_url"]).getvalue().decode().splitlines()
+
+    assert [line.partition(",")[0] for line in lines[1:]] == listed(page)[::-1]
+
+
+def test_there_is_no_download_of_what_it_cannot_tell(browser_of_operator: Client) -> None:
+    assert [browser_of_operator.get(f"/requests/?{query}").context["csv_url"] for query in ("id=r", "drill=7")] == [
+        "",
+        "",
+    ]
