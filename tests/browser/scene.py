@@ -10,7 +10,17 @@ from typing import Any
 from django.utils import timezone
 
 from gateway.engine.drill import DrillFault
-from gateway.models import BreakerTransition, Budget, BudgetWindow, Completion, Drill, HealthProbe, Price, Provider
+from gateway.models import (
+    BreakerTransition,
+    Budget,
+    BudgetWindow,
+    Completion,
+    Drill,
+    HealthProbe,
+    Price,
+    Provider,
+    Team,
+)
 from gateway.services.drills import drill_start
 from tests.selectors.rows import add_attempt, add_completion, add_conversation, add_fallback, add_provider, open_breaker
 
@@ -26,6 +36,7 @@ DECISION = {
 
 def stage() -> None:
     """Everything on the page has something to show."""
+    Team.objects.create(pk=1, name="research")
     add_provider("openai")
     add_provider("anthropic", kind="anthropic")
     open_breaker("openai", last_error="503 Service Unavailable: The server is currently overloaded, try again later.")
