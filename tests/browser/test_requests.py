@@ -34,7 +34,7 @@ def test_a_filter_becomes_a_short_address_and_leads_to_the_story(staged: Visit) 
         page.wait_for_url("**/requests/?window=24h&conversation=thesis-42")
         page.locator(f"#open-{STORY_ID}").click()
         expect(page.locator(".lo-headline h2")).to_contain_text("anthropic answered")
-        expect(page.locator(".lo-pause")).to_have_count(3)
+        expect(page.locator(".lo-pause")).to_have_count(2)
 
     staged.do(search)
 
