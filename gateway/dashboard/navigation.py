@@ -11,12 +11,16 @@ from gateway.dashboard.links import model_list_url
 
 # Title, symbol (Material Symbols), model. A model that isn't registered or that the user may not see is left out.
 _WATCH = (
-    ("Requests", "receipt_long", "gateway.Completion"),
     ("Fallbacks", "alt_route", "gateway.Fallback"),
     ("Fire drills", "local_fire_department", "gateway.Drill"),
     ("Incidents", "emergency_home", "gateway.Alert"),
     ("Alert messages", "outgoing_mail", "gateway.AlertDelivery"),
-    ("Breakers", "electrical_services", "gateway.BreakerStatus"),
+)
+# Pages of the dashboard, for those who may see the rows they are made of: title, symbol, model, page.
+_PAGES = (
+    ("Requests", "receipt_long", "gateway.Completion", "requests"),
+    ("Conversations", "forum", "gateway.Conversation", "conversations"),
+    ("Breakers", "electrical_services", "gateway.BreakerStatus", "breakers"),
 )
 _CONFIGURE = (
     ("Providers", "cloud", "gateway.Provider"),
@@ -44,19 +48,22 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
         "active": request.path == reverse("dashboard:overview"),
     }
     return [
-        {"items": [dashboard, *_conversations(request), *_items(request, _WATCH)]},
+        {"items": [dashboard, *_pages(request), *_items(request, _WATCH)]},
         {"title": "Configuration", "separator": True, "items": [*_items(request, _CONFIGURE), *_models(request)]},
         {"title": "People", "separator": True, "items": _items(request, _PEOPLE)},
     ]
 
 
-def _conversations(request: HttpRequest) -> list[dict[str, Any]]:
-    """The pages of conversations, for those who may see their rows."""
-    if not model_list_url(request, "gateway.Conversation"):
-        return []
-    link = reverse("dashboard:conversations")
-    active = request.path.startswith(link)
-    return [{"title": "Conversations", "icon": "forum", "link": link, "active": active}]
+def _pages(request: HttpRequest) -> list[dict[str, Any]]:
+    pages = [
+        (title, icon, reverse(f"dashboard:{name}"))
+        for title, icon, label, name in _PAGES
+        if model_list_url(request, label)
+    ]
+    return [
+        {"title": title, "icon": icon, "link": link, "active": request.path.startswith(link)}
+        for title, icon, link in pages
+    ]
 
 
 def _models(request: HttpRequest) -> list[dict[str, Any]]:

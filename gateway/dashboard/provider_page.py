@@ -67,7 +67,7 @@ class DrawnBand:
 @back_office_page
 def provider(request: HttpRequest, name: str) -> HttpResponse:
     row = _provider(name)
-    context = {**_live_context(request, row), "may_act": _may_act(request), "reason_characters": REASON_CHARACTERS}
+    context = {**_live_context(request, row), "may_act": may_act(request), "reason_characters": REASON_CHARACTERS}
     return render_page(request, "dashboard/provider.html", f"Provider {row.name}", context)
 
 
@@ -82,13 +82,15 @@ def provider_act(request: HttpRequest, name: str) -> HttpResponse:
     """Test now, or an order to the breaker: with a reason and a confirmation, by whoever may change providers."""
     if not admin.site.has_permission(request):
         return to_login(request)
-    if not _may_act(request):
+    if not may_act(request):
         raise PermissionDenied(f"Your account lacks the permission {MAY_ACT}; an administrator can grant it.")
     row, action = _provider(name), request.POST.get("action", "")
     if action == "test":
         _test(request, row)
     else:
         _order(request, row, action)
+    if request.POST.get("next") == "breakers":
+        return redirect("dashboard:breakers")
     return redirect("dashboard:provider", name=row.name)
 
 
@@ -180,7 +182,7 @@ def _settings_url(request: HttpRequest, row: Provider) -> str:
     return f"{address}{row.pk}/change/" if address else ""
 
 
-def _may_act(request: HttpRequest) -> bool:
+def may_act(request: HttpRequest) -> bool:
     return cast("PermissionsMixin", request.user).has_perm(MAY_ACT)
 
 

@@ -4,22 +4,29 @@ from django.urls import path
 
 from gateway.dashboard import (
     attention,
+    breakers_page,
     completion_page,
     conversation_pages,
     drill_page,
     model_pages,
     overview,
     provider_page,
+    request_pages,
 )
 
 app_name = "dashboard"
 
 urlpatterns = [
     path("", overview.overview, name="overview"),
+    path("requests/", request_pages.requests, name="requests"),
+    path("requests/live/", request_pages.requests_live, name="requests-live"),
     path("completions/<str:request_id>/", completion_page.completion, name="completion"),
     path("providers/<str:name>/", provider_page.provider, name="provider"),
     path("providers/<str:name>/live/", provider_page.provider_live, name="provider-live"),
     path("providers/<str:name>/act/", provider_page.provider_act, name="provider-act"),
+    path("breakers/", breakers_page.breakers, name="breakers"),
+    path("breakers/live/", breakers_page.breakers_live, name="breakers-live"),
+    path("breakers/act/", breakers_page.breakers_act, name="breakers-act"),
     path("conversations/", conversation_pages.conversations, name="conversations"),
     path("conversations/<str:conversation>/", conversation_pages.conversation, name="conversation"),
     path("drills/<int:drill_id>/", drill_page.drill, name="drill"),

@@ -12,6 +12,14 @@ from gateway.engine.drill import DrillFault
 from gateway.engine.words import AttemptOutcome, Billing, CompletionStatus, FailureKind, Wire
 from gateway.models.fields import UsdField
 
+# Few of a day's requests end so, and they are what people look for: an index of their own costs the others nothing.
+TROUBLED = (
+    CompletionStatus.FAILED.value,
+    CompletionStatus.CANCELLED.value,
+    CompletionStatus.UNKNOWN.value,
+    CompletionStatus.REFUSED.value,
+)
+
 
 def _choices(enum: type) -> list[tuple[str, str]]:
     return [(word.value, word.value.replace("_", " ")) for word in enum]  # type: ignore[attr-defined]
@@ -110,6 +118,8 @@ class Completion(models.Model):
                 name="completion_budget_refused",
                 condition=models.Q(error_code="budget_exceeded", status=CompletionStatus.REFUSED.value),
             ),
+            models.Index(fields=["-created_at"], name="completion_troubled", condition=models.Q(status__in=TROUBLED)),
+            models.Index(fields=["-created_at"], name="completion_fell_back", condition=models.Q(fell_back=True)),
         ]
 
     def __str__(self) -> str:

@@ -37,6 +37,10 @@ class CompletionLine:
     billing: str
     latency_ms: int | None
     drill_id: int | None = None
+    team_id: int = 0
+    conversation: str = ""
+    input_tokens: int = 0
+    output_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +188,10 @@ def _line(row: Completion) -> CompletionLine:
         billing=row.billing,
         latency_ms=row.latency_ms,
         drill_id=row.drill_id,
+        team_id=row.team_id,
+        conversation=row.conversation,
+        input_tokens=row.input_tokens,
+        output_tokens=row.output_tokens,
     )
 
 

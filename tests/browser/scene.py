@@ -21,6 +21,7 @@ from gateway.models import (
     Provider,
     Route,
     Target,
+    Team,
 )
 from gateway.services.drills import drill_start
 from gateway.services.price_seed import prices_seed
@@ -38,6 +39,7 @@ DECISION = {
 
 def stage() -> None:
     """Everything on the page has something to show."""
+    Team.objects.create(pk=1, name="research")
     add_provider("openai")
     add_provider("anthropic", kind="anthropic")
     open_breaker("openai", last_error="503 Service Unavailable: The server is currently overloaded, try again later.")

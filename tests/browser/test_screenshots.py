@@ -58,6 +58,9 @@ def test_pages_fit_their_screens_in_every_theme_and_size(visit: Visit, folder: P
         "dashboard": visit.base_url,
         "completion": story,
         "provider": visit.base_url + reverse("dashboard:provider", args=["openai"]),
+        "requests": visit.base_url + reverse("dashboard:requests"),
+        "requests-filtered": visit.base_url + reverse("dashboard:requests") + "?outcome=failed&stream=no&cost=x",
+        "breakers": visit.base_url + reverse("dashboard:breakers"),
         "conversations": visit.base_url + reverse("dashboard:conversations"),
         "conversation": visit.base_url + reverse("dashboard:conversation", args=["c-3"]),
     }

@@ -157,14 +157,54 @@
     for (const id of unfolded) byId(id)?.setAttribute("open", "");
   }
 
+  // A list that moves on while somebody reads it can be held still.
+
+  let paused = false;
+
+  function watchPause() {
+    document.body.addEventListener("click", (event) => {
+      const button = event.target.closest("[data-pause]");
+      if (!button) return;
+      paused = !paused;
+      button.setAttribute("aria-pressed", String(paused));
+      button.textContent = paused ? "Go on" : "Pause";
+      document.querySelector("[data-live-text]").textContent = paused ? "Paused" : "Live";
+    });
+  }
+
+  // Up and down go from row to row while the focus is on one.
+
+  function watchRowKeys() {
+    document.body.addEventListener("keydown", (event) => {
+      const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+      if (!step || !event.target.matches("[data-row-link]")) return;
+      const links = [...event.target.closest("[data-rows]").querySelectorAll("[data-row-link]")];
+      links[links.indexOf(event.target) + step]?.focus();
+      event.preventDefault();
+    });
+  }
+
+  // Empty fields don't clutter an address that is to be shared.
+
+  function watchTidyForms() {
+    document.body.addEventListener("submit", (event) => {
+      if (!event.target.matches("[data-tidy]")) return;
+      for (const field of event.target.elements) if (field.name && field.value === "") field.disabled = true;
+    });
+    window.addEventListener("pageshow", () => {
+      for (const field of document.querySelectorAll("[data-tidy] :disabled")) field.disabled = false;
+    });
+  }
+
   function watchRefreshes() {
     document.body.addEventListener("htmx:beforeSwap", rememberUnfolded);
     document.body.addEventListener("htmx:afterSwap", unfoldAgain);
     document.body.addEventListener("htmx:beforeRequest", (event) => {
       if (document.hidden && event.target.matches("[data-refresh]")) event.preventDefault();
+      if (paused && event.target.matches("[data-pausable]")) event.preventDefault();
     });
     document.body.addEventListener("htmx:afterSettle", (event) => {
-      if (event.target.id === "providers" || event.target.id === "provider-live") refreshed();
+      if (event.target.id === "providers" || event.target.id === "provider-live" || event.target.id === "breakers") refreshed();
       if (event.target.id === "figures") drawChart();
     });
     document.body.addEventListener("htmx:afterRequest", (event) => showLive(event.detail.successful));
@@ -190,6 +230,9 @@
   }
 
   watchRefreshes();
+  watchPause();
+  watchRowKeys();
+  watchTidyForms();
   watchTheme();
   watchCopyButtons();
   refreshed();
