@@ -97,7 +97,11 @@ def _budgets(request: HttpRequest, uses: Iterable[BudgetUse]) -> Iterator[Attent
         then = (", so it refuses requests" if use.blocks else ", it only alerts") if full else ""
         href = f"{address}{use.id}/change/" if address else ""
         yield Attention(
-            f"budget-{use.id}-{one.subject}", "bad" if full else "warn", f"{words}{ends}{then}.", href, "Open the budget"
+            f"budget-{use.id}-{one.subject}",
+            "bad" if full else "warn",
+            f"{words}{ends}{then}.",
+            href,
+            "Open the budget",
         )
 
 

@@ -9,6 +9,11 @@ from django.urls import reverse
 
 from gateway.dashboard.links import model_list_url
 
+# Title, symbol (Material Symbols), name of the address: for everybody who is let in.
+_PAGES = (
+    ("Overview", "monitoring", "dashboard:overview"),
+    ("Spend", "payments", "dashboard:spend"),
+)
 # Title, symbol (Material Symbols), model. A model that isn't registered or that the user may not see is left out.
 _WATCH = (
     ("Requests", "receipt_long", "gateway.Completion"),
@@ -35,17 +40,17 @@ _PEOPLE = (
 
 def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
     """Unfold's navigation groups for this user."""
-    dashboard = {
-        "title": "Dashboard",
-        "icon": "monitoring",
-        "link": reverse("dashboard:overview"),
-        "active": request.path == reverse("dashboard:overview"),
-    }
+    pages = [_page(request, *entry) for entry in _PAGES]
     return [
-        {"items": [dashboard, *_conversations(request), *_items(request, _WATCH)]},
+        {"items": [*pages, *_conversations(request), *_items(request, _WATCH)]},
         {"title": "Configuration", "separator": True, "items": _items(request, _CONFIGURE)},
         {"title": "People", "separator": True, "items": _items(request, _PEOPLE)},
     ]
+
+
+def _page(request: HttpRequest, title: str, icon: str, name: str) -> dict[str, Any]:
+    link = reverse(name)
+    return {"title": title, "icon": icon, "link": link, "active": request.path == link}
 
 
 def _conversations(request: HttpRequest) -> list[dict[str, Any]]:

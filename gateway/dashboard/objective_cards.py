@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from gateway.selectors.objectives import CostMeasure, CostObjective, Measure, Objective, ServiceLevels
@@ -73,10 +74,10 @@ def missed_words(card: ObjectiveCard) -> str:
 
 
 def _card(
-    key: str, title: str, promise: str, objective: Objective, words: object, thing: str, left_of: str
+    key: str, title: str, promise: str, objective: Objective, words: Callable[[Measure], str], thing: str, left_of: str
 ) -> ObjectiveCard:
     readings = tuple(
-        Reading(period, words(measure), _counted(measure.counted, thing), objective.met(measure))  # type: ignore[operator]
+        Reading(period, words(measure), _counted(measure.counted, thing), objective.met(measure))
         for period, measure in (("last 24 hours", objective.last_24h), ("last 30 days", objective.last_30d))
     )
     return _finished(key, title, promise, (readings[0], readings[1]), objective.error_budget_left_percent, left_of)
@@ -100,10 +101,7 @@ def _finished(
     if readings[1].met is None or left is None:
         return ObjectiveCard(key, title, promise, readings, "Nothing to judge in 30 days.", None, tone, verdict)
     bar = max(0, min(100, round(left)))
-    if left <= 0:
-        words = "The error budget of 30 days is used up."
-    else:
-        words = f"Error budget: {_whole(left)} % {left_of}."
+    words = "The error budget of 30 days is used up." if left <= 0 else f"Error budget: {_whole(left)} % {left_of}."
     return ObjectiveCard(key, title, promise, readings, words, bar, tone, verdict)
 
 

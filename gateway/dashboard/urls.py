@@ -2,12 +2,14 @@
 
 from django.urls import path
 
-from gateway.dashboard import completion_page, conversation_pages, drill_page, overview, provider_page
+from gateway.dashboard import completion_page, conversation_pages, drill_page, overview, provider_page, spend_page
 
 app_name = "dashboard"
 
 urlpatterns = [
     path("", overview.overview, name="overview"),
+    path("spend/", spend_page.spend, name="spend"),
+    path("spend/table.csv", spend_page.spend_table, name="spend-csv"),
     path("completions/<str:request_id>/", completion_page.completion, name="completion"),
     path("providers/<str:name>/", provider_page.provider, name="provider"),
     path("providers/<str:name>/live/", provider_page.provider_live, name="provider-live"),
@@ -18,6 +20,7 @@ urlpatterns = [
     path("drills/<int:drill_id>/stop/", drill_page.stop, name="drill_stop"),
     path("dashboard/drills/", overview.drills, name="drills"),
     path("dashboard/providers/", overview.providers, name="providers"),
+    path("dashboard/service/", overview.service, name="service"),
     path("dashboard/figures/", overview.figures, name="figures"),
     path("dashboard/recent/", overview.recent, name="recent"),
 ]

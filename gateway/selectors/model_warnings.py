@@ -30,7 +30,9 @@ def model_warnings(*, now: datetime) -> tuple[ModelWarning, ...]:
     routes: dict[tuple[str, str, str], list[str]] = {}
     targets = Target.objects.filter(route__archived_at__isnull=True, provider__archived_at__isnull=True)
     columns = ("provider__kind", "provider__name", "model", "route__name")
-    for kind, provider, model, route in targets.order_by("model", "provider__name", "route__name").values_list(*columns):
+    for kind, provider, model, route in targets.order_by("model", "provider__name", "route__name").values_list(
+        *columns
+    ):
         routes.setdefault((kind, provider, model), []).append(route)
     begun = Price.objects.alive().exclude(Q(valid_from__gt=now)).values_list("kind", "model")
     priced = set(begun.filter(model__in={model for _, _, model in routes}).distinct().order_by())
