@@ -18,7 +18,7 @@ from gateway.selectors.budget_use import BudgetUse
 from gateway.selectors.drills import drills_running
 from gateway.selectors.ledger_spool import ledger_spool_state, ledger_spool_words
 from gateway.selectors.model_warnings import ModelWarning, model_warnings
-from gateway.templatetags.plain_words import clock, fault_words, percent, usd
+from gateway.templatetags.plain_words import clock, fault_words, usd, used_percent
 
 _ORDER = ("bad", "warn", "info")
 _ICONS = {"bad": "error", "warn": "warning", "info": "info"}
@@ -91,7 +91,7 @@ def _budgets(request: HttpRequest, uses: Iterable[BudgetUse]) -> Iterator[Attent
             continue
         one = use.standing
         taken = usd(one.spent_usd + one.reserved_usd)
-        words = f"Budget {use.title}: {percent(float(use.used_share))} used, {taken} of {usd(one.limit_usd)}"
+        words = f"Budget {use.title}: {used_percent(float(use.used_share))} used, {taken} of {usd(one.limit_usd)}"
         ends = f", until {clock(one.resets_at)}" if one.resets_at else ""
         full = use.used_share >= 1
         then = (", so it refuses requests" if use.blocks else ", it only alerts") if full else ""

@@ -33,10 +33,10 @@ class Period(StrEnum):
 DEFAULT_PERIOD = Period.DAY
 # In the order of the picker: what the button says, what a sentence says.
 PERIOD_WORDS = {
-    Period.HOUR: ("Last hour", "the last hour"),
-    Period.DAY: ("24 hours", "the last 24 hours"),
-    Period.WEEK: ("7 days", "the last 7 days"),
-    Period.MONTH: ("30 days", "the last 30 days"),
+    Period.HOUR: ("Last hour", "in the last hour"),
+    Period.DAY: ("24 hours", "in the last 24 hours"),
+    Period.WEEK: ("7 days", "in the last 7 days"),
+    Period.MONTH: ("30 days", "in the last 30 days"),
     Period.TODAY: ("Today", "today"),
     Period.THIS_MONTH: ("This month", "this month"),
 }
@@ -66,7 +66,7 @@ class Scope:
 
     @property
     def words(self) -> str:
-        """The period within a sentence: `the last 24 hours`, `from 1 October to 31 October 2026`."""
+        """The period within a sentence: `in the last 24 hours`, `from 1 October to 31 October 2026`."""
         if self.days is None:
             return PERIOD_WORDS[self.period][1]
         first, last = self.days
@@ -130,7 +130,7 @@ def window_of_period(period: Period, *, now: datetime, zone: tzinfo) -> TimeWind
 
 
 def _default(where: UsageFilter, now: datetime, zone: tzinfo, problem: str) -> Scope:
-    shown = f"{problem} These are the figures of {PERIOD_WORDS[DEFAULT_PERIOD][1]}."
+    shown = f"{problem} Shown is what happened {PERIOD_WORDS[DEFAULT_PERIOD][1]}."
     return Scope(DEFAULT_PERIOD, window_of_period(DEFAULT_PERIOD, now=now, zone=zone), where, problem=shown)
 
 

@@ -21,7 +21,7 @@ from gateway.models.organisation import organisation_current
 from gateway.selectors.budget_use import BudgetUse, budget_uses
 from gateway.selectors.conversation_costs import CostClass, conversations_dearest, cost_distribution
 from gateway.selectors.spend_over_time import SPEND_DIMENSIONS, SpendName, SpendTops, spend_over_time, spend_tops
-from gateway.templatetags.plain_words import usd
+from gateway.templatetags.plain_words import usd_limit
 
 BY_WORDS = {"provider": "Provider", "model": "Model", "route": "Route", "team": "Team", "api_key": "API key"}
 DEFAULT_BY = "provider"
@@ -140,10 +140,10 @@ def _conversation_context(scope: Scope) -> dict[str, Any]:
 
 def class_words(one: CostClass) -> str:
     if one.up_to_usd is None:
-        return f"more than {usd(one.above_usd)}"
+        return f"more than {usd_limit(one.above_usd)}"
     if one.above_usd == 0:
-        return f"up to {usd(one.up_to_usd)}"
-    return f"{usd(one.above_usd)} to {usd(one.up_to_usd)}"
+        return f"up to {usd_limit(one.up_to_usd)}"
+    return f"{usd_limit(one.above_usd)} to {usd_limit(one.up_to_usd)}"
 
 
 def _budget_bars(request: HttpRequest, uses: tuple[BudgetUse, ...]) -> list[BudgetBar]:

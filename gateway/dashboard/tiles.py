@@ -15,7 +15,16 @@ from gateway.selectors.usage import pending_within
 from gateway.selectors.usage_cells import Usage, share
 from gateway.selectors.usage_read import usage_over
 from gateway.selectors.windows import TimeWindow, window_this_month, window_today
-from gateway.templatetags.plain_words import NOTHING, count, count_short, duration, percent, usd, usd_exact
+from gateway.templatetags.plain_words import (
+    NOTHING,
+    count,
+    count_short,
+    duration,
+    percent,
+    usd,
+    usd_exact,
+    used_percent,
+)
 
 # Whatever was let in: rows of requests that were refused before they began are kept beside them.
 _BEGUN = "pending,answered,failed,cancelled,unknown"
@@ -207,7 +216,7 @@ def _budget_note(budgets: tuple[BudgetUse, ...], scope: Scope, unit: str) -> str
     for use in budgets:
         one = use.standing
         if (one.window, one.scope, one.subject) == (unit, kind, name):
-            return f"{percent(float(use.used_share))} of {usd(one.limit_usd)} used ({one.name})"
+            return f"{used_percent(float(use.used_share))} of {usd(one.limit_usd)} used ({one.name})"
     return ""
 
 
