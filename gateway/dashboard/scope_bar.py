@@ -65,7 +65,7 @@ def bar_context(scope: Scope, *, page: str) -> dict[str, Any]:
 
 def _day(moment: Any) -> str:
     """A date, or the local day of a moment, as a date field takes it."""
-    return (timezone.localtime(moment).date() if hasattr(moment, "hour") else moment).isoformat()  # type: ignore[no-any-return]
+    return (timezone.localtime(moment).date() if hasattr(moment, "hour") else moment).isoformat()
 
 
 def _selects(scope: Scope) -> list[Select]:

@@ -123,6 +123,14 @@ def undelivered() -> None:
     AlertDelivery.objects.create(alert=alert, given_up_at=now, **facts)
 
 
+def held_closed() -> None:
+    add_provider("openai", forced_breaker="closed", forced_breaker_reason="calm")
+
+
+def failed() -> None:
+    add_completion("x", at=timezone.now() - timedelta(seconds=1), status="failed", http_status=503)
+
+
 def broken() -> None:
     add_provider("openai")
     open_breaker("openai")
@@ -132,15 +140,15 @@ def broken() -> None:
     ("trouble", "said"),
     [
         (broken, "openai gets no requests since"),
-        (lambda: add_provider("openai", forced_breaker="closed", forced_breaker_reason="calm"), "is held closed by hand: calm."),
+        (held_closed, "is held closed by hand: calm."),
         (lambda: budget(8), "Budget everything: 80.0 % used, $8.00 of $10.00."),
         (lambda: budget(13), "Budget everything: 130 % used, $13.00 of $10.00, so it refuses requests."),
-        (lambda: target("gpt-4-turbo"), "The vendor's last day for gpt-4-turbo is 23 October 2026; route default uses it."),
+        (lambda: target("gpt-4-turbo"), "last day for gpt-4-turbo is 23 October 2026; route default uses it."),
         (lambda: target("unheard-of"), "No price is known for unheard-of (openai), so route default can't use it."),
         (undelivered, "1 alert message could not be delivered to slack"),
-        (lambda: add_completion("x", at=timezone.now() - timedelta(seconds=1), status="failed", http_status=503), "Answered requests missed the objective: 0 % in the last 24 hours"),
+        (failed, "Answered requests missed the objective: 0 % in the last 24 hours"),
     ],
-)  # fmt: skip
+)
 def test_what_needs_a_person_is_said_in_a_sentence(browser_of_operator: Client, trouble: Any, said: str) -> None:
     trouble()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -118,7 +119,7 @@ def test_steps_leave_no_gap_and_begin_at_the_zones_midnight(zone: str) -> None:
     windows = time_steps(window, zone=ZoneInfo(zone)).windows
 
     assert (windows[0].start, windows[-1].end) == (window.start, window.end)
-    assert all(one.end == following.start for one, following in zip(windows, windows[1:], strict=False))
+    assert all(one.end == following.start for one, following in pairwise(windows))
     assert {one.start.astimezone(ZoneInfo(zone)).time().isoformat() for one in windows[1:]} == {"00:00:00"}
 
 
