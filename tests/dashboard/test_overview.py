@@ -22,7 +22,7 @@ from tests.selectors.rows import NOON, add_attempt, add_completion, add_provider
 # Session, user, organisation; the bar's names; running drills; providers; service levels, budgets and what alerts,
 # models and drills say; figures (period, today, month, times, budgets, chart); recent.
 SHARED_QUERIES, BAR_QUERIES, DRILL_QUERIES, PROVIDER_QUERIES, SERVICE_QUERIES = 3, 5, 1, 2, 15
-FIGURE_QUERIES, RECENT_QUERIES = 16, 1
+FIGURE_QUERIES, RECENT_QUERIES = 14, 1
 
 
 def text_of(client: Client, address: str) -> str:
