@@ -9,6 +9,11 @@ from django.urls import reverse
 
 from gateway.dashboard.links import model_list_url
 
+# Title, symbol (Material Symbols), name of the address: for everybody who is let in.
+_OPEN_PAGES = (
+    ("Overview", "monitoring", "dashboard:overview"),
+    ("Spend", "payments", "dashboard:spend"),
+)
 # Title, symbol (Material Symbols), model. A model that isn't registered or that the user may not see is left out.
 _WATCH = (
     ("Fallbacks", "alt_route", "gateway.Fallback"),
@@ -41,17 +46,17 @@ _PEOPLE = (
 
 def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
     """Unfold's navigation groups for this user."""
-    dashboard = {
-        "title": "Dashboard",
-        "icon": "monitoring",
-        "link": reverse("dashboard:overview"),
-        "active": request.path == reverse("dashboard:overview"),
-    }
+    pages = [_page(*entry, request) for entry in _OPEN_PAGES]
     return [
-        {"items": [dashboard, *_pages(request), *_items(request, _WATCH)]},
+        {"items": [*pages, *_pages(request), *_items(request, _WATCH)]},
         {"title": "Configuration", "separator": True, "items": [*_items(request, _CONFIGURE), *_models(request)]},
         {"title": "People", "separator": True, "items": _items(request, _PEOPLE)},
     ]
+
+
+def _page(title: str, icon: str, name: str, request: HttpRequest) -> dict[str, Any]:
+    link = reverse(name)
+    return {"title": title, "icon": icon, "link": link, "active": request.path == link}
 
 
 def _pages(request: HttpRequest) -> list[dict[str, Any]]:

@@ -53,6 +53,9 @@ def _text(value: Any) -> Any:
         return value.isoformat().replace("+00:00", "Z")
     if isinstance(value, Decimal):
         return usd_text(value)
-    if isinstance(value, str) and value.startswith(_FORMULA_BEGINNINGS):
-        return f"'{value}"
-    return value
+    return safe_cell(value) if isinstance(value, str) else value
+
+
+def safe_cell(text: str) -> str:
+    """The text, so that no spreadsheet takes it for a formula."""
+    return f"'{text}" if text.startswith(_FORMULA_BEGINNINGS) else text

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from gateway.models import Alert, AlertDelivery
+from gateway.models import Alert
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +47,3 @@ def incident_of(row: Alert) -> Incident:
         note=row.note,
         about=row.link,
     )
-
-
-def deliveries_failed(*, after: datetime) -> int:
-    """Messages that were given up since then."""
-    return AlertDelivery.objects.filter(given_up_at__gt=after).count()

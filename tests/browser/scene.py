@@ -6,6 +6,7 @@ import random
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django.utils import timezone
 
@@ -23,6 +24,7 @@ from gateway.models import (
     Target,
     Team,
 )
+from gateway.selectors.budget_status import budget_span
 from gateway.services.drills import drill_start
 from gateway.services.price_seed import prices_seed
 from tests.selectors.rows import add_attempt, add_completion, add_conversation, add_fallback, add_provider, open_breaker
@@ -55,6 +57,7 @@ def stage() -> None:
     _traffic(now)
     _story(now - timedelta(seconds=8), price)
     _conversations(now)
+    _budgets(now)
 
 
 def stage_prices() -> Target:
@@ -176,6 +179,30 @@ def _conversations(now: datetime) -> None:
         totals = {"completions": 8, "input_tokens": 17_200, "output_tokens": 3_480, "cost_usd": cost}
         add_conversation(f"c-{index}", first_seen_at=min(first, last), last_seen_at=last, **totals)
         BudgetWindow.objects.create(budget_id=cap.pk, subject=f"0:c-{index}", window_epoch=0, spent_usd=cost)
+
+
+def _budgets(now: datetime) -> None:
+    """One with room, one nearly used up, one that was passed because it only alerts."""
+    uses = (
+        ("everything", "global", "block", 9000, 1204),
+        ("research day", "team", "block", 20, 17),
+        ("night", "global", "alert", 5, 6),
+    )
+    team = Team.objects.create(name="research")
+    for name, scope, enforcement, limit_usd, spent_usd in uses:
+        window = "day" if scope == "team" else "month"
+        names = {"name": name, "scope": scope, "enforcement": enforcement, "window": window}
+        budget = Budget.objects.create(**names, team=team if scope == "team" else None, limit_usd=Decimal(limit_usd))
+        start, _ = budget_span(budget, now, ZoneInfo("UTC"))
+        assert start is not None
+        subject = str(team.pk) if scope == "team" else ""
+        BudgetWindow.objects.create(
+            budget_id=budget.pk,
+            subject=subject,
+            window_epoch=int(start.timestamp()),
+            spent_usd=Decimal(spent_usd),
+            reserved_usd=Decimal("0.4"),
+        )
 
 
 def _check(budget: str, limit: int, spent: int) -> dict[str, Any]:

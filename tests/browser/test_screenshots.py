@@ -56,6 +56,8 @@ def test_pages_fit_their_screens_in_every_theme_and_size(visit: Visit, folder: P
 
     pages = {
         "dashboard": visit.base_url,
+        "spend": visit.base_url + reverse("dashboard:spend") + "?period=7d&by=model",
+        "spend-team": visit.base_url + reverse("dashboard:spend") + "?period=24h&by=team&provider=anthropic",
         "completion": story,
         "provider": visit.base_url + reverse("dashboard:provider", args=["openai"]),
         "requests": visit.base_url + reverse("dashboard:requests"),
