@@ -167,15 +167,16 @@ class ReplayedStream:
 
     def __init__(self, body: bytes, headers: dict[str, str], clock: Clock) -> None:
         self.clock, self.headers = clock, headers
-        self._events: Iterator[bytes] = iter(body.split(b"\n\n"))
+        # Providers may put more than one blank line between events: the empty ones in between are no end.
+        self._events: Iterator[bytes] = filter(None, body.split(b"\n\n"))
 
     async def read(self) -> bytes | None:
-        event = next(self._events, b"")
-        return event + b"\n\n" if event else None
+        event = next(self._events, None)
+        return None if event is None else event + b"\n\n"
 
     async def break_off(self, error: GatewayError) -> bytes:
         """All of it is there: the rest is sent instead."""
-        return b"".join(event + b"\n\n" for event in self._events if event)
+        return b"".join(event + b"\n\n" for event in self._events)
 
     async def leave(self, error: BaseException) -> None:
         """Nothing is under way."""
