@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from cryptography.fernet import Fernet
 
+from gateway.engine.clock import Clock
 from gateway.models import IdempotencyRecord
-from gateway.services.idempotency import MAX_KEPT_BYTES, Keeper
+from gateway.services.idempotency import MAX_KEPT_BYTES, Keeper, ReplayedStream
 from gateway.services.idempotency_claims import (
     LEASE,
     Claimed,
@@ -111,3 +112,12 @@ async def test_an_answer_too_large_is_remembered_without_its_body() -> None:
     runtime: Any = SimpleNamespace(idempotency=Records())
     await Keeper(runtime, SCOPE, "req_a").keep({}, b"x" * (MAX_KEPT_BYTES + 1), streamed=False)
     assert [answer.body for answer in kept] == [None]
+
+
+async def test_a_replayed_stream_does_not_end_at_a_second_blank_line() -> None:
+    body = b"data: one\n\n\n\ndata: two\n\ndata: [DONE]\n\n"
+    stream = ReplayedStream(body, {}, Clock())
+    events = []
+    while (event := await stream.read()) is not None:
+        events.append(event)
+    assert events == [b"data: one\n\n", b"data: two\n\n", b"data: [DONE]\n\n"]
