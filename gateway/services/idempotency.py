@@ -42,9 +42,13 @@ async def idempotent(
     obtain: Callable[[], Awaitable[PlainReply | StreamReply]],
 ) -> PlainReply | StreamingReply:
     """The stored answer, or that of `obtain`, which is kept. Raises GatewayError."""
-    scope, body_hash = _scope(call), hashlib.sha256(call.body).hexdigest()
-    deadline_seconds = route_for(runtime.snapshot, call.key, parsed.model).deadline_seconds
-    stored = await _claim(runtime, call, scope, body_hash, deadline_seconds)
+    try:
+        scope, body_hash = _scope(call), hashlib.sha256(call.body).hexdigest()
+        deadline_seconds = route_for(runtime.snapshot, call.key, parsed.model).deadline_seconds
+        stored = await _claim(runtime, call, scope, body_hash, deadline_seconds)
+    except GatewayError as error:  # what `obtain` raises has a row already
+        runtime.refusals.add(runtime.snapshot, call, parsed, error)
+        raise
     if stored is not None:
         return _replayed(stored, runtime.clock)
     keeper = Keeper(runtime, scope, call.request_id)
