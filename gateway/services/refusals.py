@@ -93,7 +93,7 @@ def _together(counted: _Counted) -> Refusal:
 def _refusal(snapshot: Snapshot, call: Call, parsed: ParsedRequest | None, error: GatewayError) -> Refusal:
     key, model = call.key, parsed.model if parsed else ""
     route = snapshot.routes.get(model)
-    # A ledger that can't be reached, or a first request that took too long, is no refusal: it counts against the service.
+    # A ledger that can't be reached, or a first request that takes too long, is no refusal: it counts against us.
     ours = isinstance(error, LedgerUnavailable | DeadlineExceeded)
     return Refusal(
         id=call.request_id,
