@@ -42,9 +42,13 @@ async def idempotent(
     obtain: Callable[[], Awaitable[PlainReply | StreamReply]],
 ) -> PlainReply | StreamingReply:
     """The stored answer, or that of `obtain`, which is kept. Raises GatewayError."""
-    scope, body_hash = _scope(call), hashlib.sha256(call.body).hexdigest()
-    deadline_seconds = route_for(runtime.snapshot, call.key, parsed.model).deadline_seconds
-    stored = await _claim(runtime, call, scope, body_hash, deadline_seconds)
+    try:
+        scope, body_hash = _scope(call), hashlib.sha256(call.body).hexdigest()
+        deadline_seconds = route_for(runtime.snapshot, call.key, parsed.model).deadline_seconds
+        stored = await _claim(runtime, call, scope, body_hash, deadline_seconds)
+    except GatewayError as error:  # what `obtain` raises has a row already
+        runtime.refusals.add(runtime.snapshot, call, parsed, error)
+        raise
     if stored is not None:
         return _replayed(stored, runtime.clock)
     keeper = Keeper(runtime, scope, call.request_id)
@@ -167,15 +171,16 @@ class ReplayedStream:
 
     def __init__(self, body: bytes, headers: dict[str, str], clock: Clock) -> None:
         self.clock, self.headers = clock, headers
-        self._events: Iterator[bytes] = iter(body.split(b"\n\n"))
+        # Providers may put more than one blank line between events: the empty ones in between are no end.
+        self._events: Iterator[bytes] = filter(None, body.split(b"\n\n"))
 
     async def read(self) -> bytes | None:
-        event = next(self._events, b"")
-        return event + b"\n\n" if event else None
+        event = next(self._events, None)
+        return None if event is None else event + b"\n\n"
 
     async def break_off(self, error: GatewayError) -> bytes:
         """All of it is there: the rest is sent instead."""
-        return b"".join(event + b"\n\n" for event in self._events if event)
+        return b"".join(event + b"\n\n" for event in self._events)
 
     async def leave(self, error: BaseException) -> None:
         """Nothing is under way."""

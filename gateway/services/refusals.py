@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from gateway.engine.clock import Clock
-from gateway.engine.errors import BudgetExceeded, GatewayError, InvalidRequest, LedgerUnavailable
+from gateway.engine.errors import BudgetExceeded, DeadlineExceeded, GatewayError, InvalidRequest, LedgerUnavailable
 from gateway.engine.words import CompletionStatus
 from gateway.ledger.admission import NotGranted
 from gateway.ledger.records import Refusal
@@ -97,8 +97,8 @@ def _together(counted: _Counted) -> Refusal:
 def _refusal(snapshot: Snapshot, call: Call, parsed: ParsedRequest | None, error: GatewayError) -> Refusal:
     key, model = call.key, parsed.model if parsed else ""
     route = snapshot.routes.get(model)
-    # A ledger that can't be reached is no refusal: it counts against the service.
-    ours = isinstance(error, LedgerUnavailable)
+    # A ledger that can't be reached, or a first request that takes too long, is no refusal: it counts against us.
+    ours = isinstance(error, LedgerUnavailable | DeadlineExceeded)
     return Refusal(
         id=call.request_id,
         at=datetime.now(UTC),

@@ -226,7 +226,7 @@ class AnthropicPassthrough(PassthroughStream):
 
     def _add_usage(self, usage: Any) -> None:
         merge_usage(self._usage_fields, usage)
-        self.usage = usage_from_anthropic(self._usage_fields) or self.usage
+        self.usage = usage_from_anthropic(self._usage_fields)
 
 
 _THINKING = ("thinking", "redacted_thinking")
@@ -240,4 +240,4 @@ def merge_usage(fields: dict[str, Any], usage: Any) -> None:
 
 def counts_output(usage: Any) -> bool:
     """Whether this `message_delta` tells what the answer has become; `message_start` only tells how it began."""
-    return isinstance(usage, dict) and type(usage.get("output_tokens")) is int
+    return isinstance(usage, dict) and usage.get("output_tokens") is not None
