@@ -51,12 +51,14 @@ async def completion_obtain(runtime: Runtime, call: Call) -> PlainReply | Stream
 async def _obtain(
     runtime: Runtime, call: Call, parsed: ParsedRequest, admission: Admission
 ) -> PlainReply | StreamReply:
+    began = runtime.clock.monotonic()
     try:
         work = await completion_open(runtime, call, parsed)
     except GatewayError as error:
         runtime.refusals.add(runtime.snapshot, call, parsed, error)
         raise
     work.admission, admission.owned = admission, True
+    work.opened_seconds = runtime.clock.monotonic() - began
     obtaining = asyncio.ensure_future(work.completion.obtain()) if parsed.stream else None
     try:
         if obtaining is not None:

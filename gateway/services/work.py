@@ -11,6 +11,7 @@ from gateway.engine.errors import GatewayError, ShuttingDown
 from gateway.engine.exchange import Answer
 from gateway.ledger.money import usd_text
 from gateway.ledger.records import BudgetCheck, Intent
+from gateway.metrics import own_time_counted
 from gateway.services.call import Call
 from gateway.services.charging import BoundsOf
 from gateway.services.header_names import names_in_header
@@ -40,6 +41,7 @@ class Work:
     budget_checks: tuple[BudgetCheck, ...] = ()
     adjusted: Mapping[str, str] = field(default_factory=dict)  # headers that tell what budgets made of the request
     admission: Admission | None = None
+    opened_seconds: float = 0.0  # from the request's arrival until its intent was written
 
     async def settle_answer(self, answer: Answer) -> PlainReply:
         ending = Ending(http_status=200, finish_reason=answer.finish_reason, model=answer.model)
@@ -70,7 +72,7 @@ class Work:
             self.runtime.in_background(self.settle(Ending(499, error=None, client_left=True)))
 
     async def settle(self, ending: Ending) -> Receipt:
-        tokens = None
+        tokens, began = None, self.runtime.clock.monotonic()
         try:
             receipt = await settle(
                 self.runtime.ledger,
@@ -83,6 +85,7 @@ class Work:
             )
             tokens = receipt.tokens
         finally:
+            own_time_counted(self.opened_seconds + self.runtime.clock.monotonic() - began)
             if self.admission is not None:
                 self.admission.finish(tokens)
         return receipt
