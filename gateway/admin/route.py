@@ -86,10 +86,11 @@ class RouteAdmin(ConfigurationAdmin):
     fieldsets = (
         (None, {"fields": ("name", "aliases")}),
         ("Limits", {"fields": ("deadline_seconds", "max_output_tokens", "stream_recovery")}),
+        ("Cheap model for simple queries", {"fields": ("simple_mode",)}),
         (
-            "Cheap model, cache and content",
+            "Cache and content",
             {
-                "fields": ("simple_mode", "cache_enabled", "cache_ttl_seconds", "cache_scope", "store_content"),
+                "fields": ("cache_enabled", "cache_ttl_seconds", "cache_scope", "store_content"),
                 "description": NOT_IN_FORCE,
             },
         ),

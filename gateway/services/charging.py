@@ -161,7 +161,7 @@ def _fallback_record(
 
 
 def _answered(attempt: Attempt) -> bool:
-    return attempt.outcome is AttemptOutcome.SUCCEEDED
+    return attempt.outcome is AttemptOutcome.SUCCEEDED and attempt.passed_over is None
 
 
 def total_billing(charges: Sequence[Charge]) -> Billing:

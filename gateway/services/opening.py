@@ -24,6 +24,7 @@ from gateway.services.fitting import Draft, Fitting, headers_of, refit
 from gateway.services.pricing import priced_targets
 from gateway.services.room import Room, provider_worst_cases
 from gateway.services.runtime import Runtime
+from gateway.services.simple import TIER_HEADER, simple_plan
 from gateway.services.snapshot import Snapshot
 from gateway.services.work import Work
 from gateway.wires import ParsedRequest
@@ -40,6 +41,9 @@ async def completion_open(runtime: Runtime, call: Call, parsed: ParsedRequest) -
     route = route_for(snapshot, call.key, parsed.model)
     plan = able_targets(plan_completion(route, parsed.model), call.operation)
     plan = priced_targets(plan, snapshot.price_book, now)
+    conversation = conversation_id(call.headers, parsed.conversation_id)
+    if route.simple_target is not None or TIER_HEADER in call.headers:
+        plan = simple_plan(plan, route, call, parsed, conversation=conversation, prices=snapshot.price_book, at=now)
     if snapshot.drills:
         plan = drilled_plan(
             plan,
@@ -49,7 +53,6 @@ async def completion_open(runtime: Runtime, call: Call, parsed: ParsedRequest) -
             now=now.timestamp(),
             random=runtime.engine.random,
         )
-    conversation = conversation_id(call.headers, parsed.conversation_id)
     draft = Draft(plan)
     while True:
         plan = draft.plan
