@@ -9,6 +9,7 @@ from decimal import Decimal
 from gateway.engine.completion import Completion
 from gateway.engine.errors import GatewayError, ShuttingDown
 from gateway.engine.exchange import Answer
+from gateway.engine.words import FinishReason
 from gateway.ledger.money import usd_text
 from gateway.ledger.records import BudgetCheck, Intent
 from gateway.services.call import Call
@@ -40,6 +41,9 @@ class Work:
     budget_checks: tuple[BudgetCheck, ...] = ()
     adjusted: Mapping[str, str] = field(default_factory=dict)  # headers that tell what budgets made of the request
     admission: Admission | None = None
+    cache: str = "bypass"
+    receipt: Receipt | None = None  # once it is settled, as is the reason why the model stopped
+    finish_reason: FinishReason | None = None
 
     async def settle_answer(self, answer: Answer) -> PlainReply:
         ending = Ending(http_status=200, finish_reason=answer.finish_reason, model=answer.model)
@@ -80,7 +84,9 @@ class Work:
                 self.bounds,
                 ending,
                 self.budget_checks,
+                cache=self.cache,
             )
+            self.receipt, self.finish_reason = receipt, ending.finish_reason
             tokens = receipt.tokens
         finally:
             if self.admission is not None:
@@ -93,7 +99,7 @@ class Work:
             "x-conversation-id": self.intent.conversation,
             "x-llmops-attempts": str(sum(attempt.sent for attempt in self.completion.attempts)),
             "x-llmops-fallback": "true" if self.completion.fallbacks else "false",
-            "x-llmops-cache": "bypass",
+            "x-llmops-cache": self.cache,
             "x-should-retry": "false",
             **self.adjusted,
         }
