@@ -36,17 +36,11 @@ class CachedStream:
     def __init__(self, data: bytes, headers: dict[str, str], clock: Clock) -> None:
         self.clock, self.headers = clock, headers
         self._data: bytes | None = data
-
-    @property
-    def whole(self) -> bool:
-        return self._data is None
-
-    @whole.setter
-    def whole(self, whole: bool) -> None:
-        raise AttributeError("whole follows from what has been read")
+        self.whole = False
 
     async def read(self) -> bytes | None:
         data, self._data = self._data, None
+        self.whole = True
         return data
 
     async def break_off(self, error: GatewayError) -> bytes:

@@ -156,7 +156,7 @@ def purge_redis(url: str, route_id: int | None, model: str | None) -> int:
             url, decode_responses=True, socket_timeout=timeout_seconds, socket_connect_timeout=timeout_seconds
         ) as client:
             client.incr(PURGES)
-            members: list[str] = client.zrange(INDEX, 0, -1)  # type: ignore[assignment]
+            members: list[str] = client.zrange(INDEX, 0, -1)
             gone = [member for member in members if _is_of(member, route_id, model)]
             chunks = (gone[at : at + PURGE_CHUNK] for at in range(0, len(gone), PURGE_CHUNK))
             return sum(_unlink(client, chunk) for chunk in chunks)
@@ -173,7 +173,7 @@ def _is_of(member: str, route_id: int | None, model: str | None) -> bool:
 def _unlink(client: Redis, members: list[str]) -> int:
     unlinked = client.unlink(*(PREFIX + member.rsplit(" ", 1)[1] for member in members))
     client.zrem(INDEX, *members)
-    return int(unlinked)  # type: ignore[arg-type]
+    return int(unlinked)
 
 
 def answer_encode(answer: CachedAnswer) -> str:

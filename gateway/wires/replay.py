@@ -20,12 +20,10 @@ _DELTA_OF = {"text": ("text", "text_delta"), "thinking": ("thinking", "thinking_
 def replay(operation: Operation, answer: Mapping[str, Any], *, wants_usage: bool) -> bytes:
     """The stream without its terminator. `wants_usage` is what an OpenAI client asked for; Anthropic's always tells."""
     if operation is Operation.MESSAGES:
-        events = (
+        return b"".join(
             b"event: %b\ndata: %b\n\n" % (event["type"].encode(), orjson.dumps(event)) for event in _events(answer)
         )
-    else:
-        events = (b"data: %b\n\n" % orjson.dumps(chunk) for chunk in _chunks(answer, wants_usage))
-    return b"".join(events)
+    return b"".join(b"data: %b\n\n" % orjson.dumps(chunk) for chunk in _chunks(answer, wants_usage))
 
 
 def terminator(operation: Operation) -> bytes:

@@ -45,7 +45,9 @@ def document(url: str) -> dict[str, Any]:
         {"name": "shared", "targets": [GPT_4_TURBO], "cache": {**CACHED, "scope": "route"}},
         {"name": "plain", "targets": [GPT_4_TURBO]},
     ]
-    return configuration(url, routes=routes)
+    told = configuration(url, routes=routes)
+    told["api_keys"] = [key for key in told["api_keys"] if key["name"] != "narrow"]
+    return told
 
 
 @pytest.fixture(scope="module")
@@ -93,9 +95,11 @@ def post(
     return httpx2.post(gateway.url + path, json=body, headers={"authorization": f"Bearer {key}", **headers}, timeout=30)
 
 
-def rows(gateway: GatewayProcess, columns: str, where: str = "1=1") -> list[tuple[Any, ...]]:
+def rows(gateway: GatewayProcess) -> list[tuple[Any, ...]]:
     with closing(sqlite3.connect(gateway.data_dir / "llmops.sqlite3")) as database:
-        return database.execute(f"SELECT {columns} FROM llmops_completion WHERE {where}").fetchall()
+        return database.execute(
+            "SELECT id, cache, cost_usd, saved_usd, attempt_count, status FROM llmops_completion"
+        ).fetchall()
 
 
 def test_the_second_time_the_answer_comes_from_the_cache_and_costs_nothing(fleet: Fleet, simulator: Simulator) -> None:
@@ -201,7 +205,7 @@ def test_a_leader_that_leaves_takes_nobody_elses_answer(alone: GatewayProcess, s
 
     with ThreadPoolExecutor(6) as pool:
         left = pool.submit(impatient)
-        while not rows(alone, "id", "status = 'pending'"):
+        while not any(row[-1] == "pending" for row in rows(alone)):
             pass
         replies = list(pool.map(lambda _: post(alone, body), range(4)))
         left.result()
@@ -236,9 +240,11 @@ def test_the_openai_sdk_reads_either_form_of_either(alone: GatewayProcess, simul
 def test_a_kept_tool_call_is_replayed_as_a_stream(alone: GatewayProcess, simulator: Simulator) -> None:
     body = ask(tools=[TOOL], tool_choice={"type": "function", "function": {"name": "weather"}})
     plain = post(alone, body).json()["choices"][0]
-    with openai.OpenAI(base_url=f"{alone.url}/v1", api_key=AGENT_KEY, max_retries=0) as client:
-        with client.chat.completions.stream(**body) as stream:
-            streamed = stream.get_final_completion().choices[0]
+    with (
+        openai.OpenAI(base_url=f"{alone.url}/v1", api_key=AGENT_KEY, max_retries=0) as client,
+        client.chat.completions.stream(**body) as stream,
+    ):
+        streamed = stream.get_final_completion().choices[0]
     assert streamed.finish_reason == plain["finish_reason"]
     assert streamed.message.tool_calls is not None
     call = streamed.message.tool_calls[0]
@@ -291,7 +297,7 @@ def test_a_realistic_mix_saves_what_the_log_implies(alone: GatewayProcess, simul
     }
     saved = sum(cost_of[reply.json()["id"]] for reply in hits)
     ids = {reply.headers["x-request-id"] for reply in hits}
-    kept = [row for row in rows(alone, "id, cache, cost_usd, saved_usd, attempt_count, status") if row[0] in ids]
+    kept = [row for row in rows(alone) if row[0] in ids]
     assert {(cache, cost, tries, status) for _, cache, cost, _, tries, status in kept} == {("hit", 0, 0, "answered")}
     assert sum(row[3] for row in kept) == saved * 10**12
     spent = Decimal(alone.get("/api/spend")["total"]["cost_usd"]) - Decimal(before["cost_usd"])
