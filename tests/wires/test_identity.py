@@ -28,8 +28,9 @@ def chat(**fields: Any) -> dict[str, Any]:
 
 
 text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8)
+turns = st.fixed_dictionaries({"role": st.sampled_from(["user", "system"]), "content": text})
 requests = st.fixed_dictionaries(
-    {"messages": st.lists(st.fixed_dictionaries({"role": st.sampled_from(["user", "system"]), "content": text}), min_size=1, max_size=3)},
+    {"messages": st.lists(turns, min_size=1, max_size=3)},
     optional={
         "seed": st.integers(0, 2**63),
         "max_tokens": st.integers(1, 100),
@@ -38,7 +39,7 @@ requests = st.fixed_dictionaries(
         "tools": st.just([TOOL]),
         "response_format": st.just({"type": "json_object"}),
     },
-)  # fmt: skip
+)
 
 
 @given(requests, requests)

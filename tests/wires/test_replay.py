@@ -64,8 +64,11 @@ ANSWERS = {
             {"type": "tool_use", "id": "toolu_2", "name": "now", "input": {}},
         ),
     ),
-    "cited": (Operation.MESSAGES, message("end_turn", {"type": "text", "text": "a", "citations": [{"cited_text": "a"}]})),
-}  # fmt: skip
+    "cited": (
+        Operation.MESSAGES,
+        message("end_turn", {"type": "text", "text": "a", "citations": [{"cited_text": "a"}]}),
+    ),
+}
 
 
 @pytest.mark.parametrize("name", ANSWERS)
