@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -189,8 +191,9 @@ def limit(
         SimulatorThread() as simulator,
         fleet(folder, document(simulator.url, [budget]), processes=processes, database_url=database_url) as gateway,
     ):
+        refusals: list[bytes] = []
         asked = [_costly(number) for number in range(requests)]
-        statuses = asyncio.run(send_all(gateway.port, KEY, asked, clients=clients))
+        statuses = asyncio.run(send_all(gateway.port, KEY, asked, clients=clients, refusals=refusals))
         gateway.stop()
         simulator.log.wait_idle(30)
         with books(folder, gateway, database_url) as connection:
@@ -198,8 +201,16 @@ def limit(
             faults = sums_disagreeing(connection)
             faults += [f"billed {spent} pico-dollars, the limit is {most}"] * (spent > most)
             faults += ["no request was refused: the limit was not tried"] * (429 not in statuses.values())
+            faults += [f"refused although there was room: {refusal!r}" for refusal in refusals if _had_room(refusal)]
     answered = sum(status == 200 for status in statuses.values())
     return faults, f"{answered} of {requests} answered, billed ${spent / PICO:.6f} of ${budget['limit_usd']}"
+
+
+def _had_room(refusal: bytes) -> bool:
+    """Whether the request's worst case would have fitted, by the refusal's own facts."""
+    facts = json.loads(refusal)["error"]["details"]
+    limit_usd, *others = (Decimal(facts[f"{name}_usd"]) for name in ("limit", "spent", "reserved", "requested"))
+    return sum(others) <= limit_usd
 
 
 def _costly(number: int) -> Request:

@@ -29,8 +29,10 @@ def trace_of(number: int) -> str:
     return f"00-{number + 1:032x}-{number + 1:016x}-01"
 
 
-async def send_all(port: int, key: str, requests: Iterable[Request], *, clients: int) -> dict[int, int]:
-    """So many at a time; the status of each that got one, by its number."""
+async def send_all(
+    port: int, key: str, requests: Iterable[Request], *, clients: int, refusals: list[bytes] | None = None
+) -> dict[int, int]:
+    """So many at a time; the status of each that got one, by its number. `refusals` collects the bodies of 429s."""
     waiting = iter(list(requests))
     statuses: dict[int, int] = {}
 
@@ -38,13 +40,17 @@ async def send_all(port: int, key: str, requests: Iterable[Request], *, clients:
         for request in waiting:
             with suppress(OSError, asyncio.IncompleteReadError, TimeoutError, ValueError, IndexError):
                 async with asyncio.timeout(request.leaves_after_seconds or ANSWER_SECONDS):
-                    statuses[request.number] = await _send(port, key, request)
+                    status, rest = await _send(port, key, request)
+                    statuses[request.number] = status
+                    if status == 429 and refusals is not None:
+                        refusals.append(rest.partition(b"\r\n\r\n")[2])
 
     await asyncio.gather(*(client() for _ in range(clients)))
     return statuses
 
 
-async def _send(port: int, key: str, request: Request) -> int:
+async def _send(port: int, key: str, request: Request) -> tuple[int, bytes]:
+    """The status, and what followed its line."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
         body = json.dumps(request.body).encode()
@@ -61,9 +67,7 @@ async def _send(port: int, key: str, request: Request) -> int:
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         writer.write(f"POST /v1/chat/completions HTTP/1.1\r\n{lines}\r\n".encode() + body)
         status = int((await reader.readuntil(b"\r\n")).split()[1])
-        while await reader.read(65536):
-            pass
-        return status
+        return status, await reader.read(-1)
     finally:
         writer.close()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,11 @@ LLMOPS_MAX_BODY_BYTES = env_integer("LLMOPS_MAX_BODY_BYTES", 32 * 1024 * 1024, m
 # Where the ledger's records wait while the database is away.
 LLMOPS_SPOOL_FOLDER = DATA_DIR / "ledger-spool"
 LLMOPS_SPOOL_MAX_BYTES = env_integer("LLMOPS_SPOOL_MAX_BYTES", 256 * 1024 * 1024, minimum=1024 * 1024, maximum=1024**4)
+# Where this machine's processes count for Prometheus, a file each (gateway/metrics.py).
+LLMOPS_METRICS_FOLDER = DATA_DIR / "metrics"
+usable_folder("LLMOPS_DATA_DIR", LLMOPS_METRICS_FOLDER)
+os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(LLMOPS_METRICS_FOLDER)  # read when the library is imported
+LLMOPS_METRICS_TOKEN = env_text("LLMOPS_METRICS_TOKEN")
 LLMOPS_SEND_TIMEOUT_SECONDS = env_integer("LLMOPS_SEND_TIMEOUT_SECONDS", 60, minimum=1, maximum=3600)
 REDIS_URL = env_url("REDIS_URL", ("redis", "rediss", "unix"))
 # A request waits this long for Redis, then its process goes on without.

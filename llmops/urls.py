@@ -5,12 +5,14 @@ from __future__ import annotations
 from django.contrib import admin
 from django.urls import include, path
 
+from gateway.api.metrics_page import metrics
 from gateway.api.operators import urls as operators_urls
 from gateway.api.public import api as public_api
 
 urlpatterns = [
     path("admin/", admin.site.urls),
     path("api/", operators_urls()),
+    path("metrics", metrics),
     # Before the agents' API, whose router has a page of its own at "/".
     path("", include("gateway.dashboard.urls")),
     path("", public_api.urls),

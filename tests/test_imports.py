@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = {"bounds", "crypto"}
 CORE = {"engine", "wires", "ledger", "models", *SHARED}
-INNER = {*CORE, "providers", "stores", "alerts", "services", "selectors"}
+INNER = {*CORE, "providers", "stores", "alerts", "services", "selectors", "metrics"}
 MAY_KNOW: dict[str, set[str]] = {
     "engine": set(),
     "bounds": set(),
@@ -23,7 +23,8 @@ MAY_KNOW: dict[str, set[str]] = {
     "stores": {"engine"},
     "providers": {"engine", "wires"},
     "alerts": {"engine", "models", *SHARED},
-    "services": {*CORE, "providers", "stores", "alerts", "selectors"},
+    "metrics": {"ledger"},
+    "services": {*CORE, "providers", "stores", "alerts", "selectors", "metrics"},
     "selectors": {*CORE, "stores"},
     "simulator": {"engine", "wires"},
     "supervisor": INNER,

@@ -144,7 +144,7 @@ class Completion:
             return False
         self._went_round = True
         second = [(i, target) for i, target in enumerate(self.plan.targets) if self._may_fit(target)]
-        self._remaining = second_round(second, self.attempts, self._may_retry)
+        self._remaining = second_round(second, self.attempts, self._may_retry, elapsed_ms=self._patience.elapsed_ms)
         return bool(self._remaining)
 
     def _may_retry(self, provider: Provider) -> bool:

@@ -67,6 +67,7 @@ async def _obtain(
 async def _make(
     runtime: Runtime, call: Call, parsed: ParsedRequest, admission: Admission, making: Making
 ) -> PlainReply | StreamReply:
+    began = runtime.clock.monotonic()
     try:
         work = await completion_open(runtime, call, parsed, making.waited_seconds)
     except GatewayError as error:
@@ -74,6 +75,7 @@ async def _make(
         raise
     work.cache, making.work = making.cache, work
     work.admission, admission.owned = admission, True
+    work.opened_seconds = runtime.clock.monotonic() - began
     obtaining = asyncio.ensure_future(work.completion.obtain()) if parsed.stream else None
     try:
         if obtaining is not None:

@@ -16,6 +16,7 @@ from gateway.engine.clock import Clock
 from gateway.engine.errors import BudgetExceeded, GatewayError, InvalidRequest, LedgerUnavailable
 from gateway.engine.words import CompletionStatus
 from gateway.ledger.records import Refusal
+from gateway.metrics import refusal_counted
 from gateway.services.call import Call
 from gateway.services.conversation import conversation_id
 from gateway.services.snapshot import Snapshot
@@ -49,6 +50,7 @@ class Refusals:
 
     def add(self, snapshot: Snapshot, call: Call, parsed: ParsedRequest | None, error: GatewayError) -> None:
         """Remember that `call` was refused with `error`; `parsed` is None where its body was not even read."""
+        refusal_counted(error.code)
         refusal = _refusal(snapshot, call, parsed, error)
         if self._has_room_for_a_row():
             self._note(refusal)

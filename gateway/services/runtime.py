@@ -27,6 +27,7 @@ from gateway.services.breaker_memory import open_breakers
 from gateway.services.drill_traces import drill_traces_forget
 from gateway.services.idempotency_records import IdempotencyRecords
 from gateway.services.key_uses import KeyUses
+from gateway.services.metrics_sampling import Sampling
 from gateway.services.refusals import Refusals
 from gateway.services.shared_answers import SharedAnswers
 from gateway.services.snapshot import Snapshot
@@ -65,6 +66,7 @@ class Runtime:
         self.engine = Engine(self._caller_of, self.breakers, clock)
         self.started_at = time.time()
         self.breaking_off = False  # the drain is over: whatever is cancelled now is our doing, not its client's
+        self.sampling = Sampling(self)
         self.refusals = Refusals(lambda refusal: self.ledger.note(refusal), clock)
         self._background: set[asyncio.Task[Any]] = set()
         self._called_for: Snapshot | None = None  # whose providers the callers know as wanted
@@ -91,11 +93,13 @@ class Runtime:
         await self.limits.start()
         await self.answers.store.start()
         self.key_uses.start()
+        self.sampling.start()
         await self.breakers.start(self.snapshot.providers.values() if self.holder.loaded else ())
 
     async def stop(self) -> None:
         """Wait for settlements under way, then close everything in the order of dependence."""
         await self._background_finished()
+        await self.sampling.aclose()
         await self.limits.aclose()
         await self.breakers.aclose()
         for provider in list(self._held_news):

@@ -14,6 +14,7 @@ from gateway.engine.words import CompletionStatus, FinishReason
 from gateway.ledger.prices import PriceBook
 from gateway.ledger.records import NO_USAGE, ZERO_USD, BudgetCheck, FallbackRecord, Intent, Settlement
 from gateway.ledger.writer import LedgerWriter
+from gateway.metrics import completion_counted
 from gateway.services.charging import (
     BoundsOf,
     attempt_record,
@@ -74,6 +75,7 @@ async def settle(
     settlement = settlement_of(prices, intent, completion, bounds_of, ending, budget_checks, cache=cache)
     for fallback in settlement.fallbacks:
         _log_fallback(intent, fallback)
+    completion_counted(intent, settlement)
     tokens = settlement.usage.input_tokens + settlement.usage.output_tokens
     try:
         settled = await ledger.settle(settlement)

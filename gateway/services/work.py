@@ -12,6 +12,7 @@ from gateway.engine.exchange import Answer
 from gateway.engine.words import FinishReason
 from gateway.ledger.money import usd_text
 from gateway.ledger.records import BudgetCheck, Intent
+from gateway.metrics import own_time_counted
 from gateway.services.call import Call
 from gateway.services.charging import BoundsOf
 from gateway.services.header_names import names_in_header
@@ -44,6 +45,7 @@ class Work:
     cache: str = "bypass"
     receipt: Receipt | None = None  # once it is settled, as is the reason why the model stopped
     finish_reason: FinishReason | None = None
+    opened_seconds: float = 0.0  # from the request's arrival until its intent was written
 
     async def settle_answer(self, answer: Answer) -> PlainReply:
         ending = Ending(http_status=200, finish_reason=answer.finish_reason, model=answer.model)
@@ -74,7 +76,7 @@ class Work:
             self.runtime.in_background(self.settle(Ending(499, error=None, client_left=True)))
 
     async def settle(self, ending: Ending) -> Receipt:
-        tokens = None
+        tokens, began = None, self.runtime.clock.monotonic()
         try:
             receipt = await settle(
                 self.runtime.ledger,
@@ -89,6 +91,7 @@ class Work:
             self.receipt, self.finish_reason = receipt, ending.finish_reason
             tokens = receipt.tokens
         finally:
+            own_time_counted(self.opened_seconds + self.runtime.clock.monotonic() - began)
             if self.admission is not None:
                 self.admission.finish(tokens)
         return receipt
@@ -103,8 +106,6 @@ class Work:
             "x-should-retry": "false",
             **self.adjusted,
         }
-        if self.admission is not None:
-            headers.update(self.admission.headers)
         served = self.completion.served
         if served is not None:
             headers["x-llmops-provider"] = served.target.provider.name
@@ -112,4 +113,8 @@ class Work:
             headers.update(served.rate_limits)
             if served.dropped_params:
                 headers["x-llmops-dropped-params"] = names_in_header(served.dropped_params)
+        if self.admission is not None and self.admission.headers:
+            # The key's own limits are the ones its client runs into; those of the provider's account are everybody's.
+            headers = {name: value for name, value in headers.items() if "ratelimit" not in name}
+            headers.update(self.admission.headers)
         return headers

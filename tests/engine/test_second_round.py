@@ -1,4 +1,4 @@
-"""When no target is left, those that failed in passing and have tries left are asked once more (decision 10)."""
+"""When no target is left, those that failed in passing and have tries left are asked once more (decision 13)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gateway.engine.completion import Completion
-from gateway.engine.configuration import RetryBudget
+from gateway.engine.configuration import RetryBudget, Timeouts
 from gateway.engine.errors import AllTargetsFailed, DeadlineExceeded, GatewayError, UpstreamAnswer
 from gateway.engine.live_stream import LiveStream
 from gateway.engine.words import FailureKind, StreamRecovery
@@ -52,10 +52,23 @@ async def read_all(live: Any) -> bytes:
 async def test_two_silent_targets_are_asked_once_more_in_the_routes_order(world: World) -> None:
     world.script("primary", HANG, ANSWER)
     world.script("fallback", HANG)
-    completion = world.completion()
+    hasty = Timeouts(attempt_seconds=5)
+    completion = world.completion(target(PRIMARY, timeouts=hasty), target(FALLBACK, timeouts=hasty))
     assert await completion.obtain() is ANSWER
     assert asked(completion) == [("primary", 0), ("fallback", 0), ("primary", 1)]
     assert [step.to_target.provider.name for step in completion.fallbacks] == ["fallback", "primary"]
+
+
+async def test_long_silences_are_not_waited_for_twice(world: World) -> None:
+    """The error could no longer be told as a status."""
+    world.script("primary", HANG)
+    world.script("fallback", HANG)
+    slow = Timeouts(attempt_seconds=12)
+    completion = world.completion(target(PRIMARY, timeouts=slow), target(FALLBACK, timeouts=slow))
+    with pytest.raises(DeadlineExceeded):
+        await completion.obtain()
+    assert asked(completion) == [("primary", 0), ("fallback", 0)]
+    assert world.time() == 24
 
 
 async def test_there_is_no_third_round(world: World) -> None:

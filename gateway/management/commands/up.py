@@ -15,6 +15,7 @@ from django.conf import settings
 from django.core.checks import Tags
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from gateway.metrics import counts_forget
 from gateway.models import Route
 from gateway.services.configuration_file import ConfigurationFileError
 from gateway.supervisor import plan, prepare
@@ -69,6 +70,7 @@ class Command(BaseCommand):
         credentials = prepare.demo_credentials() if settings.LLMOPS_ENV == "demo" else None
         route = Route.objects.alive().order_by("pk").values_list("name", flat=True).first() or "default"
         prepare.database_release()
+        counts_forget()
         parts = parts_of_this_machine(
             listener,
             options["workers"],

@@ -75,6 +75,7 @@ class Gateway:
         self.sent = Sent()
         self.background: list[asyncio.Task[Any]] = []
         self.recovery = "continue"
+        self.retry = PRIMARY.retry
         self.breaking_off = False  # as the process's runtime and its handler know it
 
     async def ask(self, surface: Wire = Wire.OPENAI) -> GatewayError | None:
@@ -93,7 +94,7 @@ class Gateway:
         return None
 
     def _runtime(self) -> Any:
-        targets = (target(PRIMARY), target(FALLBACK))
+        targets = (target(PRIMARY, retry=self.retry), target(FALLBACK, retry=self.retry))
         route = Route("r", targets, deadline_seconds=90, stream_recovery=self.recovery)
         prices = PriceBook(
             Price(at, each.provider.kind, each.model, Decimal(1), Decimal(1)) for at, each in enumerate(targets)

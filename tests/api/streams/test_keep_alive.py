@@ -15,7 +15,19 @@ from gateway.engine.exchange import INSTRUCTION_BYTES_MAX
 from gateway.engine.words import AttemptOutcome, CompletionStatus, FailureKind, Wire
 from gateway.services.bounding import TRANSLATION_TOKENS
 from gateway.services.stream_reply import COMMENT, PING
-from tests.engine.scripted import FALLBACK, HANG, PRIMARY, Stream, Wait, World, failure, frame, text, unavailable
+from tests.engine.scripted import (
+    FALLBACK,
+    HANG,
+    NO_RETRIES,
+    PRIMARY,
+    Stream,
+    Wait,
+    World,
+    failure,
+    frame,
+    text,
+    unavailable,
+)
 from tests.virtual_time import EPOCH_SECONDS, VirtualClock
 
 from .conftest import Gateway, Sent
@@ -141,6 +153,7 @@ async def test_a_continuation_that_breaks_too_is_charged_for_the_text_it_was_giv
 ) -> None:
     world.script("primary", Stream.of(text(b"hel"), broken()))
     world.script("fallback", Stream.of(text(b"l"), broken()))
+    gateway.retry = NO_RETRIES
     await gateway.ask()
     (settlement,) = gateway.ledger.settlements
     first, second = (attempt.usage.input_tokens for attempt in settlement.attempts)
