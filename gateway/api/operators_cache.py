@@ -43,7 +43,7 @@ def cache_purge_order(request: HttpRequest, order: PurgeOrder) -> dict[str, int]
 def _route(name: str | None) -> Route | None:
     if name is None:
         return None
-    route = None if "\0" in name else Route.objects.alive().filter(name=name).first()
+    route: Route | None = None if "\0" in name else Route.objects.alive().filter(name=name).first()
     if route is None:
         known = ", ".join(Route.objects.alive().order_by("name").values_list("name", flat=True)[:50]) or "none yet"
         raise NotFound(f"There is no route {name[:100]!r}. There are: {known}.", param="route")

@@ -30,7 +30,7 @@ def cache_purge(*, actor: str, route: Route | None = None, model: str | None = N
     """
     route_id = None if route is None else route.pk
     purged = _purge(route_id, model or None)
-    what = " ".join(filter(None, (route and f"route={route.name}", model and f"model={model}"))) or "all"
+    what = f"route={'all' if route is None else route.name} model={model or 'all'}"
     logger.warning("cache purged: %s, %d answers, by %s", what, purged, actor)
     return purged
 
