@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
 from django.db.models import Prefetch, QuerySet
 from django.http import HttpRequest
@@ -20,6 +20,7 @@ from gateway.admin.fields import LinesField
 from gateway.models import Provider, Route, Target
 from gateway.models.route import TARGET_OVERRIDES
 from gateway.selectors.model_catalogue import RetiringTarget, retirement_of
+from gateway.services.cache_purge import CacheAway, cache_purge
 from gateway.services.price_book import model_is_priced
 
 
@@ -87,14 +88,19 @@ class RouteAdmin(ConfigurationAdmin):
         (None, {"fields": ("name", "aliases")}),
         ("Limits", {"fields": ("deadline_seconds", "max_output_tokens", "stream_recovery")}),
         ("Cheap model for simple queries", {"fields": ("simple_mode",)}),
-        (
-            "Cache and content",
-            {
-                "fields": ("cache_enabled", "cache_ttl_seconds", "cache_scope", "store_content"),
-                "description": NOT_IN_FORCE,
-            },
-        ),
+        ("Cache", {"fields": ("cache_enabled", "cache_ttl_seconds", "cache_scope")}),
+        ("Content", {"fields": ("store_content",), "description": NOT_IN_FORCE}),
     )
+    actions = (*ConfigurationAdmin.actions, "purge_cache")
+
+    @admin.action(description="Forget cached answers", permissions=["change"])
+    def purge_cache(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        try:
+            purged = sum(cache_purge(actor=str(request.user), route=row) for row in queryset)
+        except CacheAway as away:
+            self.message_user(request, away.message, messages.ERROR)
+        else:
+            self.message_user(request, f"{purged} cached answers forgotten.")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         targets = Target.objects.select_related("provider", "route").order_by("simple", "position", "pk")

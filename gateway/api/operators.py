@@ -17,6 +17,7 @@ from gateway.api import operators_schemas as schemas
 from gateway.api.operators_access import OPERATOR_AUTH, Operator
 from gateway.api.operators_alerts import router as alerts_router
 from gateway.api.operators_budgets import budget_raised
+from gateway.api.operators_cache import router as cache_router
 from gateway.api.operators_conversations import conversations_told, team_of
 from gateway.api.operators_csv import completions_download
 from gateway.api.operators_drills import router as drills_router
@@ -213,6 +214,7 @@ def nothing_here(request: HttpRequest, path: str) -> HttpResponse:
 api.add_router("", alerts_router)
 api.add_router("", drills_router)
 api.add_router("/prices", prices_router)
+api.add_router("", cache_router)
 api.add_router("", rest)  # last, since paths are tried in their order
 
 

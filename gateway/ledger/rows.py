@@ -150,6 +150,7 @@ def settlement_row(settlement: Settlement, dialect: Dialect) -> SettlementRow:
         *_tokens(usage.input_tokens, usage.cached_input_tokens, usage.cache_write_tokens),
         *_tokens(usage.output_tokens, usage.reasoning_tokens),
         cost,
+        _amount(settlement.saved_usd),
         settlement.billing.value,
         _whole(settlement.latency_ms),
         _whole(settlement.first_content_ms),

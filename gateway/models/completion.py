@@ -93,6 +93,7 @@ class Completion(models.Model):
     reasoning_tokens = models.PositiveBigIntegerField(default=0)
     reserved_usd = UsdField("reserved (USD)", default=0)
     cost_usd = UsdField("cost (USD)", default=0)
+    saved_usd = UsdField("saved (USD)", default=0, help_text="of a cache hit: what the answer had cost to make")
     billing = models.CharField(max_length=12, choices=_choices(Billing), default=Billing.NONE.value)
     latency_ms = models.PositiveIntegerField(null=True)
     first_content_ms = models.PositiveIntegerField(null=True)

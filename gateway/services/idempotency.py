@@ -22,7 +22,7 @@ from gateway.services.access import route_for
 from gateway.services.call import Call
 from gateway.services.idempotency_claims import Claimed, Mismatch, StoredAnswer
 from gateway.services.runtime import Runtime
-from gateway.services.stream_reply import COMMENT, StreamingReply, StreamReply
+from gateway.services.stream_reply import COMMENT, StreamingReply, WholeStream
 from gateway.services.work import PlainReply
 from gateway.wires import ParsedRequest
 
@@ -39,7 +39,7 @@ async def idempotent(
     runtime: Runtime,
     call: Call,
     parsed: ParsedRequest,
-    obtain: Callable[[], Awaitable[PlainReply | StreamReply]],
+    obtain: Callable[[], Awaitable[PlainReply | WholeStream]],
 ) -> PlainReply | StreamingReply:
     """The stored answer, or that of `obtain`, which is kept. Raises GatewayError."""
     try:
@@ -57,7 +57,7 @@ async def idempotent(
     except BaseException:
         keeper.give_up()
         raise
-    if isinstance(reply, StreamReply):
+    if not isinstance(reply, PlainReply):
         return KeptStream(reply, keeper)
     await keeper.keep(reply.headers, reply.body, streamed=False)
     return reply
@@ -130,7 +130,7 @@ class Keeper:
 class KeptStream:
     """A stream that is kept before its client gets the terminator."""
 
-    def __init__(self, reply: StreamReply, keeper: Keeper) -> None:
+    def __init__(self, reply: WholeStream, keeper: Keeper) -> None:
         self._reply, self._keeper = reply, keeper
         self._pieces: list[bytes] | None = []  # None: too large
         self._size = 0

@@ -34,8 +34,8 @@ from gateway.wires.continuation import continuable
 LEASE_MARGIN_SECONDS = 60
 
 
-async def completion_open(runtime: Runtime, call: Call, parsed: ParsedRequest) -> Work:
-    """Route, plan and reserve; the intent is durable when this returns."""
+async def completion_open(runtime: Runtime, call: Call, parsed: ParsedRequest, waited_seconds: float = 0.0) -> Work:
+    """Route, plan and reserve; the intent is durable when this returns. `waited_seconds` of the deadline are over."""
     snapshot = runtime.snapshot
     now = datetime.now(UTC)
     route = route_for(snapshot, call.key, parsed.model)
@@ -78,7 +78,7 @@ async def completion_open(runtime: Runtime, call: Call, parsed: ParsedRequest) -
         runtime.engine,
         ask,
         plan,
-        deadline_seconds=route.deadline_seconds,
+        deadline_seconds=route.deadline_seconds - waited_seconds,
         recovery=_recovery(route, call.operation, parsed),
         before_paid_again=room.before_paid_again if intent.claims else None,
     )

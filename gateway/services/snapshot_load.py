@@ -24,6 +24,7 @@ from gateway.ledger.prices import LongContext, Price, PriceBook
 from gateway.models.organisation import organisation_current
 from gateway.models.provider import api_key_env_problem
 from gateway.models.words import Enforcement, PriceSource
+from gateway.services.cache_settings import route_cache
 from gateway.services.configuration import configuration_version
 from gateway.services.drills_in_force import drills_in_force
 from gateway.services.snapshot import ApiKey, Objectives, Snapshot
@@ -151,6 +152,7 @@ def _route(row: models.Route, targets: list[tuple[bool, Target]]) -> Route:
         max_output_tokens=row.max_output_tokens,
         stream_recovery=row.stream_recovery,
         store_content=row.store_content,
+        cache=route_cache(row, targets),
     )
 
 

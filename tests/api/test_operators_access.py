@@ -195,6 +195,7 @@ def test_the_description_types_every_answer(client: Client) -> None:
         "/api/completions/{request_id}",
         "/api/budgets",
         "/api/budgets/{name}/raise",
+        "/api/cache/purge",
         "/api/keys",
         "/api/keys/{name}",
         "/api/drills",
