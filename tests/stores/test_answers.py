@@ -16,6 +16,8 @@ from gateway.stores.answers import ALONE, LEAD_UNKEPT, WAIT, AnswerStore, Cached
 from gateway.stores.redis_answers import LEASE_PREFIX, PREFIX, RedisAnswers, purge_redis
 from tests.servers import free_port
 
+pytestmark = pytest.mark.redis  # a real loop for all: which one a test gets is decided before its parameters
+
 SLOT = Slot("d1", 1, 60)
 ANSWER = CachedAnswer(b'{"a":"\xc3\xa9/\\""}', "req_1", "openai", "gpt-4o", "stop", Decimal("0.01"), 5.0, ("seed",))
 
@@ -30,7 +32,7 @@ async def shared(redis_url: str) -> AsyncIterator[RedisAnswers]:
     await store.aclose()
 
 
-@pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.redis)])
+@pytest.fixture(params=["memory", "redis"])
 def store(request: pytest.FixtureRequest) -> AnswerStore:
     found: AnswerStore = request.getfixturevalue("shared") if request.param == "redis" else MemoryAnswers(SYSTEM_CLOCK)
     return found
@@ -53,7 +55,6 @@ async def test_another_slot_is_another_answer(store: AnswerStore) -> None:
     assert isinstance(await store.look(replace(SLOT, digest="d2"), "other"), Lead)
 
 
-@pytest.mark.redis
 async def test_one_process_leads_and_the_others_wait(shared: RedisAnswers) -> None:
     await lead(shared)
     assert await shared.look(SLOT, "other") == WAIT
@@ -61,21 +62,18 @@ async def test_one_process_leads_and_the_others_wait(shared: RedisAnswers) -> No
     assert isinstance(await shared.look(SLOT, "other"), Lead)
 
 
-@pytest.mark.redis
 async def test_after_an_answer_that_can_not_be_kept_nobody_waits(shared: RedisAnswers) -> None:
     await lead(shared)
     shared.release(SLOT, "me", alone=True)
     assert await shared.look(SLOT, "other") == ALONE
 
 
-@pytest.mark.redis
 async def test_the_lease_of_a_dead_process_ends(shared: RedisAnswers, redis_url: str) -> None:
     await lead(shared)
     with redis.Redis.from_url(redis_url) as client:
         assert 0 < client.pttl(LEASE_PREFIX + SLOT.digest) <= 10_000  # type: ignore[operator]
 
 
-@pytest.mark.redis
 async def test_an_answer_leaves_redis_with_its_time(shared: RedisAnswers, redis_url: str) -> None:
     shared.keep(SLOT, "me", await lead(shared), ANSWER)
     assert await shared.look(SLOT, "other") == ANSWER
@@ -83,7 +81,6 @@ async def test_an_answer_leaves_redis_with_its_time(shared: RedisAnswers, redis_
         assert 50_000 < client.pttl(PREFIX + SLOT.digest) <= 60_000  # type: ignore[operator]
 
 
-@pytest.mark.redis
 async def test_a_purge_of_redis_counts_and_spares_the_others(shared: RedisAnswers, redis_url: str) -> None:
     slots = [Slot(f"d{number}", number % 2, 60) for number in range(6)]
     for slot in slots:
