@@ -188,7 +188,7 @@ def _budgets(now: datetime) -> None:
         ("research day", "team", "block", 20, 17),
         ("night", "global", "alert", 5, 6),
     )
-    team = Team.objects.create(name="research")
+    team = Team.objects.get_or_create(name="research")[0]
     for name, scope, enforcement, limit_usd, spent_usd in uses:
         window = "day" if scope == "team" else "month"
         names = {"name": name, "scope": scope, "enforcement": enforcement, "window": window}
