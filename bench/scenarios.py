@@ -39,5 +39,7 @@ SCENARIOS = (
     Scenario("bp", "the same, 10 ms between chunks", "paced", "gpt-4o", True, 20, 20),
     Scenario("c", "translated to Anthropic, plain", "translated", None, False, 200, 8),
     Scenario("cs", "translated to Anthropic, stream", "translated", None, True, 40, 8),
+    Scenario("d", "answered from the cache, plain", "cached", None, False, 300, 8),
+    Scenario("ds", "answered from the cache, stream", "cached", None, True, 300, 8),
     Scenario("f", "primary answers 503, fallback (translated) answers", "fallback", None, False, 120, 8),
 )

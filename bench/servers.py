@@ -36,6 +36,7 @@ providers:
     breaker: {{failure_threshold: 1000, cooldown_seconds: 60}}
 routes:
   - {{name: plain, targets: [{{provider: openai, model: gpt-4-turbo}}]}}
+  - {{name: cached, targets: [{{provider: openai, model: gpt-4-turbo}}], cache: {{enabled: true}}}}
   - {{name: paced, targets: [{{provider: openai, model: {paced}}}]}}
   - {{name: translated, targets: [{{provider: anthropic, model: claude-3-5-sonnet-20241022}}]}}
   - name: fallback

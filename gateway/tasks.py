@@ -6,9 +6,9 @@ from celery import shared_task
 from django.conf import settings
 from django.utils import timezone
 
-from gateway.alerts.breakers import breaker_alerts_derive
 from gateway.alerts.channel import channel_send
 from gateway.alerts.outbox import deliveries_send
+from gateway.alerts.sweep import alerts_derive
 from gateway.ledger.connections import ledger_connections, ledger_lock_path
 from gateway.ledger.drain import dead_spools_drain
 from gateway.ledger.sweep import orphans_settle
@@ -22,7 +22,7 @@ from gateway.services.task_signs import worker_sign
 @shared_task(name="gateway.alerts_sweep")
 def alerts_sweep() -> None:
     """Turns what has happened into alerts and delivers what is due."""
-    breaker_alerts_derive(now=timezone.now())
+    alerts_derive(now=timezone.now())
     deliveries_send(now=timezone.now(), send=channel_send)
 
 

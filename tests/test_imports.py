@@ -22,7 +22,7 @@ MAY_KNOW: dict[str, set[str]] = {
     "models": {"engine", "ledger", *SHARED},
     "stores": {"engine"},
     "providers": {"engine", "wires"},
-    "alerts": {"engine", "models", *SHARED},
+    "alerts": {*CORE, "selectors"},
     "metrics": {"ledger"},
     "services": {*CORE, "providers", "stores", "alerts", "selectors", "metrics"},
     "selectors": {*CORE, "stores"},

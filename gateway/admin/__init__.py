@@ -1,6 +1,7 @@
 """The back office's forms and lists, one file per concept."""
 
 from gateway.admin import (
+    alert,
     alert_channel,
     budget,
     completion,
@@ -15,6 +16,7 @@ from gateway.admin import (
 )
 
 __all__ = [
+    "alert",
     "alert_channel",
     "budget",
     "completion",

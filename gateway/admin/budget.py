@@ -18,7 +18,7 @@ from unfold.widgets import (  # type: ignore[import-untyped]
 )
 
 from gateway.admin.base import ConfigurationAdmin, ConfigurationForm
-from gateway.admin.budget_words import budget_sentence, standings_table
+from gateway.admin.budget_words import budget_sentence, spent_words, standings_table
 from gateway.admin.fields import PercentsField
 from gateway.ledger.money import usd_text
 from gateway.models import Budget
@@ -89,7 +89,7 @@ class RaiseForm(forms.Form):
 @admin.register(Budget)
 class BudgetAdmin(ConfigurationAdmin):
     form = BudgetForm
-    list_display = ("name", "whose", "window", "limit", "enforcement")
+    list_display = ("name", "whose", "window", "limit", "used", "enforcement")
     list_filter = (*ConfigurationAdmin.list_filter, "scope", "enforcement")
     list_select_related = tuple(SUBJECT_COLUMNS.values())
     conditional_fields = {column: f"scope == '{scope}'" for scope, column in SUBJECT_COLUMNS.items()}
@@ -103,6 +103,14 @@ class BudgetAdmin(ConfigurationAdmin):
         ),
         ("On the way there", {"fields": ("alert_at_percent", "step_down_at_percent", "shrink_output")}),
     )
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        """With how its rows stand: all at once, whatever their number."""
+        changes = super().get_changelist_instance(request)
+        changes.result_list = rows = list(changes.result_list)
+        for row, standing in zip(rows, standings_of(rows, now=timezone.now(), subjects_per_budget=1), strict=True):
+            row.dearest = standing
+        return changes
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         return self.fieldsets if obj is not None else self.fieldsets[1:]
@@ -129,6 +137,10 @@ class BudgetAdmin(ConfigurationAdmin):
     @admin.display(description="limit (USD)")
     def limit(self, row: Budget) -> str:
         return usd_text(row.limit_usd)
+
+    @admin.display(description="spent in this window")
+    def used(self, row: Budget) -> str:
+        return spent_words(row.dearest)  # type: ignore[attr-defined]  # get_changelist_instance put it there
 
     @action(description="Raise for a while", url_path="raise", permissions=["change"], icon="trending_up")  # type: ignore[untyped-decorator]
     def raise_limit(self, request: HttpRequest, object_id: str) -> HttpResponse:

@@ -58,6 +58,16 @@ def standings_table(standings: Sequence[BudgetStanding]) -> SafeString:
     )
 
 
+def spent_words(dearest: BudgetStanding) -> str:
+    """For a list: what the subject that spent most has spent, of how much; and that it is not the only one."""
+    words = f"{usd(dearest.spent_usd)} of {usd(dearest.limit_usd)}"
+    if dearest.raised_until is not None:
+        words += " (raised)"
+    if dearest.other_subjects:
+        words += f", the most of {dearest.other_subjects + 1:,}: {_subject(dearest)}"
+    return words
+
+
 def _subject(one: BudgetStanding) -> str:
     name = one.subject or ("everybody" if one.scope == BudgetScope.GLOBAL else "nobody yet")
     return f"{name} ({one.team})" if one.team else name

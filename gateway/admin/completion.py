@@ -8,6 +8,7 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
@@ -92,6 +93,7 @@ class CompletionAdmin(LedgerAdmin):
         "latency_ms",
         "cost",
         "api_key_name",
+        "explained",
     )
     list_filter = ("status", AgainstFilter, "fell_back", "stream", "surface", "billing", "created_at")
     search_fields = ("=id", "=conversation")
@@ -139,6 +141,10 @@ class CompletionAdmin(LedgerAdmin):
         page = request.resolver_match.url_name if request.resolver_match else None
         listed = page is not None and page.endswith("_changelist")
         return rows.defer("decision", "dropped_params", "error_message") if listed else rows
+
+    @admin.display(description="explained")
+    def explained(self, row: Completion) -> SafeString:
+        return format_html('<a href="{}">its story</a>', reverse("dashboard:completion", args=[row.pk]))
 
     @admin.display(description="answered by")
     def answered_by(self, row: Completion) -> str:

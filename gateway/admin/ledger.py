@@ -8,6 +8,9 @@ from typing import Any
 from django.contrib import admin
 from django.core.paginator import Paginator
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin, TabularInline  # type: ignore[import-untyped]
 
 from gateway.models import (
@@ -51,7 +54,19 @@ class LedgerAdmin(ReadOnly, ModelAdmin):  # type: ignore[misc]
     show_full_result_count = False
     list_per_page = 50
     compressed_fields = True
-    actions = None
+    actions: Any = None
+
+
+class StoryLinks(LedgerAdmin):
+    """Rows that belong to a completion, each with a link to its story."""
+
+    @admin.display(description="request", ordering="completion_id")
+    def request_story(self, row: Attempt | Fallback) -> SafeString:
+        return story_link(str(row.completion_id))
+
+
+def story_link(request_id: str) -> SafeString:
+    return format_html('<a href="{}">{}</a>', reverse("dashboard:completion", args=[request_id]), request_id)
 
 
 class LedgerInline(ReadOnly, TabularInline):  # type: ignore[misc]
@@ -75,16 +90,16 @@ class ConversationAdmin(LedgerAdmin):
 
 
 @admin.register(Attempt)
-class AttemptAdmin(LedgerAdmin):
-    list_display = ("completion_id", "number", "provider", "model", "outcome", "failure", "status", "latency_ms")
+class AttemptAdmin(StoryLinks):
+    list_display = ("request_story", "number", "provider", "model", "outcome", "failure", "status", "latency_ms")
     list_filter = ("outcome", "failure")
     search_fields = ("=completion__id",)
     ordering = ("-pk",)
 
 
 @admin.register(Fallback)
-class FallbackAdmin(LedgerAdmin):
-    list_display = ("created_at", "from_target", "to_target", "reason", "after_ms", "extra_cost_usd")
+class FallbackAdmin(StoryLinks):
+    list_display = ("created_at", "request_story", "from_target", "to_target", "reason", "after_ms", "extra_cost_usd")
     search_fields = ("=completion__id",)
     ordering = ("-created_at",)
 

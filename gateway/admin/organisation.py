@@ -29,6 +29,10 @@ class OrganisationAdmin(AnnouncingAdmin):
                 )
             },
         ),
+        (
+            "Alerts",
+            {"fields": ("alert_minimum_completions", "alert_minimum_failures", "alert_fallback_rate_percent")},
+        ),
         ("Retention", {"fields": ("completions_days",)}),
     )
 

@@ -4,61 +4,167 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib import admin
-from django.http import HttpRequest
+from django import forms
+from django.contrib import admin, messages
+from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
 from django.utils import timezone
+from unfold.decorators import action  # type: ignore[import-untyped]
+from unfold.widgets import UnfoldBooleanSwitchWidget  # type: ignore[import-untyped]
 
+from gateway.admin import price_pages
 from gateway.admin.base import ConfigurationAdmin, ConfigurationForm
+from gateway.ledger.money import usd_text
 from gateway.models import Price
 from gateway.models.words import PriceSource
+from gateway.selectors.prices import charges_at
+from gateway.services.price_book import archive_effects
 
 
 class PriceForm(ConfigurationForm):
-    """A new override takes the place of the one in use, so the two may share model and date."""
+    """A new override takes the place of the one in use only where that is said: the two share model and date."""
 
     always_checked = frozenset({"archived_at"})
+
+    supersede = forms.BooleanField(
+        label="Replace the version in use",
+        required=False,
+        widget=UnfoldBooleanSwitchWidget,
+        help_text="Needed where a price of yours for this model begins at the same time.",
+    )
 
     class Meta:
         model = Price
         exclude = ()
 
+    def clean(self) -> dict[str, Any]:
+        data: dict[str, Any] = super().clean() or self.cleaned_data
+        replaced = superseded(data.get("kind"), data.get("model"), data.get("valid_from")).first()
+        if replaced is not None and not data.get("supersede"):
+            since = f"from {replaced.valid_from:%Y-%m-%d %H:%M} UTC" if replaced.valid_from else "since ever"
+            raise ValidationError(
+                f"Version {replaced.pk} of {replaced.model} ({usd_text(replaced.input_per_mtok)} in, "
+                f"{usd_text(replaced.output_per_mtok)} out, {since}) is in use. Switch on “Replace the version in use” "
+                "to supersede it, or give another time in “Valid from”."
+            )
+        return data
+
+
+def superseded(kind: Any, model: Any, valid_from: Any) -> QuerySet[Price]:
+    """The override in use that begins at the same time, if any."""
+    own: QuerySet[Price] = Price.objects.alive().filter(source=PriceSource.OVERRIDE)
+    return own.filter(kind=kind, model=model, valid_from=valid_from)
+
 
 @admin.register(Price)
 class PriceAdmin(ConfigurationAdmin):
     form = PriceForm
-    list_display = ("model", "kind", "input_per_mtok", "cached", "output_per_mtok", "free", "valid_from", "source")
+    list_display = ("model", "kind", "input_per_mtok", "cached", "output_per_mtok", "long", "free", "begins", "source")
     list_filter = (*ConfigurationAdmin.list_filter, "kind", "source", "free")
     search_fields = ("model",)
     ordering = ("kind", "model", "valid_from", "pk")
-    fieldsets = (
+    actions_list = ("refresh_prices", "unpriced")
+    actions_detail = ("new_version",)
+    readonly_fields = ("charged",)
+    fieldsets: Any = (
         (None, {"fields": ("kind", "model", "free", "valid_from", "note")}),
         (
             "US dollars per million tokens",
             {
                 "fields": (
-                    "input_per_mtok",
-                    "cached_input_per_mtok",
-                    "cache_write_per_mtok",
-                    "cache_write_1h_per_mtok",
-                    "output_per_mtok",
+                    ("input_per_mtok", "cached_input_per_mtok"),
+                    ("cache_write_per_mtok", "cache_write_1h_per_mtok"),
+                    ("output_per_mtok", "reasoning_per_mtok"),
                     "batch_factor",
                 )
             },
         ),
+        (
+            "Long context",
+            {
+                "fields": (
+                    "long_context_above_tokens",
+                    ("long_input_per_mtok", "long_cached_input_per_mtok"),
+                    ("long_cache_write_per_mtok", "long_cache_write_1h_per_mtok"),
+                    "long_output_per_mtok",
+                ),
+                "description": "Above so many input tokens these hold for every token of the call, output too.",
+            },
+        ),
+        ("Fees", {"fields": ("web_searches_per_thousand",)}),
     )
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        last = {"fields": ("supersede",) if obj is None else ("charged",)}
+        return (*self.fieldsets, ("Versions", last))
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """The list's actions may archive; a version itself stays as it is."""
         return obj is None and bool(super().has_change_permission(request, obj))
 
+    def has_new_version_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
+        return bool(self.has_add_permission(request))
+
     def save_model(self, request: HttpRequest, obj: Price, form: Any, change: bool) -> None:
         obj.source = PriceSource.OVERRIDE.value
-        replaced = Price.objects.alive().filter(
-            source=obj.source, kind=obj.kind, model=obj.model, valid_from=obj.valid_from
-        )
-        replaced.update(archived_at=timezone.now())
+        for replaced in superseded(obj.kind, obj.model, obj.valid_from):
+            replaced.archive()
+            replaced.save(update_fields=["archived_at"])
+            text = f"Version {replaced.pk} of {replaced.model} is superseded; what was charged at it keeps its price."
+            self.message_user(request, text, messages.INFO)
         super().save_model(request, obj, form, change)
+
+    @admin.action(description="Archive: take out of use", permissions=["change"])
+    def archive(  # type: ignore[override]  # it may ask first
+        self, request: HttpRequest, queryset: QuerySet[Any]
+    ) -> HttpResponse | None:
+        """Asks first where a price in force of a model in use is among them."""
+        rows = list(queryset.filter(archived_at__isnull=True))
+        effects = archive_effects(rows, at=timezone.now())
+        if effects and request.POST.get("confirmed") != "yes":
+            return price_pages.archive_page(request, self._context(request), rows, effects)
+        super().archive(request, queryset)
+        return None
+
+    @action(description="Refresh prices", url_path="refresh", permissions=["change"], icon="sync")  # type: ignore[untyped-decorator]
+    def refresh_prices(self, request: HttpRequest) -> HttpResponse:
+        """What the installed price list has new, and taking it over."""
+        return price_pages.refresh_page(request, self._context(request))
+
+    @action(description="Models without a price", url_path="unpriced", permissions=["view"], icon="help")  # type: ignore[untyped-decorator]
+    def unpriced(self, request: HttpRequest) -> HttpResponse:
+        """Models that routes or agents name and that can't be used for want of a price."""
+        return price_pages.unpriced_page(request, self._context(request))
+
+    @action(description="New version", url_path="new-version", permissions=["new_version"], icon="edit")  # type: ignore[untyped-decorator]
+    def new_version(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """The form for a price, filled in with this one."""
+        return redirect(price_pages.new_version_url(get_object_or_404(Price, pk=object_id)))
+
+    def _context(self, request: HttpRequest) -> dict[str, Any]:
+        return {**self.admin_site.each_context(request), "opts": Price._meta}
 
     @admin.display(description="cached input")
     def cached(self, row: Price) -> Any:
         return row.cached_input_per_mtok
+
+    @admin.display(description="long context")
+    def long(self, row: Price) -> str:
+        if row.long_context_above_tokens is None:
+            return ""
+        prices = (row.long_input_per_mtok, row.long_output_per_mtok)
+        told = " / ".join(usd_text(price) for price in prices if price is not None)
+        return f"{told} above {row.long_context_above_tokens:,}"
+
+    @admin.display(description="valid from", ordering="valid_from")
+    def begins(self, row: Price) -> Any:
+        if row.valid_from is not None and row.valid_from > timezone.now():
+            return f"{timezone.localtime(row.valid_from):%Y-%m-%d %H:%M}, to come"
+        return row.valid_from
+
+    @admin.display(description="charged at this version")
+    def charged(self, row: Price) -> str:
+        count = charges_at(price_id=row.pk)
+        return f"{count:,} attempt{'s' if count != 1 else ''}; they keep it whatever follows"

@@ -5,18 +5,22 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
 from django.db.models import Prefetch, QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
 from unfold.admin import StackedInline  # type: ignore[import-untyped]
 
 from gateway.admin.base import NOT_IN_FORCE, ConfigurationAdmin, ConfigurationForm
 from gateway.admin.fields import LinesField
-from gateway.engine.catalogue import model_traits
-from gateway.engine.words import Wire
 from gateway.models import Provider, Route, Target
 from gateway.models.route import TARGET_OVERRIDES
+from gateway.selectors.model_catalogue import RetiringTarget, retirement_of
+from gateway.services.cache_purge import CacheAway, cache_purge
 from gateway.services.price_book import model_is_priced
 
 
@@ -83,17 +87,23 @@ class RouteAdmin(ConfigurationAdmin):
     fieldsets = (
         (None, {"fields": ("name", "aliases")}),
         ("Limits", {"fields": ("deadline_seconds", "max_output_tokens", "stream_recovery")}),
-        (
-            "Cheap model, cache and content",
-            {
-                "fields": ("simple_mode", "cache_enabled", "cache_ttl_seconds", "cache_scope", "store_content"),
-                "description": NOT_IN_FORCE,
-            },
-        ),
+        ("Cheap model for simple queries", {"fields": ("simple_mode",)}),
+        ("Cache", {"fields": ("cache_enabled", "cache_ttl_seconds", "cache_scope")}),
+        ("Content", {"fields": ("store_content",), "description": NOT_IN_FORCE}),
     )
+    actions = (*ConfigurationAdmin.actions, "purge_cache")
+
+    @admin.action(description="Forget cached answers", permissions=["change"])
+    def purge_cache(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        try:
+            purged = sum(cache_purge(actor=str(request.user), route=row) for row in queryset)
+        except CacheAway as away:
+            self.message_user(request, away.message, messages.ERROR)
+        else:
+            self.message_user(request, f"{purged} cached answers forgotten.")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        targets = Target.objects.select_related("provider").order_by("simple", "position", "pk")
+        targets = Target.objects.select_related("provider", "route").order_by("simple", "position", "pk")
         rows: QuerySet[Any] = super().get_queryset(request).prefetch_related(Prefetch("targets", queryset=targets))
         return rows
 
@@ -107,12 +117,14 @@ class RouteAdmin(ConfigurationAdmin):
 
     @admin.display(description="retired models")
     def retirements(self, row: Route) -> str:
-        return "; ".join(filter(None, (_retirement(target) for target in row.targets.all())))
+        now = timezone.now()
+        found = (retirement_of(target, now) for target in row.targets.all())
+        return format_html_join(mark_safe("<br>"), "{}{}", ((str(one), _instead(one)) for one in found if one))
 
 
-def _retirement(target: Target) -> str:
-    traits = model_traits(Wire(target.provider.kind), target.model)
-    if traits.retired_on is None:
-        return ""
-    instead = f", use {traits.successor}" if traits.successor else ""
-    return f"{target.model}: {traits.retired_on:%Y-%m-%d}{instead}"
+def _instead(retiring: RetiringTarget) -> SafeString:
+    """The way to its successor."""
+    if not retiring.successor:
+        return mark_safe("")
+    url = reverse("dashboard:succeed", args=[retiring.target_id])
+    return format_html('; <a class="underline" href="{}">use {}</a>', url, retiring.successor)

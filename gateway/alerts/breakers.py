@@ -57,7 +57,8 @@ def _open(row: BreakerTransition, now: datetime) -> bool:
         subject=_subject(row),
         message=_opened_message(row),
         opened_at=row.at,
-        opened_by=row.pk,
+        opened_by=str(row.pk),
+        link=f"provider {row.provider}",
     )
     announce(alert, AlertEvent.BREAKER_OPENED, alert.message, now=now)
     return True

@@ -15,7 +15,9 @@ from ninja import NinjaAPI, Path, Query, Router
 
 from gateway.api import operators_schemas as schemas
 from gateway.api.operators_access import OPERATOR_AUTH, Operator
+from gateway.api.operators_alerts import router as alerts_router
 from gateway.api.operators_budgets import budget_raised
+from gateway.api.operators_cache import router as cache_router
 from gateway.api.operators_conversations import conversations_told, team_of
 from gateway.api.operators_csv import completions_download
 from gateway.api.operators_drills import router as drills_router
@@ -29,6 +31,7 @@ from gateway.api.operators_errors import (
 )
 from gateway.api.operators_explanation import CompletionExplained, explained
 from gateway.api.operators_keys import add_keys
+from gateway.api.operators_prices import router as prices_router
 from gateway.api.operators_status import Status, status
 from gateway.engine.errors import InvalidRequest
 from gateway.models import HealthProbe, Provider
@@ -208,7 +211,10 @@ def nothing_here(request: HttpRequest, path: str) -> HttpResponse:
     raise unknown_path(request)
 
 
+api.add_router("", alerts_router)
 api.add_router("", drills_router)
+api.add_router("/prices", prices_router)
+api.add_router("", cache_router)
 api.add_router("", rest)  # last, since paths are tried in their order
 
 

@@ -3,16 +3,41 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Annotated
 
+from django.db.models import Q
 from django.http import HttpRequest, StreamingHttpResponse
-from ninja import Query
+from ninja import Field, Query, Schema
 
 from gateway.api import operators_schemas as schemas
 from gateway.api.operators_errors import only_parameters
 from gateway.engine.errors import InvalidRequest
 from gateway.selectors.completions_csv import completions_csv
+from gateway.selectors.request_filter import Outcome, RequestFilter
 from gateway.selectors.usage_cells import UsageFilter
+
+
+class Narrowed(Schema):
+    """What the back office's log of requests can be narrowed to besides names."""
+
+    conversation: str | None = None
+    requested_model: str | None = None
+    outcome: Outcome | None = None
+    error_code: str | None = None
+    cache: str | None = None
+    fallback: bool | None = None
+    stream: bool | None = None
+    drill: bool | None = None
+    min_cost_usd: Annotated[Decimal, Field(ge=0, lt=10**6)] | None = None
+    min_latency_ms: Annotated[int, Field(ge=0, lt=2**31)] | None = None
+
+    def condition(self) -> Q:
+        wanted = RequestFilter(**{name: value for name, value in self if value is not None})
+        return wanted.reached() & wanted.sifted()
+
+
+EVERY_REQUEST = Narrowed()
 
 
 def completions_download(
@@ -24,14 +49,15 @@ def completions_download(
     route: str | None = None,
     provider: str | None = None,
     model: str | None = None,
+    narrowed: Annotated[Narrowed, Query()] = EVERY_REQUEST,
 ) -> StreamingHttpResponse:
     """`from` is included, `to` (now, unless given) is not. Names filter; an empty team means keys without one."""
-    only_parameters(request, "from", "to", "team", "api_key", "route", "provider", "model")
+    only_parameters(request, "from", "to", "team", "api_key", "route", "provider", "model", *Narrowed.model_fields)
     end = end or datetime.now(UTC)
     if end < start:
         raise InvalidRequest("from must not be later than to.", param="from")
     where = UsageFilter(team=team, api_key=api_key, route=route, provider=provider, model=model)
-    lines = completions_csv(start=start, end=end, where=where)
+    lines = completions_csv(start=start, end=end, where=where.of_completions() & narrowed.condition())
     response = StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="completions-{start:%Y%m%d}-{end:%Y%m%d}.csv"'
     return response

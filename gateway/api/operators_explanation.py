@@ -51,6 +51,7 @@ class Attempt(Charged):
     offset_ms: int
     latency_ms: int
     first_content_ms: int | None
+    web_searches: int = Field(description="Searches that the provider ran and charges for.")
     price_id: int | None
     drill_id: int | None = Field(description="The fire drill it belongs to.")
     fault: str = Field(description="What the drill did in the provider's place; empty where nothing was sent.")
@@ -66,7 +67,8 @@ class Fallback(Schema):
 
 
 class Price(Schema):
-    """US dollars per million tokens; null where the input price holds."""
+    """US dollars per million tokens; null where a more general price holds. The `long_` prices are those of calls with
+    more than `long_context_above_tokens` input tokens."""
 
     id: int
     kind: str
@@ -74,7 +76,16 @@ class Price(Schema):
     input_per_mtok: Usd
     cached_input_per_mtok: Usd | None
     cache_write_per_mtok: Usd | None
+    cache_write_1h_per_mtok: Usd | None
     output_per_mtok: Usd
+    reasoning_per_mtok: Usd | None
+    long_context_above_tokens: int | None
+    long_input_per_mtok: Usd | None
+    long_cached_input_per_mtok: Usd | None
+    long_cache_write_per_mtok: Usd | None
+    long_cache_write_1h_per_mtok: Usd | None
+    long_output_per_mtok: Usd | None
+    web_searches_per_thousand: Usd | None
     free: bool
     valid_from: Moment | None
     source: str

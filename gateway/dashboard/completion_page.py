@@ -12,6 +12,7 @@ from gateway.dashboard.decision_words import decision_words
 from gateway.dashboard.links import changelist_url
 from gateway.engine.words import AttemptOutcome, CompletionStatus
 from gateway.selectors.completions import AttemptStory, CompletionStory, FallbackStory, completion_story
+from gateway.selectors.conversation_neighbours import conversation_neighbours
 from gateway.selectors.explanation import budget_checks
 from gateway.selectors.prices import price_terms
 from gateway.templatetags.plain_words import duration, usd
@@ -19,24 +20,48 @@ from gateway.templatetags.plain_words import duration, usd
 # Time bars are drawn on a line this long; a bar is never narrower than can be seen.
 BAR_UNITS = 1000
 MIN_BAR_UNITS = 6
+LEAST_PAUSE_MS = 10
 
 
 @dataclass(frozen=True, slots=True)
 class TimeBar:
-    """Where an attempt lies on the completion's time line, in `BAR_UNITS`."""
+    """Where an attempt lies on the completion's time line, in `BAR_UNITS`: waited for, then read."""
 
     start: int
     width: int
     first_content: int | None
 
+    @property
+    def waited(self) -> int:
+        """The part of the bar before the first content."""
+        return (
+            0 if self.first_content is None else max(0, min(self.first_content, self.start + self.width) - self.start)
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """An attempt, its bar, and the fallback that led to it, if one did."""
+    """An attempt, its bar, and the fallback that led to it, if one did.
+
+    `pause_ms` is the time between the end of the attempt before (or the request's beginning) and this one.
+    """
 
     attempt: AttemptStory
     bar: TimeBar
     fallback: FallbackStory | None
+    pause_ms: int = 0
+
+    @property
+    def pause_words(self) -> str:
+        """What that time went into; "" where it was too short to matter."""
+        if self.pause_ms < LEAST_PAUSE_MS or self.attempt.outcome == AttemptOutcome.SKIPPED:
+            return ""
+        time = duration(self.pause_ms)
+        if self.attempt.retry:
+            return f"{time} of waiting before trying again."
+        if self.attempt.number == 1:
+            return f"{time} until it was sent: checks, budgets, and waiting for a place."
+        return f"{time} between the attempts."
 
 
 @back_office_page
@@ -54,7 +79,14 @@ def completion(request: HttpRequest, request_id: str) -> HttpResponse:
         "prices": price_terms(ids=(one.price_id for one in story.attempts if one.price_id is not None)),
         "axis": [duration(story.span_ms * quarter / 4) for quarter in range(5)],
         "admin_url": changelist_url(request, "Completion", id__exact=story.line.id),
-        "conversation_url": conversation_url(story.conversation, story.team_id),
+        "conversation_url": conversation_url(story.conversation, story.team_id) if story.conversation else "",
+        "neighbours": conversation_neighbours(
+            request_id=story.line.id,
+            team_id=story.team_id,
+            conversation=story.conversation,
+            created_at=story.line.created_at,
+        ),
+        "prices_url": changelist_url(request, "Price"),
         "key_url": changelist_url(request, "Completion", api_key_id__exact=story.api_key_id),
     }
     return render_page(request, "dashboard/completion.html", f"Request {story.line.id}", context)
@@ -89,11 +121,15 @@ def steps(story: CompletionStory) -> tuple[Step, ...]:
     """Each attempt with its bar; a fallback stands before the first attempt at the target it leads to."""
     pending = list(story.fallbacks)
     told: list[Step] = []
+    free_from_ms = 0
     for attempt in story.attempts:
         target = f"{attempt.provider}/{attempt.model}"
         asked = attempt.outcome != AttemptOutcome.SKIPPED
         leads_here = bool(pending) and pending[0].to_target == target and asked
-        told.append(Step(attempt, time_bar(attempt, story.span_ms), pending.pop(0) if leads_here else None))
+        fallback = pending.pop(0) if leads_here else None
+        pause_ms = max(0, attempt.offset_ms - free_from_ms)
+        told.append(Step(attempt, time_bar(attempt, story.span_ms), fallback, pause_ms))
+        free_from_ms = max(free_from_ms, attempt.offset_ms + attempt.latency_ms)
     return tuple(told)
 
 

@@ -11,12 +11,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from gateway.dashboard.simple_words import simple_sentences
+
 _LEFT_OUT = {
     "left_out_without_price": "no price is known for it",
     "left_out_for_full_budgets": "its provider's budget has no room",
     "left_out_for_room": "it may cost more than a budget has room for",
 }
-_KNOWN = frozenset({"route", "reason", "targets", "stepped_down", "shrunk_output", *_LEFT_OUT})
+_KNOWN = frozenset({"route", "reason", "targets", "stepped_down", "shrunk_output", "simple", *_LEFT_OUT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,7 @@ class DecisionWords:
     candidates: tuple[Candidate, ...]
     others: tuple[tuple[str, str], ...]
     budgets: tuple[str, ...] = ()
+    simple: tuple[str, ...] = ()
 
 
 def decision_words(decision: Mapping[str, Any]) -> DecisionWords:
@@ -41,6 +44,7 @@ def decision_words(decision: Mapping[str, Any]) -> DecisionWords:
         reason=str(decision.get("reason", "")),
         candidates=tuple(Candidate(name, left_out.get(name, "")) for name in _names(decision.get("targets"))),
         budgets=tuple(_budget_sentences(decision)),
+        simple=tuple(simple_sentences(decision)),
         others=tuple((_title(key), _plain(value)) for key, value in decision.items() if key not in _KNOWN),
     )
 

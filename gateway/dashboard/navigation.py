@@ -9,12 +9,23 @@ from django.urls import reverse
 
 from gateway.dashboard.links import model_list_url
 
+# Title, symbol (Material Symbols), name of the address: for everybody who is let in.
+_OPEN_PAGES = (
+    ("Overview", "monitoring", "dashboard:overview"),
+    ("Spend", "payments", "dashboard:spend"),
+)
 # Title, symbol (Material Symbols), model. A model that isn't registered or that the user may not see is left out.
 _WATCH = (
-    ("Requests", "receipt_long", "gateway.Completion"),
     ("Fallbacks", "alt_route", "gateway.Fallback"),
     ("Fire drills", "local_fire_department", "gateway.Drill"),
-    ("Breakers", "electrical_services", "gateway.BreakerStatus"),
+    ("Incidents", "emergency_home", "gateway.Alert"),
+    ("Alert messages", "outgoing_mail", "gateway.AlertDelivery"),
+)
+# Pages of the dashboard, for those who may see the rows they are made of: title, symbol, model, page.
+_PAGES = (
+    ("Requests", "receipt_long", "gateway.Completion", "requests"),
+    ("Conversations", "forum", "gateway.Conversation", "conversations"),
+    ("Breakers", "electrical_services", "gateway.BreakerStatus", "breakers"),
 )
 _CONFIGURE = (
     ("Providers", "cloud", "gateway.Provider"),
@@ -35,26 +46,37 @@ _PEOPLE = (
 
 def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
     """Unfold's navigation groups for this user."""
-    dashboard = {
-        "title": "Dashboard",
-        "icon": "monitoring",
-        "link": reverse("dashboard:overview"),
-        "active": request.path == reverse("dashboard:overview"),
-    }
+    pages = [_page(*entry, request) for entry in _OPEN_PAGES]
     return [
-        {"items": [dashboard, *_conversations(request), *_items(request, _WATCH)]},
-        {"title": "Configuration", "separator": True, "items": _items(request, _CONFIGURE)},
+        {"items": [*pages, *_pages(request), *_items(request, _WATCH)]},
+        {"title": "Configuration", "separator": True, "items": [*_items(request, _CONFIGURE), *_models(request)]},
         {"title": "People", "separator": True, "items": _items(request, _PEOPLE)},
     ]
 
 
-def _conversations(request: HttpRequest) -> list[dict[str, Any]]:
-    """The pages of conversations, for those who may see their rows."""
-    if not model_list_url(request, "gateway.Conversation"):
+def _page(title: str, icon: str, name: str, request: HttpRequest) -> dict[str, Any]:
+    link = reverse(name)
+    return {"title": title, "icon": icon, "link": link, "active": request.path == link}
+
+
+def _pages(request: HttpRequest) -> list[dict[str, Any]]:
+    pages = [
+        (title, icon, reverse(f"dashboard:{name}"))
+        for title, icon, label, name in _PAGES
+        if model_list_url(request, label)
+    ]
+    return [
+        {"title": title, "icon": icon, "link": link, "active": request.path.startswith(link)}
+        for title, icon, link in pages
+    ]
+
+
+def _models(request: HttpRequest) -> list[dict[str, Any]]:
+    """The catalogue, for those who may see prices."""
+    if not model_list_url(request, "gateway.Price"):
         return []
-    link = reverse("dashboard:conversations")
-    active = request.path.startswith(link)
-    return [{"title": "Conversations", "icon": "forum", "link": link, "active": active}]
+    link = reverse("dashboard:models")
+    return [{"title": "Models", "icon": "deployed_code", "link": link, "active": request.path.startswith(link)}]
 
 
 def _items(request: HttpRequest, entries: tuple[tuple[str, str, str], ...]) -> list[dict[str, Any]]:

@@ -1,6 +1,7 @@
-"""The first page: which providers work, what is spent, how well requests are answered, and the last of them.
+"""The first page: what needs attention, the service levels, which providers work, what is asked and spent.
 
-The page is drawn whole; afterwards four parts refresh themselves, each from its own address.
+The page is drawn whole; afterwards its parts refresh themselves, each from its own address, which carries the page's
+period and filters.
 """
 
 from __future__ import annotations
@@ -12,31 +13,39 @@ from django.shortcuts import render
 from django.utils import timezone
 
 from gateway.dashboard.access import back_office_page, render_page
+from gateway.dashboard.attention import attention_items
 from gateway.dashboard.charts import spend_chart
 from gateway.dashboard.drill_page import banner_context
 from gateway.dashboard.links import changelist_url
+from gateway.dashboard.objective_cards import objective_cards
 from gateway.dashboard.provider_cards import provider_cards
-from gateway.dashboard.tiles import overview_tiles
+from gateway.dashboard.scope import Scope, scope_of
+from gateway.dashboard.scope_bar import bar_context
+from gateway.dashboard.tiles import figures_of, overview_tiles
+from gateway.selectors.budget_use import budget_uses
 from gateway.selectors.completions import completion_list_recent
 from gateway.selectors.ledger_spool import ledger_spool_state, ledger_spool_words
-from gateway.selectors.spend import spend_timeline
-from gateway.selectors.usage import spend_total, usage_summary
-from gateway.selectors.windows import window_this_month, window_today
+from gateway.selectors.objectives import service_levels
+from gateway.selectors.spend_over_time import spend_over_time
 
 RECENT_COMPLETIONS = 15
-CHART_HOURS = 24
+SUBJECTS_PER_BUDGET = 3
+CHART_BY = "provider"
 
 
 @back_office_page
 def overview(request: HttpRequest) -> HttpResponse:
+    scope = _scope(request)
     context = {
+        **bar_context(scope, page="overview"),
         **banner_context(request),
+        **_service_context(request),
         **_providers_context(request),
-        **_figures_context(request),
+        **_figures_context(request, scope),
         **_recent_context(request),
         "zone": timezone.get_current_timezone_name(),
     }
-    return render_page(request, "dashboard/overview.html", "Dashboard", context)
+    return render_page(request, "dashboard/overview.html", "Overview", context)
 
 
 @back_office_page
@@ -50,13 +59,22 @@ def providers(request: HttpRequest) -> HttpResponse:
 
 
 @back_office_page
+def service(request: HttpRequest) -> HttpResponse:
+    return render(request, "dashboard/partials/service.html", _service_context(request))
+
+
+@back_office_page
 def figures(request: HttpRequest) -> HttpResponse:
-    return render(request, "dashboard/partials/figures.html", _figures_context(request))
+    return render(request, "dashboard/partials/figures.html", _figures_context(request, _scope(request)))
 
 
 @back_office_page
 def recent(request: HttpRequest) -> HttpResponse:
     return render(request, "dashboard/partials/recent.html", _recent_context(request))
+
+
+def _scope(request: HttpRequest) -> Scope:
+    return scope_of(request, now=timezone.now(), zone=timezone.get_current_timezone())
 
 
 def _providers_context(request: HttpRequest) -> dict[str, Any]:
@@ -68,21 +86,27 @@ def _providers_context(request: HttpRequest) -> dict[str, Any]:
     }
 
 
-def _figures_context(request: HttpRequest) -> dict[str, Any]:
+def _service_context(request: HttpRequest) -> dict[str, Any]:
+    now = timezone.now()
+    cards = objective_cards(service_levels(now=now))
+    found = attention_items(
+        request,
+        now=now,
+        providers=provider_cards(request),
+        budgets=budget_uses(now=now, subjects_per_budget=SUBJECTS_PER_BUDGET),
+        objectives=cards,
+    )
+    return {"attention": found, "objectives": cards, "objectives_url": changelist_url(request, "Organisation")}
+
+
+def _figures_context(request: HttpRequest, scope: Scope) -> dict[str, Any]:
     now, zone = timezone.now(), timezone.get_current_timezone()
-    today, month = window_today(now=now, zone=zone), window_this_month(now=now, zone=zone)
-    timeline = spend_timeline(now=now, hours=CHART_HOURS)
+    budgets = budget_uses(now=now, subjects_per_budget=SUBJECTS_PER_BUDGET)
+    spend = spend_over_time(scope.window, by=CHART_BY, zone=zone, where=scope.where)
     return {
-        "tiles": overview_tiles(
-            request,
-            today=usage_summary(window=today),
-            today_window=today,
-            month=spend_total(window=month),
-            month_window=month,
-        ),
-        "chart": spend_chart(timeline),
-        "chart_hours": CHART_HOURS,
-        "chart_url": changelist_url(request, "Completion", created_at__gte=timeline.window.start),
+        "scope": scope,
+        "tiles": overview_tiles(request, scope, figures_of(scope, now=now, zone=zone), budgets),
+        "chart": spend_chart(spend, by=CHART_BY),
     }
 
 

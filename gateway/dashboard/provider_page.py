@@ -20,6 +20,7 @@ from gateway.dashboard.links import changelist_url
 from gateway.dashboard.provider_cards import breaker_views, card
 from gateway.engine.words import BreakerState
 from gateway.models import Provider
+from gateway.selectors.model_catalogue import retiring_targets
 from gateway.selectors.provider_page import (
     Band,
     breaker_since,
@@ -66,7 +67,7 @@ class DrawnBand:
 @back_office_page
 def provider(request: HttpRequest, name: str) -> HttpResponse:
     row = _provider(name)
-    context = {**_live_context(request, row), "may_act": _may_act(request), "reason_characters": REASON_CHARACTERS}
+    context = {**_live_context(request, row), "may_act": may_act(request), "reason_characters": REASON_CHARACTERS}
     return render_page(request, "dashboard/provider.html", f"Provider {row.name}", context)
 
 
@@ -81,13 +82,15 @@ def provider_act(request: HttpRequest, name: str) -> HttpResponse:
     """Test now, or an order to the breaker: with a reason and a confirmation, by whoever may change providers."""
     if not admin.site.has_permission(request):
         return to_login(request)
-    if not _may_act(request):
+    if not may_act(request):
         raise PermissionDenied(f"Your account lacks the permission {MAY_ACT}; an administrator can grant it.")
     row, action = _provider(name), request.POST.get("action", "")
     if action == "test":
         _test(request, row)
     else:
         _order(request, row, action)
+    if request.POST.get("next") == "breakers":
+        return redirect("dashboard:breakers")
     return redirect("dashboard:provider", name=row.name)
 
 
@@ -151,6 +154,7 @@ def _live_context(request: HttpRequest, row: Provider) -> dict[str, Any]:
         "probes": health_probes(provider=row.name),
         "probes_url": changelist_url(request, "HealthProbe", provider__exact=row.name),
         "settings_url": _settings_url(request, row),
+        "retiring": retiring_targets(now, provider=row.name),
         "now": now,
     }
 
@@ -178,7 +182,7 @@ def _settings_url(request: HttpRequest, row: Provider) -> str:
     return f"{address}{row.pk}/change/" if address else ""
 
 
-def _may_act(request: HttpRequest) -> bool:
+def may_act(request: HttpRequest) -> bool:
     return cast("PermissionsMixin", request.user).has_perm(MAY_ACT)
 
 

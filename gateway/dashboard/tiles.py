@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, tzinfo
 
 from django.http import HttpRequest
-from django.utils import timezone
 
 from gateway.dashboard.links import changelist_url
-from gateway.selectors.usage import Spend, UsageSummary
-from gateway.selectors.windows import TimeWindow
-from gateway.templatetags.plain_words import NOTHING, count, count_short, duration, percent, usd, usd_exact
+from gateway.dashboard.scope import Scope
+from gateway.selectors.budget_use import BudgetUse
+from gateway.selectors.latency import Latencies, latencies_with_streams
+from gateway.selectors.usage import pending_within
+from gateway.selectors.usage_cells import Usage, share
+from gateway.selectors.usage_read import usage_over
+from gateway.selectors.windows import TimeWindow, window_this_month, window_today
+from gateway.templatetags.plain_words import (
+    NOTHING,
+    count,
+    count_short,
+    duration,
+    percent,
+    usd,
+    usd_exact,
+    used_percent,
+)
+
+# Whatever was let in: rows of requests that were refused before they began are kept beside them.
+_BEGUN = "pending,answered,failed,cancelled,unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,25 +44,146 @@ class Tile:
     tone: str = "quiet"
 
 
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What the tiles tell: `usage`, `pending` and the times are those of the scope, today and month have their own."""
+
+    usage: Usage
+    pending: int
+    responses: Latencies
+    first_contents: Latencies
+    today: Usage
+    today_window: TimeWindow
+    month: Usage
+    month_window: TimeWindow
+
+
+def figures_of(scope: Scope, *, now: datetime, zone: tzinfo) -> Figures:
+    """At most 24 queries; nine before anything has been added up."""
+    today, month = window_today(now=now, zone=zone), window_this_month(now=now, zone=zone)
+    responses, first_contents = latencies_with_streams(scope.window, where=scope.where)
+    return Figures(
+        usage=usage_over(scope.window, where=scope.where),
+        pending=pending_within(scope.window, where=scope.where),
+        responses=responses,
+        first_contents=first_contents,
+        today=usage_over(today, where=scope.where),
+        today_window=today,
+        month=usage_over(month, where=scope.where),
+        month_window=month,
+    )
+
+
 def overview_tiles(
-    request: HttpRequest, *, today: UsageSummary, today_window: TimeWindow, month: Spend, month_window: TimeWindow
+    request: HttpRequest, scope: Scope, figures: Figures, budgets: tuple[BudgetUse, ...]
 ) -> tuple[Tile, ...]:
-    since = today_window.start
-    return (*_money_tiles(request, today, since, month, month_window.start), *_service_tiles(request, today, since))
+    return (
+        *_request_tiles(request, scope, figures),
+        *_time_tiles(request, scope, figures),
+        *_money_tiles(request, scope, figures, budgets),
+    )
+
+
+def _rows(request: HttpRequest, scope: Scope, window: TimeWindow | None = None, **lookups: object) -> str:
+    """The completions behind a figure: the scope's, or those of another window."""
+    return changelist_url(request, "Completion", **scope.lookups(window), **lookups)
+
+
+def _request_tiles(request: HttpRequest, scope: Scope, figures: Figures) -> tuple[Tile, ...]:
+    usage, judged = figures.usage, figures.usage.without_drills()
+    total = usage.completions + figures.pending
+    return (
+        Tile(
+            "requests",
+            "Requests",
+            "receipt_long",
+            count_short(total),
+            _requests_note(usage, figures.pending),
+            _rows(request, scope, status__in=_BEGUN),
+            count(total),
+        ),
+        Tile(
+            "errors",
+            "Failed",
+            "error",
+            percent(usage.error_share),
+            _errors_note(usage),
+            _rows(request, scope, against="us"),
+            tone="bad" if usage.failed else "quiet",
+        ),
+        Tile(
+            "availability",
+            "Availability",
+            "verified",
+            percent(share(judged.answered, judged.answered + judged.failed)),
+            "answered, of those that we or providers had to answer; no fire drills",
+            _rows(request, scope, status__exact="answered", drill_id__isnull=True),
+        ),
+        Tile(
+            "fallbacks",
+            "Rescued by fallback",
+            "alt_route",
+            count_short(usage.fell_back_answered),
+            _fallbacks_note(usage),
+            _rows(request, scope, fell_back__exact=1, status__exact="answered"),
+            count(usage.fell_back_answered),
+            tone="warn" if usage.fell_back > usage.fell_back_answered else "quiet",
+        ),
+    )
+
+
+def _time_tiles(request: HttpRequest, scope: Scope, figures: Figures) -> tuple[Tile, ...]:
+    usage = figures.usage
+    return (
+        Tile(
+            "response",
+            "Mean response time",
+            "timer",
+            duration(usage.mean_response_ms),
+            _spread(figures.responses, "whole answers, first words of streams"),
+            _rows(request, scope, status__exact="answered"),
+        ),
+        Tile(
+            "first-content",
+            "Mean time to first words",
+            "bolt",
+            duration(usage.mean_first_content_ms),
+            _spread(figures.first_contents, "streams only"),
+            _rows(request, scope, status__exact="answered", stream__exact=1),
+        ),
+        Tile(
+            "tokens",
+            "Tokens",
+            "data_object",
+            count_short(usage.input_tokens + usage.output_tokens),
+            _tokens_note(usage),
+            _rows(request, scope, status__in=_BEGUN),
+            count(usage.input_tokens + usage.output_tokens),
+        ),
+    )
 
 
 def _money_tiles(
-    request: HttpRequest, today: UsageSummary, since: datetime, month: Spend, month_since: datetime
+    request: HttpRequest, scope: Scope, figures: Figures, budgets: tuple[BudgetUse, ...]
 ) -> tuple[Tile, ...]:
-    first = timezone.localtime(month_since)
+    usage, today, month = figures.usage, figures.today, figures.month
     return (
+        Tile(
+            "spend",
+            "Spend",
+            "payments",
+            usd(usage.cost_usd),
+            _spend_note(usage),
+            _rows(request, scope, status__in=_BEGUN),
+            usd_exact(usage.cost_usd),
+        ),
         Tile(
             "spend-today",
             "Spend today",
-            "payments",
+            "today",
             usd(today.cost_usd),
-            _spend_note(today),
-            changelist_url(request, "Completion", created_at__gte=since),
+            _budget_note(budgets, scope, "day") or _since_note(today, "midnight"),
+            _rows(request, scope, figures.today_window, status__in=_BEGUN),
             usd_exact(today.cost_usd),
         ),
         Tile(
@@ -54,92 +191,64 @@ def _money_tiles(
             "Spend this month",
             "calendar_month",
             usd(month.cost_usd),
-            f"{_many(month.completions, 'request')} since {first.day} {first:%B}",
-            changelist_url(request, "Completion", created_at__gte=month_since),
+            _budget_note(budgets, scope, "month") or _since_note(month, "the first"),
+            _rows(request, scope, figures.month_window, status__in=_BEGUN),
             usd_exact(month.cost_usd),
         ),
-        Tile(
-            "tokens",
-            "Tokens today",
-            "data_object",
-            count_short(today.input_tokens + today.output_tokens),
-            f"{count_short(today.input_tokens)} in, {count_short(today.output_tokens)} out",
-            changelist_url(request, "Completion", created_at__gte=since),
-            count(today.input_tokens + today.output_tokens),
-        ),
     )
 
 
-def _service_tiles(request: HttpRequest, today: UsageSummary, since: datetime) -> tuple[Tile, ...]:
-    return (
-        Tile(
-            "requests",
-            "Requests today",
-            "receipt_long",
-            count_short(today.completions),
-            _requests_note(today),
-            changelist_url(request, "Completion", created_at__gte=since),
-            count(today.completions),
-        ),
-        Tile(
-            "errors",
-            "Failed today",
-            "error",
-            percent(today.error_share),
-            _errors_note(today),
-            changelist_url(request, "Completion", created_at__gte=since, against="us"),
-            tone="bad" if today.failed else "quiet",
-        ),
-        Tile(
-            "fallbacks",
-            "Fallbacks today",
-            "alt_route",
-            count_short(today.fell_back),
-            _fallbacks_note(today),
-            changelist_url(request, "Completion", created_at__gte=since, fell_back__exact=1),
-            count(today.fell_back),
-            tone="warn" if today.fell_back else "quiet",
-        ),
-        Tile(
-            "response",
-            "Mean response time",
-            "timer",
-            duration(today.mean_response_ms),
-            "whole plain answers, first words of streams",
-            changelist_url(request, "Completion", created_at__gte=since, status__exact="answered"),
-        ),
-        Tile(
-            "first-content",
-            "Mean time to first words",
-            "bolt",
-            duration(today.mean_first_content_ms),
-            "streams only",
-            changelist_url(request, "Completion", created_at__gte=since, status__exact="answered", stream__exact=1),
-        ),
-    )
+def _spend_note(usage: Usage) -> str:
+    if usage.uncertain_usd:
+        return f"{usd(usage.uncertain_usd)} of it estimated or unknown"
+    return "as providers reported" if usage.cost_usd else "nothing spent yet"
 
 
-def _spend_note(today: UsageSummary) -> str:
-    if today.uncertain_usd:
-        return f"{usd(today.uncertain_usd)} of it estimated or unknown"
-    return "as providers reported" if today.cost_usd else "nothing spent yet"
+def _since_note(usage: Usage, beginning: str) -> str:
+    return f"{_many(usage.completions, 'request')} since {beginning}"
 
 
-def _requests_note(today: UsageSummary) -> str:
-    others = ((today.pending, "under way"), (today.cancelled, "left by the client"))
-    parts = [f"{count_short(today.answered)} answered", *(f"{count(n)} {words}" for n, words in others if n)]
+def _budget_note(budgets: tuple[BudgetUse, ...], scope: Scope, unit: str) -> str:
+    """The fullest budget of this window that counts what the page shows: everybody's, or the chosen team's, key's, …"""
+    chosen = scope.filters
+    if len(chosen) > 1:
+        return ""
+    kind, name = next(iter(chosen.items()), ("global", None))
+    for use in budgets:
+        one = use.standing
+        if (one.window, one.scope, one.subject) == (unit, kind, name):
+            return f"{used_percent(float(use.used_share))} of {usd(one.limit_usd)} used ({one.name})"
+    return ""
+
+
+def _requests_note(usage: Usage, pending: int) -> str:
+    others = ((pending, "under way"), (usage.cancelled, "left by the client"))
+    parts = [f"{count_short(usage.answered)} answered", *(f"{count(n)} {words}" for n, words in others if n)]
     return ", ".join(parts)
 
 
-def _errors_note(today: UsageSummary) -> str:
-    judged = today.answered + today.failed
-    note = f"{count(today.failed)} of {count(judged)}" if judged else "nothing to judge yet"
-    return f"{note}; {count(today.refused)} refused, not counted" if today.refused else note
+def _errors_note(usage: Usage) -> str:
+    judged = usage.answered + usage.failed
+    note = f"{count(usage.failed)} of {count(judged)}" if judged else "nothing to judge yet"
+    return f"{note}; {count(usage.refused)} refused, not counted" if usage.refused else note
 
 
-def _fallbacks_note(today: UsageSummary) -> str:
-    success = percent(today.fallback_success)
-    return "none needed" if success == NOTHING else f"{success} ended in an answer"
+def _fallbacks_note(usage: Usage) -> str:
+    success = percent(usage.fallback_success)
+    return "no fallback was needed" if success == NOTHING else f"{success} of {_many(usage.fell_back, 'fallback')}"
+
+
+def _spread(times: Latencies, what: str) -> str:
+    if not times.answers:
+        return what
+    return f"half within {duration(times.p50_ms)}, 95 % within {duration(times.p95_ms)}; {what}"
+
+
+def _tokens_note(usage: Usage) -> str:
+    note = f"{count_short(usage.input_tokens)} in, {count_short(usage.output_tokens)} out"
+    if not usage.cached_input_tokens:
+        return note
+    return f"{note}; {percent(usage.cached_input_tokens / usage.input_tokens)} of input from providers' caches"
 
 
 def _many(number: int, thing: str) -> str:

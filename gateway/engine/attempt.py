@@ -9,7 +9,7 @@ from gateway.engine.configuration import Target
 from gateway.engine.drill import DrillFault
 from gateway.engine.errors import UpstreamError
 from gateway.engine.usage import Usage
-from gateway.engine.words import AttemptOutcome, FailureKind
+from gateway.engine.words import AttemptOutcome, FailureKind, FinishReason
 
 
 @dataclass(slots=True)
@@ -41,10 +41,13 @@ class Attempt:
     upstream_id: str | None = None
     dropped_params: tuple[str, ...] = ()
     rate_limits: Mapping[str, str] = field(default_factory=dict)  # the provider's headers about them, for the client
+    passed_over: FinishReason | None = None  # it answered, but how it ended made the next target be asked
 
     @property
     def may_be_billed(self) -> bool:
-        """Whether the provider may charge for it although it gave no answer."""
+        """Whether the provider may charge for it although it gave no answer, or none that was used."""
+        if self.passed_over is not None:
+            return True
         drilled = self.injected is not None and not self.injected.reaches_provider
         if drilled or self.on_wire is False:
             return False

@@ -71,6 +71,8 @@ def _old_gpt(context: int, output: int, successor: str) -> ModelTraits:
 
 _CLAUDE_3 = ModelTraits(200_000, 4_096, takes_prefill=True, takes_json_schema=False)
 _CLAUDE_3_5 = ModelTraits(200_000, 8_192, takes_prefill=True, takes_json_schema=False)
+_CLAUDE_3_5_SONNET = replace(_CLAUDE_3_5, retired_on=date(2025, 10, 28), successor="claude-sonnet-5-5")
+_CLAUDE_3_5_HAIKU = replace(_CLAUDE_3_5, retired_on=date(2026, 2, 19), successor="claude-haiku-5-5")
 _CLAUDE_3_7 = ModelTraits(200_000, 64_000, takes_prefill=True, takes_json_schema=False, thinking="budget")
 _CLAUDE_4 = ModelTraits(
     200_000,
@@ -113,12 +115,6 @@ _KNOWN: dict[tuple[Wire, str], ModelTraits] = {
     (Wire.OPENAI, "gpt-4-turbo"): _old_gpt(128_000, 4_096, "gpt-6.1-sol"),
     (Wire.OPENAI, "gpt-4-turbo-preview"): _old_gpt(128_000, 4_096, "gpt-6.1-sol"),
     (Wire.OPENAI, "gpt-3.5-turbo"): _old_gpt(16_385, 4_096, "gpt-6-luna"),
-    (Wire.ANTHROPIC, "claude-3-5-sonnet-20241022"): replace(
-        _CLAUDE_3_5, retired_on=date(2025, 10, 28), successor="claude-sonnet-5-5"
-    ),
-    (Wire.ANTHROPIC, "claude-3-5-haiku-20241022"): replace(
-        _CLAUDE_3_5, retired_on=date(2026, 2, 19), successor="claude-haiku-5-5"
-    ),
 }
 
 # The first prefix that fits wins, so longer ones stand before shorter ones.
@@ -142,6 +138,8 @@ _FAMILIES: tuple[tuple[Wire, str, ModelTraits], ...] = (
     (Wire.OPENAI, "o4", _O_SERIES),
     (Wire.OPENAI, "", _OPENAI_CHAT),
     (Wire.ANTHROPIC, "claude-3-7", _CLAUDE_3_7),
+    (Wire.ANTHROPIC, "claude-3-5-sonnet", _CLAUDE_3_5_SONNET),
+    (Wire.ANTHROPIC, "claude-3-5-haiku", _CLAUDE_3_5_HAIKU),
     (Wire.ANTHROPIC, "claude-3-5", _CLAUDE_3_5),
     (Wire.ANTHROPIC, "claude-3", _CLAUDE_3),
     (Wire.ANTHROPIC, "claude-2", _CLAUDE_3),

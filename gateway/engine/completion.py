@@ -13,6 +13,7 @@ from gateway.engine.clock import SYSTEM_CLOCK, Clock
 from gateway.engine.configuration import Provider, Target
 from gateway.engine.deadline import Deadline
 from gateway.engine.errors import GatewayError, UpstreamAnswer, UpstreamError
+from gateway.engine.escalation import NOT_GOOD_ENOUGH, PassedOver
 from gateway.engine.exchange import Answer, Ask, Caller, Continuation, Seam
 from gateway.engine.flight import Flight, Tower
 from gateway.engine.gate import Gate
@@ -57,6 +58,9 @@ class Completion:
     `attempts` and `fallbacks`, also when it raises or is cancelled.
     `before_paid_again` is awaited with every attempt that follows one the provider may have billed, before it is begun;
     a GatewayError from it ends the completion.
+
+    What the plan's cheap target refused or didn't finish is asked of the next one, and given out all the same when no
+    other target answers (`engine/escalation.py`).
     """
 
     def __init__(
@@ -86,10 +90,13 @@ class Completion:
         self._stream_began: float | None = None
         self._refused_prefill: Target | None = None
         self._before_paid_again = before_paid_again
+        self._passed_over: PassedOver | None = None
 
     @property
     def served(self) -> Attempt | None:
         """The last attempt that was sent: the one that answered, if any did."""
+        if self._passed_over is not None and self._passed_over.given_out:
+            return self._passed_over.attempt
         return next((attempt for attempt in reversed(self.attempts) if attempt.sent), None)
 
     async def obtain(self) -> Answer | LiveStream:
@@ -98,9 +105,17 @@ class Completion:
         Raises the GatewayError that the last failure means; InvalidRequest at once when no target could do better.
         """
         self._remaining = list(enumerate(self.plan.targets))
-        reply = await self._walk(self.plan.first_reason, None)
-        self.began = self.attempts[-1]
+        reply = await self._walk_or_passed_over()
+        self.began = self.served
         return LiveStream(reply, self._go_on) if isinstance(reply, Leg) else reply
+
+    async def _walk_or_passed_over(self) -> Answer | Leg:
+        try:
+            return await self._walk(self.plan.first_reason, None)
+        except GatewayError:
+            if self._passed_over is None:
+                raise
+            return self._passed_over.give_out()
 
     async def _walk(self, reason: str, previous: Target | None) -> Answer | Leg:
         """Ask the remaining targets, one after the other."""
@@ -157,7 +172,7 @@ class Completion:
             self._patience.check()
             attempt = await self._begin_attempt(index, target, retries_done, reason)
             try:
-                return await self._attempt(attempt)
+                return await self._judged(await self._attempt(attempt), attempt)
             except UpstreamError as error:
                 if error.refuses_prefill and self._prefills(target):
                     self._refused_prefill, reason = target, "asked again without prefill"
@@ -168,6 +183,19 @@ class Completion:
                 return step
             await self._clock.sleep(step.wait_seconds)
             retries_done, reason = retries_done + 1, step.reason
+
+    async def _judged(self, reply: Answer | Leg, attempt: Attempt) -> Answer | Leg | NextTarget:
+        """The reply, or the step to the next target where the cheap one's isn't good enough."""
+        if not self._stands_in(attempt) or reply.finish_reason not in NOT_GOOD_ENOUGH:
+            return reply
+        if isinstance(reply, Leg):
+            await reply.hold_back()  # its end is known, so little of it is still to come
+        self._passed_over = PassedOver.of(reply, attempt)
+        return NextTarget(self._passed_over.reason)
+
+    def _stands_in(self, attempt: Attempt) -> bool:
+        """Whether a cheap model was asked in place of a strong one that can still be asked."""
+        return self._seam is None and attempt.target.name == self.plan.cheap and bool(self._remaining)
 
     async def _attempt(self, attempt: Attempt) -> Answer | Leg:
         """One try. Raises UpstreamError when it gave no answer."""
@@ -239,6 +267,8 @@ class Completion:
         )
         if self._seam is not None and error.kind is FailureKind.INVALID_REQUEST:
             return NextTarget(f"{error.kind.value}: {error.message}"[:300])  # it refused our request, not the client's
+        if isinstance(step, Stop) and self._stands_in(attempt):
+            return NextTarget(f"the cheap model turned it down: {error.kind.value}: {error.message}"[:300])
         if isinstance(step, RetryAfter) and not self._engine.breakers.is_closed(provider.lane):
             return NextTarget(f"{error.kind.value}, and the breaker of {provider.name} has opened")
         return step

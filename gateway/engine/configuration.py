@@ -101,6 +101,18 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
+class RouteCache:
+    """How a route's answers are kept. `shared` with everybody who uses the route, else with the key's team.
+
+    `fingerprint` tells one list of targets from another: answers of the old one are never given for the new one.
+    """
+
+    ttl_seconds: int
+    shared: bool
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
     """What agents send as `model`: an ordered list of targets and the rules for using them."""
 
@@ -114,3 +126,4 @@ class Route:
     max_output_tokens: int = 4096
     stream_recovery: str = "continue"
     store_content: bool = False
+    cache: RouteCache | None = None  # None: its answers are not kept

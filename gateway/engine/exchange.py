@@ -105,11 +105,13 @@ class Answer:
 class StreamBatch:
     """What one read from the provider became: whole SSE events in the surface's wire.
 
-    `data` may be empty (nothing to forward yet). `has_content` is true when it holds text, a tool call or thinking.
+    `data` may be empty (nothing to forward yet). `has_content` is true when it holds text, a tool call or thinking;
+    `has_event` is false where nothing came but comments, or part of an event: a provider that is still silent.
     """
 
     data: bytes
     has_content: bool
+    has_event: bool = True
 
 
 class AnswerStream(Protocol):

@@ -27,6 +27,9 @@ class Leg:
         self._ended = False
         self._given_at: float | None = None  # when the last piece went out; the client's time until the next is asked
         self._client_seconds = 0.0
+        self._silent_seconds = (
+            0.0  # waited for the provider since its last event; comments and parts of events are none
+        )
 
     @property
     def attempt(self) -> Attempt:
@@ -111,15 +114,20 @@ class Leg:
         left_seconds = self.seconds_left
         if left_seconds <= 0:  # a time-out alone would never come while data is always there already
             raise self._overdue()
+        stall_seconds = max(0.0, self.attempt.target.timeouts.stall_seconds - self._silent_seconds)
+        began = self._flight.clock.monotonic()
         try:
-            async with self._flight.clock.timeout(min(self.attempt.target.timeouts.stall_seconds, left_seconds)):
-                return await self._stream.read()
+            async with self._flight.clock.timeout(min(stall_seconds, left_seconds)):
+                batch = await self._stream.read()
         except TimeoutError:
-            raise self._silent(left_seconds) from None
+            raise self._silent(stall_seconds, left_seconds) from None
+        waited_seconds = self._flight.clock.monotonic() - began
+        self._silent_seconds = 0.0 if batch is None or batch.has_event else self._silent_seconds + waited_seconds
+        return batch
 
-    def _silent(self, left_seconds: float) -> UpstreamError | DeadlineExceeded:
+    def _silent(self, stall_seconds: float, left_seconds: float) -> UpstreamError | DeadlineExceeded:
         timeouts = self.attempt.target.timeouts
-        if left_seconds < timeouts.stall_seconds:
+        if left_seconds < stall_seconds:
             return self._overdue()
         return timed_out(self.attempt.target, f"the stream stood still for {timeouts.stall_seconds:g} s")
 

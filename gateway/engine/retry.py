@@ -73,7 +73,7 @@ def _wait(
 ) -> float | None:
     """Seconds to wait before the retry; None when the provider asks for a longer wait than another target costs."""
     asked_seconds = error.retry_after_seconds
-    if asked_seconds is None:
+    if not asked_seconds:  # "at once" from everyone, or a date that has passed, would hammer a provider in trouble
         return backoff_seconds(policy, retries_done, random)
     if asked_seconds > policy.retry_after_max_seconds and has_next_target:
         return None

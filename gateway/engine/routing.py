@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,11 +14,15 @@ from gateway.engine.words import Operation
 @dataclass(frozen=True, slots=True)
 class Plan:
     """The targets in the order of trying. `decision` is what the explanation page shows, `first_reason` why the first
-    of them is the first."""
+    of them is the first.
+
+    `cheap` names the target, if any, that stands before the others because the query seemed simple: what it refuses, or
+    doesn't finish, is asked of the others (docs/simple-model.md)."""
 
     targets: tuple[Target, ...]
     decision: Mapping[str, Any]
     first_reason: str = "first target of the route"
+    cheap: str = ""
 
 
 def plan_completion(route: Route, requested_model: str) -> Plan:
@@ -53,6 +57,11 @@ def able_targets(plan: Plan, operation: Operation) -> Plan:
             param="model",
         )
     return replace(plan, targets=able, decision={**plan.decision, f"left_out_without_{operation.value}": unable})
+
+
+def put_first(first: Target, targets: Sequence[Target]) -> tuple[Target, ...]:
+    """`first` and then the others, each once."""
+    return (first, *(target for target in targets if target.name != first.name))
 
 
 def fits_window(target: Target, failed: Target) -> bool:

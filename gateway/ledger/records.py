@@ -164,7 +164,8 @@ class Settlement:
     usage: Usage = NO_USAGE
     cost_usd: Decimal = ZERO_USD
     billing: Billing = Billing.NONE
-    cache: str = "bypass"
+    cache: str = "bypass"  # "hit" | "miss" | "bypass"
+    saved_usd: Decimal = ZERO_USD  # what the answer had cost when it was made, for a hit
     dropped_params: tuple[str, ...] = ()
     attempts: tuple[AttemptRecord, ...] = ()
     fallbacks: tuple[FallbackRecord, ...] = ()

@@ -15,9 +15,9 @@ INSERT INTO llmops_completion (
   id, created_at, lease_until, surface, operation, stream, requested_model, route_id, route_name, api_key_id,
   api_key_name, team_id, team_name, conversation, reserved_usd, decision, holder, status, error_code, error_message,
   finish_reason, provider, model, attempt_count, fell_back, cache, input_tokens, cached_input_tokens,
-  cache_write_tokens, output_tokens, reasoning_tokens, cost_usd, billing, dropped_params)
+  cache_write_tokens, output_tokens, reasoning_tokens, cost_usd, saved_usd, billing, dropped_params)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
-  'pending', '', '', '', '', '', 0, FALSE, 'bypass', 0, 0, 0, 0, 0, 0, 'none', '[]')
+  'pending', '', '', '', '', '', 0, FALSE, 'bypass', 0, 0, 0, 0, 0, 0, 0, 'none', '[]')
 ON CONFLICT (id) DO NOTHING RETURNING id
 """
 
@@ -26,9 +26,9 @@ INSERT INTO llmops_completion (
   id, created_at, lease_until, finished_at, surface, operation, stream, requested_model, route_id, route_name,
   api_key_id, api_key_name, team_id, team_name, conversation, status, http_status, error_code, error_message, decision,
   reserved_usd, finish_reason, provider, model, attempt_count, fell_back, cache, input_tokens, cached_input_tokens,
-  cache_write_tokens, output_tokens, reasoning_tokens, cost_usd, billing, latency_ms, dropped_params, holder)
+  cache_write_tokens, output_tokens, reasoning_tokens, cost_usd, saved_usd, billing, latency_ms, dropped_params, holder)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
-  0, '', '', '', 0, FALSE, 'bypass', 0, 0, 0, 0, 0, 0, 'none', 0, '[]', '')
+  0, '', '', '', 0, FALSE, 'bypass', 0, 0, 0, 0, 0, 0, 0, 'none', 0, '[]', '')
 ON CONFLICT (id) DO NOTHING
 """
 
@@ -38,8 +38,8 @@ _COMPLETION_SETTLE = """
 UPDATE llmops_completion SET
   finished_at = ?, status = ?, http_status = ?, error_code = ?, error_message = ?, finish_reason = ?, provider = ?,
   model = ?, attempt_count = ?, fell_back = ?, cache = ?, input_tokens = ?, cached_input_tokens = ?,
-  cache_write_tokens = ?, output_tokens = ?, reasoning_tokens = ?, cost_usd = ?, billing = ?, latency_ms = ?,
-  first_content_ms = ?, dropped_params = ?, budget_checks = ?, drill_id = ?
+  cache_write_tokens = ?, output_tokens = ?, reasoning_tokens = ?, cost_usd = ?, saved_usd = ?, billing = ?,
+  latency_ms = ?, first_content_ms = ?, dropped_params = ?, budget_checks = ?, drill_id = ?
 WHERE id = ? AND status = ? RETURNING team_id, conversation, created_at
 """
 
@@ -64,9 +64,9 @@ _ATTEMPT_INSERT = """
 INSERT INTO llmops_attempt (
   completion_id, number, provider, model, target_index, retry, outcome, reason, failure, status, message,
   retry_after_seconds, probe, upstream_id, started_at, latency_ms, first_content_ms, input_tokens,
-  cached_input_tokens, cache_write_tokens, cache_write_1h_tokens, output_tokens, reasoning_tokens, cost_usd, billing,
-  price_id, drill_id, fault)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+  cached_input_tokens, cache_write_tokens, cache_write_1h_tokens, output_tokens, reasoning_tokens, web_searches,
+  cost_usd, billing, price_id, drill_id, fault)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 
 _FALLBACK_INSERT = """

@@ -233,8 +233,10 @@ class LedgerWriter:
             self._queue.put(self._release(waiting))
 
     def _release(self, waiting: Waiting[Intent]) -> Waiting[Settlement]:
-        # A verdict that is there all the same was handed out in the moment of the cancellation.
-        left = waiting.future.cancelled() or waiting.future.exception() is None
+        # A verdict that is there all the same was handed out in the moment of the cancellation. Whoever still waits is
+        # told in a moment that the ledger has failed.
+        future = waiting.future
+        left = future.cancelled() or (future.done() and future.exception() is None)
         settlement = Settlement(
             id=waiting.record.id,
             finished_at=datetime.fromtimestamp(self._clock(), UTC),

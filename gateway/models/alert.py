@@ -9,18 +9,26 @@ from gateway.models.words import AlertEvent, choices
 
 
 class Alert(models.Model):
-    """Something that is or was wrong with one subject (a provider, a budget), from its opening to its end.
+    """Something that is or was wrong with one subject (a provider, a budget), from its opening to its end: an incident.
 
-    `opened_by` and `closed_by` are the ids of the rows it was derived from: deriving it again changes nothing.
+    `opened_by` names what it was derived from: deriving it again changes nothing. `closed_by` is the id of the row that
+    ended it. `closes_at` is its end where that is known beforehand, such as a budget's reset. `details` are what its
+    kind needs to go on, and `link` what it is about: `budget 3`, `provider openai`.
     """
 
     kind = models.CharField(max_length=32, choices=choices(AlertEvent))
-    subject = models.CharField(max_length=200)
+    subject = models.CharField(max_length=300)
     message = models.TextField()
     opened_at = models.DateTimeField()
     closed_at = models.DateTimeField(null=True, blank=True)
-    opened_by = models.BigIntegerField()
+    opened_by = models.CharField(max_length=400)
     closed_by = models.BigIntegerField(null=True, blank=True)
+    closes_at = models.DateTimeField(null=True, blank=True)
+    details = models.JSONField(default=dict, blank=True)
+    link = models.CharField(max_length=120, default="", blank=True)
+    acknowledged_at = models.DateTimeField(null=True, blank=True)
+    acknowledged_by = models.CharField(max_length=150, default="", blank=True)
+    note = models.CharField("note", max_length=500, default="", blank=True)
 
     class Meta:
         db_table = "llmops_alert"
@@ -31,7 +39,10 @@ class Alert(models.Model):
                 fields=["kind", "subject"], condition=Q(closed_at__isnull=True), name="alert_open_once"
             ),
         ]
-        indexes = [models.Index(fields=["-opened_at"], name="alert_recent")]
+        indexes = [
+            models.Index(fields=["-opened_at"], name="alert_recent"),
+            models.Index(fields=["kind", "subject"], name="alert_of_subject"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.subject}"
@@ -44,7 +55,7 @@ class AlertDelivery(models.Model):
     event = models.CharField(max_length=32, choices=choices(AlertEvent))
     channel_id = models.BigIntegerField()
     channel_name = models.CharField("channel", max_length=100)
-    title = models.CharField(max_length=250)
+    title = models.CharField(max_length=350)
     body = models.TextField()
     tries = models.PositiveSmallIntegerField(default=0)
     next_try_at = models.DateTimeField()

@@ -20,11 +20,19 @@ class BudgetWindow(models.Model):
     )
     spent_usd = UsdField("spent (USD)", default=0)
     reserved_usd = UsdField("reserved (USD)", default=0)
+    # The spend at which somebody last looked whether a threshold was crossed. The ledger never writes it.
+    checked_usd = UsdField("looked at (USD)", default=0, db_default=0, editable=False)
 
     class Meta:
         db_table = "llmops_budget_window"
         constraints = [
             models.UniqueConstraint(fields=["budget_id", "subject", "window_epoch"], name="budget_window_key"),
+        ]
+        indexes = [
+            # Only what was spent from since the last look: finding it costs the same with a million windows.
+            models.Index(
+                fields=["id"], name="budget_window_unchecked", condition=models.Q(spent_usd__gt=models.F("checked_usd"))
+            ),
         ]
 
     def __str__(self) -> str:

@@ -12,9 +12,23 @@ from gateway.engine.drill import DrillFault
 from gateway.engine.words import AttemptOutcome, Billing, CompletionStatus, FailureKind, Wire
 from gateway.models.fields import UsdField
 
+# Few of a day's requests end so, and they are what people look for: an index of their own costs the others nothing.
+TROUBLED = (
+    CompletionStatus.FAILED.value,
+    CompletionStatus.CANCELLED.value,
+    CompletionStatus.UNKNOWN.value,
+    CompletionStatus.REFUSED.value,
+)
+
 
 def _choices(enum: type) -> list[tuple[str, str]]:
     return [(word.value, word.value.replace("_", " ")) for word in enum]  # type: ignore[attr-defined]
+
+
+# What a provider says of our key, our account or the models we name: nothing but operations can mend it.
+ACCOUNT_FAILURES = tuple(
+    kind.value for kind in (FailureKind.REJECTED_US, FailureKind.MODEL_NOT_FOUND, FailureKind.QUOTA_EXHAUSTED)
+)
 
 
 class Conversation(models.Model):
@@ -79,6 +93,7 @@ class Completion(models.Model):
     reasoning_tokens = models.PositiveBigIntegerField(default=0)
     reserved_usd = UsdField("reserved (USD)", default=0)
     cost_usd = UsdField("cost (USD)", default=0)
+    saved_usd = UsdField("saved (USD)", default=0, help_text="of a cache hit: what the answer had cost to make")
     billing = models.CharField(max_length=12, choices=_choices(Billing), default=Billing.NONE.value)
     latency_ms = models.PositiveIntegerField(null=True)
     first_content_ms = models.PositiveIntegerField(null=True)
@@ -99,6 +114,13 @@ class Completion(models.Model):
                 name="completion_unsettled",
                 condition=models.Q(status=CompletionStatus.PENDING.value),
             ),
+            models.Index(
+                fields=["finished_at"],
+                name="completion_budget_refused",
+                condition=models.Q(error_code="budget_exceeded", status=CompletionStatus.REFUSED.value),
+            ),
+            models.Index(fields=["-created_at"], name="completion_troubled", condition=models.Q(status__in=TROUBLED)),
+            models.Index(fields=["-created_at"], name="completion_fell_back", condition=models.Q(fell_back=True)),
         ]
 
     def __str__(self) -> str:
@@ -133,6 +155,7 @@ class Attempt(models.Model):
     cache_write_1h_tokens = models.PositiveBigIntegerField(default=0)
     output_tokens = models.PositiveBigIntegerField(default=0)
     reasoning_tokens = models.PositiveBigIntegerField(default=0)
+    web_searches = models.PositiveIntegerField(default=0, help_text="searches that the provider ran and charges for")
     cost_usd = UsdField("cost (USD)", default=0)
     billing = models.CharField(max_length=12, choices=_choices(Billing), default=Billing.NONE.value)
     price_id = models.BigIntegerField(null=True, help_text="the price version it was charged at")
@@ -150,7 +173,8 @@ class Attempt(models.Model):
         db_table = "llmops_attempt"
         constraints = [models.UniqueConstraint(fields=["completion", "number"], name="attempt_number")]
         indexes = [
-            models.Index(fields=["drill_id"], name="attempt_drilled", condition=models.Q(drill_id__isnull=False))
+            models.Index(fields=["drill_id"], name="attempt_drilled", condition=models.Q(drill_id__isnull=False)),
+            models.Index(fields=["id"], name="attempt_account", condition=models.Q(failure__in=ACCOUNT_FAILURES)),
         ]
 
     def __str__(self) -> str:

@@ -16,6 +16,10 @@ from gateway.models.fields import UsdField
 ONLY_ROW = 1
 DEFAULT_COMPLETIONS_DAYS = 400  # a year, and a month to compare it with
 
+DEFAULT_ALERT_MINIMUM_COMPLETIONS = 50
+DEFAULT_ALERT_MINIMUM_FAILURES = 3
+DEFAULT_ALERT_FALLBACK_RATE_PERCENT = 20
+
 
 class Organisation(models.Model):
     id = models.PositiveSmallIntegerField(primary_key=True, default=ONLY_ROW, editable=False)
@@ -49,6 +53,26 @@ class Organisation(models.Model):
         validators=inside(bounds.LIMIT_USD),
         help_text="Objective: average cost of a conversation.",
     )
+    alert_minimum_completions = models.PositiveIntegerField(
+        "fewest requests to judge by",
+        default=DEFAULT_ALERT_MINIMUM_COMPLETIONS,
+        validators=inside(bounds.ALERT_MINIMUM_COMPLETIONS),
+        help_text="An objective or the fallback rate is told as missed only from so many requests on.",
+    )
+    alert_minimum_failures = models.PositiveIntegerField(
+        "fewest failures to tell",
+        default=DEFAULT_ALERT_MINIMUM_FAILURES,
+        validators=inside(bounds.ALERT_MINIMUM_FAILURES),
+        help_text="A missed availability or fallback objective is told only from so many failed requests on.",
+    )
+    alert_fallback_rate_percent = models.PositiveSmallIntegerField(
+        "high fallback rate (%)",
+        null=True,
+        blank=True,
+        default=DEFAULT_ALERT_FALLBACK_RATE_PERCENT,
+        validators=inside(bounds.ALERT_FALLBACK_RATE_PERCENT),
+        help_text="Tell when so many percent of the last ten minutes' requests left their first target. Empty: never.",
+    )
     completions_days = models.PositiveIntegerField(
         "days to keep requests",
         null=True,
@@ -71,6 +95,12 @@ class Organisation(models.Model):
                 mean_latency_seconds=bounds.OBJECTIVE_SECONDS,
                 conversation_cost_usd=bounds.LIMIT_USD,
                 completions_days=bounds.RETENTION_DAYS,
+            ),
+            within(
+                "organisation_alert_numbers",
+                alert_minimum_completions=bounds.ALERT_MINIMUM_COMPLETIONS,
+                alert_minimum_failures=bounds.ALERT_MINIMUM_FAILURES,
+                alert_fallback_rate_percent=bounds.ALERT_FALLBACK_RATE_PERCENT,
             ),
         ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -13,6 +14,27 @@ from gateway import bounds
 from gateway.engine.words import Wire
 from gateway.models.base import MODEL_NAME, ConfigurationRow, inside, one_of, within
 from gateway.models.words import PriceSource, choices
+
+# What holds above the threshold: all of the required ones or nothing.
+_LONG_REQUIRED = ("long_context_above_tokens", "long_input_per_mtok", "long_output_per_mtok")
+LONG_CONTEXT_COLUMNS = (
+    *_LONG_REQUIRED,
+    "long_cached_input_per_mtok",
+    "long_cache_write_per_mtok",
+    "long_cache_write_1h_per_mtok",
+)
+
+
+def long_context_problem(values: Mapping[str, Any]) -> tuple[str, str] | None:
+    """What is wrong with a price's columns for long context: the column and a sentence, or None."""
+    if all(value is None for value in values.values()):
+        return None
+    missing = next((name for name in _LONG_REQUIRED if values[name] is None), None)
+    if missing is not None:
+        return missing, "Prices for long context need the threshold, an input and an output price; fill in this too."
+    if not values["long_input_per_mtok"]:
+        return "long_input_per_mtok", "Must be more than 0; no provider gives long context away."
+    return None
 
 
 class PriceField(models.DecimalField):  # type: ignore[type-arg]
@@ -40,6 +62,32 @@ class Price(ConfigurationRow):
         "one-hour cache write", null=True, blank=True, help_text="Kept for an hour. Empty: as cache write."
     )
     output_per_mtok = PriceField("output", help_text="US dollars per million tokens that come out.")
+    reasoning_per_mtok = PriceField(
+        "reasoning", null=True, blank=True, help_text="Tokens that the model thinks. Empty: as output."
+    )
+    long_context_above_tokens = models.PositiveIntegerField(
+        "long context above",
+        null=True,
+        blank=True,
+        validators=inside(bounds.LONG_CONTEXT_TOKENS),
+        help_text="Input tokens above which the prices here hold for the whole call. Empty: no such prices.",
+    )
+    long_input_per_mtok = PriceField("long input", null=True, blank=True)
+    long_cached_input_per_mtok = PriceField(
+        "long cached input", null=True, blank=True, help_text="Empty: as long input."
+    )
+    long_cache_write_per_mtok = PriceField("long cache write", null=True, blank=True, help_text="Empty: as long input.")
+    long_cache_write_1h_per_mtok = PriceField(
+        "long one-hour cache write", null=True, blank=True, help_text="Empty: as long cache write."
+    )
+    long_output_per_mtok = PriceField("long output", null=True, blank=True, help_text="Reasoning included.")
+    web_searches_per_thousand = PriceField(
+        "thousand web searches",
+        null=True,
+        blank=True,
+        help_text="US dollars for a thousand searches that the provider runs. Empty: unknown, "
+        "so a request that searched is marked as estimated.",
+    )
     batch_factor = models.DecimalField(
         max_digits=8,
         decimal_places=6,
@@ -77,6 +125,14 @@ class Price(ConfigurationRow):
                 cache_write_per_mtok=bounds.PRICE_PER_MTOK,
                 cache_write_1h_per_mtok=bounds.PRICE_PER_MTOK,
                 output_per_mtok=bounds.PRICE_PER_MTOK,
+                reasoning_per_mtok=bounds.PRICE_PER_MTOK,
+                long_context_above_tokens=bounds.LONG_CONTEXT_TOKENS,
+                long_input_per_mtok=bounds.PRICE_PER_MTOK,
+                long_cached_input_per_mtok=bounds.PRICE_PER_MTOK,
+                long_cache_write_per_mtok=bounds.PRICE_PER_MTOK,
+                long_cache_write_1h_per_mtok=bounds.PRICE_PER_MTOK,
+                long_output_per_mtok=bounds.PRICE_PER_MTOK,
+                web_searches_per_thousand=bounds.PRICE_PER_MTOK,
                 batch_factor=bounds.BATCH_FACTOR,
             ),
         ]
@@ -85,7 +141,12 @@ class Price(ConfigurationRow):
         return f"{self.kind} {self.model}"
 
     def clean(self) -> None:
-        if not self.free and not self.input_per_mtok and not self.output_per_mtok:
-            raise ValidationError("A model that costs nothing must be marked as free.")
+        if not self.free and self.input_per_mtok is not None and not self.input_per_mtok:
+            raise ValidationError(
+                {"input_per_mtok": "Must be more than 0; a model that costs nothing must be marked as free."}
+            )
         if self.free and (self.input_per_mtok or self.output_per_mtok):
             raise ValidationError("A free model can't have a price.")
+        problem = long_context_problem({name: getattr(self, name) for name in LONG_CONTEXT_COLUMNS})
+        if problem:
+            raise ValidationError(dict([problem]))

@@ -59,6 +59,8 @@ class UsageCell(models.Model):
     drilled_fell_back_answered = models.BigIntegerField(default=0)
     drilled_response_ms_sum = models.BigIntegerField(default=0)
     drilled_responses = models.BigIntegerField(default=0)
+    cache_hits = models.BigIntegerField(default=0)
+    saved_usd = UsdField(default=0)
 
     class Meta:
         db_table = "llmops_usage_cell"

@@ -62,6 +62,11 @@ class AlertEvent(StrEnum):
     OBJECTIVE_MISSED = "objective_missed"
     PROVIDER_AUTH_FAILED = "provider_auth_failed"
     PROVIDER_QUOTA_EXHAUSTED = "provider_quota_exhausted"
+    BUDGET_BLOCKED = "budget_blocked"
+    OBJECTIVE_RECOVERED = "objective_recovered"
+    FALLBACK_RATE_HIGH = "fallback_rate_high"
+    LEDGER_SPOOL = "ledger_spool"
+    DRILL_FINISHED = "drill_finished"
 
 
 def choices(words: type[StrEnum]) -> list[tuple[str, str]]:

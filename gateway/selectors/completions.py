@@ -37,6 +37,10 @@ class CompletionLine:
     billing: str
     latency_ms: int | None
     drill_id: int | None = None
+    team_id: int = 0
+    conversation: str = ""
+    input_tokens: int = 0
+    output_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,7 @@ class AttemptStory:
     cache_write_tokens: int
     output_tokens: int
     reasoning_tokens: int
+    web_searches: int
     cost_usd: Decimal
     billing: str
     price_id: int | None
@@ -183,6 +188,10 @@ def _line(row: Completion) -> CompletionLine:
         billing=row.billing,
         latency_ms=row.latency_ms,
         drill_id=row.drill_id,
+        team_id=row.team_id,
+        conversation=row.conversation,
+        input_tokens=row.input_tokens,
+        output_tokens=row.output_tokens,
     )
 
 
@@ -209,6 +218,7 @@ def _attempt(row: Attempt, began_at: datetime) -> AttemptStory:
         cache_write_tokens=row.cache_write_tokens,
         output_tokens=row.output_tokens,
         reasoning_tokens=row.reasoning_tokens,
+        web_searches=row.web_searches,
         cost_usd=row.cost_usd,
         billing=row.billing,
         price_id=row.price_id,

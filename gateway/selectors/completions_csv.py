@@ -13,7 +13,6 @@ from django.db.models import Q
 
 from gateway.ledger.money import usd_text
 from gateway.models.completion import Completion
-from gateway.selectors.usage_cells import UsageFilter
 
 COLUMNS = (
     "id", "created_at", "finished_at", "status", "http_status", "error_code", "operation", "stream", "team_name",
@@ -26,11 +25,14 @@ _ROWS_PER_QUERY = 1_000
 _FORMULA_BEGINNINGS = ("=", "+", "-", "@", "\t", "\r")
 
 
-def completions_csv(*, start: datetime, end: datetime, where: UsageFilter) -> Iterator[str]:
-    """A line of names, then a line per completion that began in between, oldest first. Times are UTC, amounts exact."""
+def completions_csv(*, start: datetime, end: datetime, where: Q) -> Iterator[str]:
+    """A line of names, then a line per completion that began in between, oldest first. Times are UTC, amounts exact.
+
+    `where` is a condition on completions.
+    """
     yield _line(COLUMNS)
     after = Q(created_at__gte=start)
-    rows = Completion.objects.filter(where.of_completions(), created_at__lt=end).order_by("created_at", "id")
+    rows = Completion.objects.filter(where, created_at__lt=end).order_by("created_at", "id")
     while True:
         chunk = list(rows.filter(after).values_list(*COLUMNS)[:_ROWS_PER_QUERY])
         yield "".join(_line(map(_text, row)) for row in chunk)
@@ -51,6 +53,9 @@ def _text(value: Any) -> Any:
         return value.isoformat().replace("+00:00", "Z")
     if isinstance(value, Decimal):
         return usd_text(value)
-    if isinstance(value, str) and value.startswith(_FORMULA_BEGINNINGS):
-        return f"'{value}"
-    return value
+    return safe_cell(value) if isinstance(value, str) else value
+
+
+def safe_cell(text: str) -> str:
+    """The text, so that no spreadsheet takes it for a formula."""
+    return f"'{text}" if text.startswith(_FORMULA_BEGINNINGS) else text

@@ -58,12 +58,9 @@ class LastFailure:
 def breaker_timeline(*, provider: str, now: datetime, hours: int) -> tuple[Band, ...]:
     """The states that held for requests, oldest first; orders of operations included. Two queries."""
     start = now - timedelta(hours=hours)
-    rows = list(
-        BreakerTransition.objects.filter(provider=provider, at__gt=start, at__lte=now).order_by("-at", "-pk")[
-            :TRANSITIONS_READ
-        ]
-    )[::-1]
-    before = BreakerTransition.objects.filter(provider=provider, at__lte=start).order_by("-at", "-pk").first()
+    real = BreakerTransition.objects.filter(provider=provider, drill_id=None)
+    rows = list(real.filter(at__gt=start, at__lte=now).order_by("-at", "-pk")[:TRANSITIONS_READ])[::-1]
+    before = real.filter(at__lte=start).order_by("-at", "-pk").first()
     state = rows[0].from_state if rows else before.to_state if before else BreakerState.CLOSED.value
     begins = rows[0].at if len(rows) == TRANSITIONS_READ else start
     bands = [Band(begins, now, state)]
@@ -78,7 +75,7 @@ def breaker_timeline(*, provider: str, now: datetime, hours: int) -> tuple[Band,
 
 def breaker_since(*, provider: str, state: str) -> datetime | None:
     """Since when requests are treated as `state` says; None where no row tells. At most two queries."""
-    moved = BreakerTransition.objects.filter(provider=provider, to_state=state).exclude(from_state=state)
+    moved = BreakerTransition.objects.filter(provider=provider, drill_id=None, to_state=state).exclude(from_state=state)
     row = moved.order_by("-at", "-pk").first()
     if row is not None:
         return row.at

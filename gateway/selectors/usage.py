@@ -13,6 +13,7 @@ from django.db.models import QuerySet
 
 from gateway.models.completion import Completion
 from gateway.selectors.outcomes import PENDING
+from gateway.selectors.usage_cells import EVERYTHING, UsageFilter
 from gateway.selectors.usage_cells import ZERO_USD as ZERO_USD
 from gateway.selectors.usage_cells import share as share
 from gateway.selectors.usage_read import usage_over
@@ -62,7 +63,7 @@ class Spend:
 def usage_summary(*, window: TimeWindow) -> UsageSummary:
     """At most seven queries."""
     usage = usage_over(window)
-    pending = completions_within(window).filter(PENDING).count()
+    pending = pending_within(window)
     return UsageSummary(
         completions=usage.completions + pending,
         answered=usage.answered,
@@ -85,6 +86,11 @@ def spend_total(*, window: TimeWindow) -> Spend:
     """At most six queries."""
     usage = usage_over(window)
     return Spend(usage.cost_usd, usage.completions)
+
+
+def pending_within(window: TimeWindow, *, where: UsageFilter = EVERYTHING) -> int:
+    """How many completions that began in the window are still under way. One query."""
+    return completions_within(window).filter(PENDING, where.of_completions()).count()
 
 
 def completions_within(window: TimeWindow) -> QuerySet[Completion]:

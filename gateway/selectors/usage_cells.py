@@ -66,7 +66,7 @@ class Usage:
     limits it ran into. `responses` were timed: whole plain answers, first contents of streams; `first_contents` are
     the streams among them. `estimated_usd` and `unknown_usd` (orphans) are the parts of `cost_usd` that no provider
     reported. `input_tokens` include cached and cache-write tokens, `output_tokens` reasoning. `drilled_…` are the parts
-    of their namesakes that a fire drill touched.
+    of their namesakes that a fire drill touched. `saved_usd` is what the answers given in `cache_hits` had cost.
     """
 
     completions: int = 0
@@ -95,6 +95,8 @@ class Usage:
     drilled_fell_back_answered: int = 0
     drilled_response_ms_sum: int = 0
     drilled_responses: int = 0
+    cache_hits: int = 0
+    saved_usd: Decimal = ZERO_USD
 
     def without_drills(self) -> Usage:
         """What the objectives count; amounts and tokens stay whole, for drills are paid for."""

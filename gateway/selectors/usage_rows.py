@@ -47,6 +47,8 @@ _COUNTS: dict[str, Any] = {
     "drilled_fell_back_answered": Count("pk", filter=DRILLED & FELL_BACK & ANSWERED),
     "drilled_response_ms_sum": Sum(RESPONSE_MS, filter=DRILLED & ANSWERED, default=0),
     "drilled_responses": Count(RESPONSE_MS, filter=DRILLED & ANSWERED),
+    "cache_hits": Count("pk", filter=Q(cache="hit")),
+    "saved_usd": Sum("saved_usd", default=0),
 }
 _TOKENS = ("input_tokens", "cached_input_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens")
 _OWED: dict[str, Any] = {name: Sum(name, default=0) for name in ("cost_usd", *_TOKENS)}

@@ -23,20 +23,29 @@ from gateway.services.configuration_diff import Change, differences
 from gateway.services.configuration_entries import ConfigurationFile
 from gateway.services.configuration_file import ConfigurationFileError, Known, configuration_parse
 from gateway.services.configuration_readers import Problem
-from gateway.services.configuration_rows import SECTIONS, Section, canonical, objectives_entry, retention_entry
+from gateway.services.configuration_rows import (
+    SECTIONS,
+    Section,
+    alerts_entry,
+    canonical,
+    objectives_entry,
+    retention_entry,
+)
 from gateway.services.configuration_uses import configuration_uses
 from gateway.services.price_seed import price_is_listed, prices_seed
 
 
 @transaction.atomic
 def configuration_apply(text: str, *, actor: str, dry_run: bool = False) -> tuple[Change, ...]:
-    """Apply the file's text; returns what changed (with `dry_run`: what would). Seeds the price book first.
+    """Apply the file's text; returns what changed (with `dry_run`: what would).
+
+    The price book gets the models it lacks first, from the installed price list.
 
     Raises ConfigurationFileError with every problem of the file; the database is then as it was.
     """
     configuration_lock()  # two files applied at once take turns
     file = configuration_parse(text, _known())
-    prices_seed(_models_in_use(file))
+    prices_seed(_models_in_use(file), only_new_models=True)
     changes = [change for section in SECTIONS for change in _apply_section(section, file)]
     changes += _apply_organisation(file)
     for change in changes:
@@ -129,6 +138,7 @@ def _apply_organisation(file: ConfigurationFile) -> list[Change]:
     changes = []
     wanted: tuple[tuple[str, Any, Any], ...] = (
         ("objectives", objectives_entry(row), file.objectives),
+        ("alerts", alerts_entry(row), file.alerts),
         ("retention", retention_entry(row), file.retention),
     )
     for section, before, after in wanted:

@@ -11,7 +11,7 @@ from gateway.engine.attempt import Attempt, FallbackStep
 from gateway.engine.configuration import Target
 from gateway.engine.usage import Usage
 from gateway.engine.words import AttemptOutcome, Billing
-from gateway.ledger.prices import Price, PriceBook, cost_usd, upper_bound_usd
+from gateway.ledger.prices import Price, PriceBook, cost_usd, fees_are_known, upper_bound_usd
 from gateway.ledger.records import NO_USAGE, ZERO_USD, AttemptRecord, FallbackRecord
 
 NO_FACTOR = Decimal(1)
@@ -76,7 +76,8 @@ def charge_attempt(attempt: Attempt, price: Price | None, bounds: Bounds) -> Cha
     if price is None or not attempt.sent:
         return FREE_OF_CHARGE
     if attempt.usage is not None:
-        billing = Billing.REPORTED if bounds.exact else Billing.ESTIMATED
+        known = bounds.exact and fees_are_known(price, attempt.usage)
+        billing = Billing.REPORTED if known else Billing.ESTIMATED
         usd = _times(cost_usd(price, attempt.usage), bounds.price_factor)
         return Charge(usd, billing, attempt.usage, price.id)
     if attempt.outcome is not AttemptOutcome.SUCCEEDED and not attempt.may_be_billed:
@@ -160,7 +161,7 @@ def _fallback_record(
 
 
 def _answered(attempt: Attempt) -> bool:
-    return attempt.outcome is AttemptOutcome.SUCCEEDED
+    return attempt.outcome is AttemptOutcome.SUCCEEDED and attempt.passed_over is None
 
 
 def total_billing(charges: Sequence[Charge]) -> Billing:

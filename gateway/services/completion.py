@@ -1,13 +1,14 @@
 """Obtaining a completion for a client: binds the configuration snapshot, the ledger and the engine.
 
-Order of things: the key's limits, parse, find the route, reserve the most it can cost (the intent; `opening.py`),
-obtain, settle (`work.py`), answer. The settlement is durable before a plain answer leaves and before a stream's
-terminator does.
+Order of things: the key's limits, parse, the cache where the route has one (`response_cache.py`), find the route,
+reserve the most it can cost (the intent; `opening.py`), obtain, settle (`work.py`), answer. The settlement is durable
+before a plain answer leaves and before a stream's terminator does.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 
 from gateway.engine.errors import GatewayError
 from gateway.engine.exchange import Answer
@@ -16,8 +17,9 @@ from gateway.services.call import Call
 from gateway.services.idempotency import IDEMPOTENCY_KEY, idempotent
 from gateway.services.limits import Admission, limits_admit
 from gateway.services.opening import completion_open
+from gateway.services.response_cache import Making, answer_cached
 from gateway.services.runtime import Runtime
-from gateway.services.stream_reply import StreamingReply, StreamReply, give_up
+from gateway.services.stream_reply import StreamingReply, StreamReply, WholeStream, give_up
 from gateway.services.work import PlainReply, Work
 from gateway.wires import ParsedRequest, parse_call
 
@@ -40,7 +42,7 @@ async def completion_obtain(runtime: Runtime, call: Call) -> PlainReply | Stream
         else:
             reply = await _obtain(runtime, call, parsed, admission)
     except GatewayError as error:
-        error.headers = {**admission.headers, **error.headers}
+        error.headers = {"x-llmops-cache": "bypass", **admission.headers, **error.headers}
         raise
     finally:
         if not admission.owned:  # nothing was asked of a provider
@@ -50,13 +52,28 @@ async def completion_obtain(runtime: Runtime, call: Call) -> PlainReply | Stream
 
 async def _obtain(
     runtime: Runtime, call: Call, parsed: ParsedRequest, admission: Admission
+) -> PlainReply | WholeStream:
+    """From the cache, where the route has one and the answer is there; else made."""
+
+    def make(making: Making) -> Awaitable[PlainReply | StreamReply]:
+        return _make(runtime, call, parsed, admission, making)
+
+    route = runtime.snapshot.routes.get(parsed.model)
+    if route is None or route.cache is None:
+        return await make(Making())
+    return await answer_cached(runtime, call, parsed, admission, route, make)
+
+
+async def _make(
+    runtime: Runtime, call: Call, parsed: ParsedRequest, admission: Admission, making: Making
 ) -> PlainReply | StreamReply:
     began = runtime.clock.monotonic()
     try:
-        work = await completion_open(runtime, call, parsed)
+        work = await completion_open(runtime, call, parsed, making.waited_seconds)
     except GatewayError as error:
         runtime.refusals.add(runtime.snapshot, call, parsed, error)
         raise
+    work.cache, making.work = making.cache, work
     work.admission, admission.owned = admission, True
     work.opened_seconds = runtime.clock.monotonic() - began
     obtaining = asyncio.ensure_future(work.completion.obtain()) if parsed.stream else None

@@ -20,7 +20,12 @@ from gateway.engine.words import Wire
 from gateway.models.alert_channel import events_problem
 from gateway.models.base import LABEL, MODEL_NAME, NAME, ROUTE_NAME
 from gateway.models.budget import SUBJECT_COLUMNS, window_problem
-from gateway.models.organisation import DEFAULT_COMPLETIONS_DAYS
+from gateway.models.organisation import (
+    DEFAULT_ALERT_FALLBACK_RATE_PERCENT,
+    DEFAULT_ALERT_MINIMUM_COMPLETIONS,
+    DEFAULT_ALERT_MINIMUM_FAILURES,
+    DEFAULT_COMPLETIONS_DAYS,
+)
 from gateway.models.provider import api_key_env_problem, base_url_problem, extra_headers_problem
 from gateway.models.words import AlertEvent, BudgetScope, CacheScope, Enforcement, KeyRole, StreamRecovery
 from gateway.services.configuration_readers import (
@@ -237,8 +242,24 @@ class ApiKeyEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LongContextEntry:
+    """US dollars per million tokens of calls with more input tokens than `above_input_tokens`."""
+
+    above_input_tokens: int = item(whole(bounds.LONG_CONTEXT_TOKENS))
+    input_per_mtok: Decimal = item(_price)
+    cached_input_per_mtok: Decimal | None = item(nullable(_price), None)
+    cache_write_per_mtok: Decimal | None = item(nullable(_price), None)
+    cache_write_1h_per_mtok: Decimal | None = item(nullable(_price), None)
+    output_per_mtok: Decimal = item(_price)
+
+    def problems(self) -> Found:
+        if self.input_per_mtok == 0:
+            yield "input_per_mtok", "must be more than 0"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PriceEntry:
-    """US dollars per million tokens."""
+    """US dollars per million tokens, and per thousand web searches."""
 
     kind: str = item(choice(Wire))
     model: str = item(_model)
@@ -247,6 +268,9 @@ class PriceEntry:
     cache_write_per_mtok: Decimal | None = item(nullable(_price), None)
     cache_write_1h_per_mtok: Decimal | None = item(nullable(_price), None)
     output_per_mtok: Decimal | None = item(nullable(_price), None)
+    reasoning_per_mtok: Decimal | None = item(nullable(_price), None)
+    long_context: LongContextEntry | None = item(nullable(entry(LongContextEntry)), None)
+    web_searches_per_thousand: Decimal | None = item(nullable(_price), None)
     batch_factor: Decimal = item(decimal(bounds.BATCH_FACTOR, 6), Decimal("0.5"))
     free: bool = item(boolean, False)
     valid_from: datetime | None = item(nullable(moment), None)
@@ -260,8 +284,8 @@ class PriceEntry:
         for name in ("input_per_mtok", "output_per_mtok"):
             if getattr(self, name) is None:
                 yield name, "is missing (or say free: true)"
-        if self.input_per_mtok == 0 and self.output_per_mtok == 0:
-            yield "free", "a model that costs nothing must say free: true"
+        if self.input_per_mtok == 0:
+            yield "input_per_mtok", "must be more than 0; a model that costs nothing must say free: true"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -308,6 +332,15 @@ class RetentionEntry:
     completions_days: int | None = item(nullable(whole(bounds.RETENTION_DAYS)), DEFAULT_COMPLETIONS_DAYS)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertsEntry:
+    alert_minimum_completions: int = item(whole(bounds.ALERT_MINIMUM_COMPLETIONS), DEFAULT_ALERT_MINIMUM_COMPLETIONS)
+    alert_minimum_failures: int = item(whole(bounds.ALERT_MINIMUM_FAILURES), DEFAULT_ALERT_MINIMUM_FAILURES)
+    alert_fallback_rate_percent: int | None = item(
+        nullable(whole(bounds.ALERT_FALLBACK_RATE_PERCENT)), DEFAULT_ALERT_FALLBACK_RATE_PERCENT
+    )
+
+
 @leaf
 def _time_zone(value: Any) -> str:
     if not isinstance(value, str) or value not in available_timezones():
@@ -327,5 +360,6 @@ class ConfigurationFile:
     budgets: tuple[BudgetEntry, ...] | None = item(list_of(entry(BudgetEntry)), None)
     alert_channels: tuple[AlertChannelEntry, ...] | None = item(list_of(entry(AlertChannelEntry)), None)
     objectives: ObjectivesEntry | None = item(entry(ObjectivesEntry), None)
+    alerts: AlertsEntry | None = item(entry(AlertsEntry), None)
     retention: RetentionEntry | None = item(entry(RetentionEntry), None)
     time_zone: str | None = item(_time_zone, None)

@@ -77,10 +77,20 @@ _SAME_IN_PRICE = (
     "cache_write_per_mtok",
     "cache_write_1h_per_mtok",
     "output_per_mtok",
+    "reasoning_per_mtok",
+    "web_searches_per_thousand",
     "batch_factor",
     "free",
     "valid_from",
 )
+_LONG_CONTEXT = {
+    "above_input_tokens": "long_context_above_tokens",
+    "input_per_mtok": "long_input_per_mtok",
+    "cached_input_per_mtok": "long_cached_input_per_mtok",
+    "cache_write_per_mtok": "long_cache_write_per_mtok",
+    "cache_write_1h_per_mtok": "long_cache_write_1h_per_mtok",
+    "output_per_mtok": "long_output_per_mtok",
+}
 _SAME_IN_BUDGET = (
     "name",
     "scope",
@@ -234,7 +244,10 @@ def price_rows() -> Iterable[Price]:
 
 
 def price_entry(row: Price) -> entries.PriceEntry:
-    return entries.PriceEntry(note=row.note or None, **_copied(row, _SAME_IN_PRICE))
+    long = None
+    if row.long_context_above_tokens is not None:
+        long = entries.LongContextEntry(**{name: getattr(row, column) for name, column in _LONG_CONTEXT.items()})
+    return entries.PriceEntry(note=row.note or None, long_context=long, **_copied(row, _SAME_IN_PRICE))
 
 
 def price_write(row: Price, entry: entries.PriceEntry) -> None:
@@ -242,7 +255,8 @@ def price_write(row: Price, entry: entries.PriceEntry) -> None:
     if row.pk is not None:
         row.archive()
         row.save(update_fields=["archived_at"])
-    Price.objects.create(note=entry.note or "", source=PriceSource.OVERRIDE, **_copied(entry, _SAME_IN_PRICE))
+    long = {column: getattr(entry.long_context, name) for name, column in _LONG_CONTEXT.items() if entry.long_context}
+    Price.objects.create(note=entry.note or "", source=PriceSource.OVERRIDE, **long, **_copied(entry, _SAME_IN_PRICE))
 
 
 def budget_rows() -> Iterable[Budget]:
@@ -281,6 +295,10 @@ def alert_channel_write(row: AlertChannel, entry: entries.AlertChannelEntry) -> 
 
 def objectives_entry(row: Organisation) -> entries.ObjectivesEntry:
     return entries.ObjectivesEntry(**_copied(row, OBJECTIVE_FIELDS))
+
+
+def alerts_entry(row: Organisation) -> entries.AlertsEntry:
+    return entries.AlertsEntry(**_copied(row, [field.name for field in fields(entries.AlertsEntry)]))
 
 
 def retention_entry(row: Organisation) -> entries.RetentionEntry:
@@ -339,8 +357,9 @@ class OrganisationEntry:
 
     time_zone: str
     objectives: entries.ObjectivesEntry
+    alerts: entries.AlertsEntry
     retention: entries.RetentionEntry
 
 
 def organisation_entry(row: Organisation) -> OrganisationEntry:
-    return OrganisationEntry(row.time_zone, objectives_entry(row), retention_entry(row))
+    return OrganisationEntry(row.time_zone, objectives_entry(row), alerts_entry(row), retention_entry(row))

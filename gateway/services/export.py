@@ -10,7 +10,7 @@ from typing import Any
 from gateway.ledger.money import usd_text
 from gateway.models import AlertChannel, Provider
 from gateway.models.organisation import organisation_current
-from gateway.services.configuration_rows import SECTIONS, Section, objectives_entry, retention_entry
+from gateway.services.configuration_rows import SECTIONS, Section, alerts_entry, objectives_entry, retention_entry
 from gateway.services.configuration_yaml import yaml_write
 
 _ORDER = ("providers", "routes", "teams", "api_keys", "prices", "budgets", "alert_channels")
@@ -25,7 +25,11 @@ def configuration_export() -> str:
     sections = {section.name: section for section in SECTIONS}
     organisation = organisation_current()
     data: dict[str, Any] = {name: [_entry(sections[name], row) for row in sections[name].rows()] for name in _ORDER}
-    entries: dict[str, Any] = {"objectives": objectives_entry(organisation), "retention": retention_entry(organisation)}
+    entries: dict[str, Any] = {
+        "objectives": objectives_entry(organisation),
+        "alerts": alerts_entry(organisation),
+        "retention": retention_entry(organisation),
+    }
     for section, entry in entries.items():
         data[section] = {field.name: plain(getattr(entry, field.name)) for field in dataclasses.fields(entry)}
     data["time_zone"] = organisation.time_zone

@@ -19,15 +19,16 @@ from decimal import Decimal
 from typing import Any
 
 from gateway.engine.configuration import Route, Target
-from gateway.engine.routing import Plan
+from gateway.engine.routing import Plan, put_first
 from gateway.engine.words import Operation
 from gateway.ledger.admission import NotGranted, Verdict
 from gateway.ledger.money import usd_text
 from gateway.ledger.prices import PriceBook
 from gateway.ledger.records import BudgetCheck, BudgetClaim
 from gateway.services.bounding import RequestBounds
-from gateway.services.charging import price_of, worst_case_usd
+from gateway.services.charging import worst_case_usd
 from gateway.services.room import plan_without_full
+from gateway.services.simple import can_serve
 
 # The least that OpenAI's Responses take (`max_output_tokens`), and as little as an answer can say anything in.
 LEAST_OUTPUT_TOKENS = 16
@@ -147,15 +148,14 @@ def _cheap_target(plan: Plan, fitting: Fitting) -> Target:
 
 
 def _can_serve(target: Target, fitting: Fitting) -> bool:
-    able = not fitting.operation.is_metered or target.provider.kind is fitting.operation.surface
-    return able and price_of(fitting.prices, target, fitting.at) is not None
+    return can_serve(target, fitting.operation, fitting.prices, fitting.at)
 
 
 def _sorted_out(
     first: Target, targets: Sequence[Target], refused: NotGranted, fitting: Fitting
 ) -> tuple[tuple[Target, ...], tuple[Target, ...]]:
     """`first` and the others that fit the room there is; those that don't."""
-    others = [target for target in targets if target.name != first.name]
+    first, *others = put_first(first, targets)
     dear = tuple(
         target
         for target in others

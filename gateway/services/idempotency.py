@@ -22,7 +22,7 @@ from gateway.services.access import route_for
 from gateway.services.call import Call
 from gateway.services.idempotency_claims import Claimed, Mismatch, StoredAnswer
 from gateway.services.runtime import Runtime
-from gateway.services.stream_reply import COMMENT, StreamingReply, StreamReply
+from gateway.services.stream_reply import COMMENT, StreamingReply, WholeStream
 from gateway.services.work import PlainReply
 from gateway.wires import ParsedRequest
 
@@ -39,12 +39,16 @@ async def idempotent(
     runtime: Runtime,
     call: Call,
     parsed: ParsedRequest,
-    obtain: Callable[[], Awaitable[PlainReply | StreamReply]],
+    obtain: Callable[[], Awaitable[PlainReply | WholeStream]],
 ) -> PlainReply | StreamingReply:
     """The stored answer, or that of `obtain`, which is kept. Raises GatewayError."""
-    scope, body_hash = _scope(call), hashlib.sha256(call.body).hexdigest()
-    deadline_seconds = route_for(runtime.snapshot, call.key, parsed.model).deadline_seconds
-    stored = await _claim(runtime, call, scope, body_hash, deadline_seconds)
+    try:
+        scope, body_hash = _scope(call), hashlib.sha256(call.body).hexdigest()
+        deadline_seconds = route_for(runtime.snapshot, call.key, parsed.model).deadline_seconds
+        stored = await _claim(runtime, call, scope, body_hash, deadline_seconds)
+    except GatewayError as error:  # what `obtain` raises has a row already
+        runtime.refusals.add(runtime.snapshot, call, parsed, error)
+        raise
     if stored is not None:
         return _replayed(stored, runtime.clock)
     keeper = Keeper(runtime, scope, call.request_id)
@@ -53,7 +57,7 @@ async def idempotent(
     except BaseException:
         keeper.give_up()
         raise
-    if isinstance(reply, StreamReply):
+    if not isinstance(reply, PlainReply):
         return KeptStream(reply, keeper)
     await keeper.keep(reply.headers, reply.body, streamed=False)
     return reply
@@ -126,7 +130,7 @@ class Keeper:
 class KeptStream:
     """A stream that is kept before its client gets the terminator."""
 
-    def __init__(self, reply: StreamReply, keeper: Keeper) -> None:
+    def __init__(self, reply: WholeStream, keeper: Keeper) -> None:
         self._reply, self._keeper = reply, keeper
         self._pieces: list[bytes] | None = []  # None: too large
         self._size = 0
@@ -167,15 +171,16 @@ class ReplayedStream:
 
     def __init__(self, body: bytes, headers: dict[str, str], clock: Clock) -> None:
         self.clock, self.headers = clock, headers
-        self._events: Iterator[bytes] = iter(body.split(b"\n\n"))
+        # Providers may put more than one blank line between events: the empty ones in between are no end.
+        self._events: Iterator[bytes] = filter(None, body.split(b"\n\n"))
 
     async def read(self) -> bytes | None:
-        event = next(self._events, b"")
-        return event + b"\n\n" if event else None
+        event = next(self._events, None)
+        return None if event is None else event + b"\n\n"
 
     async def break_off(self, error: GatewayError) -> bytes:
         """All of it is there: the rest is sent instead."""
-        return b"".join(event + b"\n\n" for event in self._events if event)
+        return b"".join(event + b"\n\n" for event in self._events)
 
     async def leave(self, error: BaseException) -> None:
         """Nothing is under way."""

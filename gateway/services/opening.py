@@ -24,6 +24,7 @@ from gateway.services.fitting import Draft, Fitting, headers_of, refit
 from gateway.services.pricing import priced_targets
 from gateway.services.room import Room, provider_worst_cases
 from gateway.services.runtime import Runtime
+from gateway.services.simple import TIER_HEADER, simple_plan
 from gateway.services.snapshot import Snapshot
 from gateway.services.work import Work
 from gateway.wires import ParsedRequest
@@ -33,13 +34,16 @@ from gateway.wires.continuation import continuable
 LEASE_MARGIN_SECONDS = 60
 
 
-async def completion_open(runtime: Runtime, call: Call, parsed: ParsedRequest) -> Work:
-    """Route, plan and reserve; the intent is durable when this returns."""
+async def completion_open(runtime: Runtime, call: Call, parsed: ParsedRequest, waited_seconds: float = 0.0) -> Work:
+    """Route, plan and reserve; the intent is durable when this returns. `waited_seconds` of the deadline are over."""
     snapshot = runtime.snapshot
     now = datetime.now(UTC)
     route = route_for(snapshot, call.key, parsed.model)
     plan = able_targets(plan_completion(route, parsed.model), call.operation)
     plan = priced_targets(plan, snapshot.price_book, now)
+    conversation = conversation_id(call.headers, parsed.conversation_id)
+    if route.simple_target is not None or TIER_HEADER in call.headers:
+        plan = simple_plan(plan, route, call, parsed, conversation=conversation, prices=snapshot.price_book, at=now)
     if snapshot.drills:
         plan = drilled_plan(
             plan,
@@ -49,7 +53,6 @@ async def completion_open(runtime: Runtime, call: Call, parsed: ParsedRequest) -
             now=now.timestamp(),
             random=runtime.engine.random,
         )
-    conversation = conversation_id(call.headers, parsed.conversation_id)
     draft = Draft(plan)
     while True:
         plan = draft.plan
@@ -75,7 +78,7 @@ async def completion_open(runtime: Runtime, call: Call, parsed: ParsedRequest) -
         runtime.engine,
         ask,
         plan,
-        deadline_seconds=route.deadline_seconds,
+        deadline_seconds=route.deadline_seconds - waited_seconds,
         recovery=_recovery(route, call.operation, parsed),
         before_paid_again=room.before_paid_again if intent.claims else None,
     )

@@ -23,15 +23,26 @@ _TOKEN_PRICES = {
     "cache_write_1h_mtok": "cache_write_1h_per_mtok",
     "output_mtok": "output_per_mtok",
 }
-# Charged per use of a provider's own tool, not for tokens: told in the note.
-_TOOL_PRICES = frozenset({"web_searches_kcount", "storage_searches_kcount"})
+_LONG_PRICES = {key: f"long_{column}" for key, column in _TOKEN_PRICES.items()}
+# Charged per use of a provider's own tool, not for tokens.
+_WEB_SEARCHES = "web_searches_kcount"
+_UNCOUNTED_TOOLS = frozenset({"storage_searches_kcount"})
+_TOOL_PRICES = _UNCOUNTED_TOOLS | {_WEB_SEARCHES}
 _BATCH_FACTOR = Decimal("0.5")  # both providers' rule, where the data names no batch price
-_COLUMNS = (*_TOKEN_PRICES.values(), "batch_factor", "free", "note")
+PRICE_COLUMNS = (
+    *_TOKEN_PRICES.values(),
+    "long_context_above_tokens",
+    *_LONG_PRICES.values(),
+    "web_searches_per_thousand",
+    "batch_factor",
+    "free",
+)
+_COLUMNS = (*PRICE_COLUMNS, "note")
 
 
 @dataclass(frozen=True, slots=True)
 class SeedPrice:
-    """One version of a model's list price, in USD per million tokens."""
+    """One version of a model's list price, in USD per million tokens and per thousand web searches."""
 
     kind: str
     model: str
@@ -41,6 +52,13 @@ class SeedPrice:
     cache_write_per_mtok: Decimal | None
     cache_write_1h_per_mtok: Decimal | None
     output_per_mtok: Decimal
+    long_context_above_tokens: int | None
+    long_input_per_mtok: Decimal | None
+    long_cached_input_per_mtok: Decimal | None
+    long_cache_write_per_mtok: Decimal | None
+    long_cache_write_1h_per_mtok: Decimal | None
+    long_output_per_mtok: Decimal | None
+    web_searches_per_thousand: Decimal | None
     batch_factor: Decimal
     free: bool
     note: str
@@ -54,32 +72,58 @@ class Seeded:
     changed: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class SeedStep:
+    """A list price that isn't in the book yet, and the version it takes the place of (None: there is none)."""
+
+    price: SeedPrice
+    row: Price | None
+
+    @property
+    def title(self) -> str:
+        since = f" from {self.price.valid_from:%Y-%m-%d}" if self.price.valid_from else ""
+        return f"{self.price.kind} {self.price.model}{since}"
+
+
 @transaction.atomic
-def prices_seed(models: Iterable[tuple[str, str]] = (), *, dry_run: bool = False) -> Seeded:
+def prices_seed(
+    models: Iterable[tuple[str, str]] = (), *, dry_run: bool = False, only_new_models: bool = False
+) -> Seeded:
     """Insert what is missing or has changed; a changed version replaces its predecessor, which is archived.
 
-    `models` are further (kind, model) in use: their dated or regional names are looked up by the data's rules.
+    `models` are further (kind, model) in use: their dated or regional names are looked up by the data's rules. With
+    `only_new_models` a model that has list prices keeps them: changes wait until somebody has seen them.
     """
     configuration_lock()
+    steps = seed_steps(models)
+    if only_new_models:
+        held = set(_seeded_rows().values_list("kind", "model"))
+        steps = [step for step in steps if (step.price.kind, step.price.model) not in held]
+    if not dry_run:
+        seed_write(steps)
+    added = tuple(step.title for step in steps if step.row is None)
+    return Seeded(added, tuple(step.title for step in steps if step.row is not None))
+
+
+def seed_steps(models: Iterable[tuple[str, str]] = ()) -> list[SeedStep]:
+    """What differs between the installed price list and the book."""
     wanted = {(price.kind, price.model, price.valid_from): price for price in _known_prices(models)}
     current = {(row.kind, row.model, row.valid_from): row for row in _seeded_rows()}
-    missing = [price for key, price in wanted.items() if key not in current]
-    changed = [price for key, price in wanted.items() if key in current and not _same(current[key], price)]
-    if not dry_run and (missing or changed):
-        outdated = [current[(price.kind, price.model, price.valid_from)].pk for price in changed]
-        Price.objects.filter(pk__in=outdated).update(archived_at=timezone.now())
-        Price.objects.bulk_create(_row(price) for price in (*missing, *changed))
+    steps = (SeedStep(price, current.get(key)) for key, price in wanted.items())
+    return [step for step in steps if step.row is None or not _same(step.row, step.price)]
+
+
+def seed_write(steps: Iterable[SeedStep]) -> None:
+    """In the caller's transaction, which holds the configuration's lock."""
+    steps = list(steps)
+    if steps:
+        Price.objects.filter(pk__in=[step.row.pk for step in steps if step.row]).update(archived_at=timezone.now())
+        Price.objects.bulk_create(_row(step.price) for step in steps)
         configuration_changed()
-    return Seeded(tuple(_title(price) for price in missing), tuple(_title(price) for price in changed))
 
 
-def _seeded_rows() -> Iterable[Price]:
+def _seeded_rows() -> Any:
     return Price.objects.alive().filter(source=PriceSource.SEED)
-
-
-def _title(price: SeedPrice) -> str:
-    since = f" from {price.valid_from:%Y-%m-%d}" if price.valid_from else ""
-    return f"{price.kind} {price.model}{since}"
 
 
 def _row(price: SeedPrice) -> Price:
@@ -145,8 +189,27 @@ def _seed_price(kind: str, name: str, model: Any, prices: Any, start: date | Non
         batch_factor=_batch_factor(model, columns["input_per_mtok"]),
         free=free,
         note=_note(listed),
+        web_searches_per_thousand=listed.get(_WEB_SEARCHES),
+        **_long_context(listed),  # type: ignore[arg-type]
         **columns,  # type: ignore[arg-type]
     )
+
+
+def _long_context(listed: dict[str, Any]) -> dict[str, Decimal | int | None]:
+    """The columns for long context; a price without a tier of its own stays what it is. The dearest of several tiers
+    is taken from the lowest threshold on, which is never below the bill (the data has none with several)."""
+    tiers = [tier for price in listed.values() for tier in getattr(price, "tiers", ())]
+    above = min((tier.start for tier in tiers), default=None)
+    if above is None:
+        return dict.fromkeys(("long_context_above_tokens", *_LONG_PRICES.values()))
+    return {
+        "long_context_above_tokens": above,
+        **{column: _highest(listed.get(key)) for key, column in _LONG_PRICES.items()},
+    }
+
+
+def _highest(price: Any) -> Decimal | None:
+    return max((tier.price for tier in getattr(price, "tiers", ())), default=_base(price))
 
 
 def _base(price: Any) -> Decimal | None:
@@ -164,13 +227,7 @@ def _batch_factor(model: Any, input_price: Decimal | None) -> Decimal:
 
 
 def _note(listed: dict[str, Any]) -> str:
-    notes = []
-    tiers = [tier.start for price in listed.values() for tier in getattr(price, "tiers", ())]
-    if tiers:
-        notes.append(f"above {min(tiers):,} input tokens the provider charges more, which this price leaves out")
-    if _TOOL_PRICES & set(listed):
-        notes.append("the provider's own search tools cost extra")
-    return "; ".join(notes)
+    return "file searches at the provider cost extra" if _UNCOUNTED_TOOLS & set(listed) else ""
 
 
 def price_is_listed(kind: str, model: str) -> bool:

@@ -11,10 +11,12 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Any
 
 from gateway.engine.clock import Clock
-from gateway.engine.errors import BudgetExceeded, GatewayError, InvalidRequest, LedgerUnavailable
+from gateway.engine.errors import BudgetExceeded, DeadlineExceeded, GatewayError, InvalidRequest, LedgerUnavailable
 from gateway.engine.words import CompletionStatus
+from gateway.ledger.admission import NotGranted
 from gateway.ledger.records import Refusal
 from gateway.metrics import refusal_counted
 from gateway.services.call import Call
@@ -95,8 +97,8 @@ def _together(counted: _Counted) -> Refusal:
 def _refusal(snapshot: Snapshot, call: Call, parsed: ParsedRequest | None, error: GatewayError) -> Refusal:
     key, model = call.key, parsed.model if parsed else ""
     route = snapshot.routes.get(model)
-    # A ledger that can't be reached is no refusal: it counts against the service.
-    ours = isinstance(error, LedgerUnavailable)
+    # A ledger that can't be reached, or a first request that takes too long, is no refusal: it counts against us.
+    ours = isinstance(error, LedgerUnavailable | DeadlineExceeded)
     return Refusal(
         id=call.request_id,
         at=datetime.now(UTC),
@@ -115,8 +117,25 @@ def _refusal(snapshot: Snapshot, call: Call, parsed: ParsedRequest | None, error
         http_status=error.status,
         error_code=error.code,
         error_message=error.message[:1000],
-        decision={"refused": dict(error.details)} if isinstance(error, BudgetExceeded) else {},
+        decision=_decision(error),
     )
+
+
+def _decision(error: GatewayError) -> dict[str, Any]:
+    """What its page explains: the budget that was full, or the targets without a price."""
+    if isinstance(error, BudgetExceeded):
+        return _budget_decision(error)
+    return {"unpriced": error.details["unpriced"]} if error.details.get("unpriced") else {}
+
+
+def _budget_decision(error: BudgetExceeded) -> dict[str, Any]:
+    """What the client was told, and which budget's window it was: alerts are derived from that."""
+    if not isinstance(error, NotGranted):
+        return {"refused": dict(error.details)}
+    claim = error.claim
+    epoch = 0 if claim.window_starts_at is None else int(claim.window_starts_at.timestamp())
+    window = {"budget_id": claim.budget_id, "subject": claim.subject, "window_epoch": epoch}
+    return {"refused": dict(error.details), "window": window}
 
 
 def _conversation(call: Call, parsed: ParsedRequest | None) -> str:

@@ -29,11 +29,14 @@ from gateway.services.idempotency_records import IdempotencyRecords
 from gateway.services.key_uses import KeyUses
 from gateway.services.metrics_sampling import Sampling
 from gateway.services.refusals import Refusals
+from gateway.services.shared_answers import SharedAnswers
 from gateway.services.snapshot import Snapshot
 from gateway.services.snapshot_holder import SnapshotHolder
+from gateway.stores.answers import AnswerStore, MemoryAnswers
 from gateway.stores.key_limits import LimitStore
 from gateway.stores.memory import MemoryBreakers
 from gateway.stores.memory_limits import MemoryLimits
+from gateway.stores.redis_answers import RedisAnswers
 from gateway.stores.redis_breakers import RedisBreakers
 from gateway.stores.redis_limits import RedisLimits
 
@@ -57,6 +60,7 @@ class Runtime:
         self.callers = Callers()
         self.breakers = self._breaker_store(redis_url, clock)
         self.limits = self._limit_store(redis_url, clock)
+        self.answers = SharedAnswers(self._answer_store(redis_url, clock), clock)
         self.idempotency = IdempotencyRecords()
         self.key_uses = KeyUses()
         self.engine = Engine(self._caller_of, self.breakers, clock)
@@ -87,6 +91,7 @@ class Runtime:
         for one in remembered:
             self.breakers.seed(one.provider, one.opened_at, one.consecutive_failures, one.last_error)
         await self.limits.start()
+        await self.answers.store.start()
         self.key_uses.start()
         self.sampling.start()
         await self.breakers.start(self.snapshot.providers.values() if self.holder.loaded else ())
@@ -101,6 +106,7 @@ class Runtime:
             self._note_held(provider)
         await self.callers.aclose()
         await self._background_finished()  # a call that was cut has left its settlement there
+        await self.answers.store.aclose()
         await self.idempotency.aclose()
         await self.key_uses.aclose()
         self.refusals.flush()
@@ -162,6 +168,11 @@ class Runtime:
         if redis_url:
             return RedisLimits(redis_url, clock, timeout_seconds=settings.LLMOPS_REDIS_TIMEOUT_MS / 1000)
         return MemoryLimits(clock)
+
+    def _answer_store(self, redis_url: str, clock: Clock) -> AnswerStore:
+        if redis_url:
+            return RedisAnswers(redis_url, timeout_seconds=settings.LLMOPS_REDIS_TIMEOUT_MS / 1000)
+        return MemoryAnswers(clock)
 
     def _breaker_changed(self, change: BreakerChange) -> None:
         moved = change.before is not change.reading.state

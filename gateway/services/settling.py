@@ -63,6 +63,8 @@ async def settle(
     bounds_of: BoundsOf,
     ending: Ending,
     budget_checks: tuple[BudgetCheck, ...] = (),
+    *,
+    cache: str = "bypass",
 ) -> Receipt:
     """Settle durably.
 
@@ -70,7 +72,7 @@ async def settle(
     back; the answer has been paid for, so its client gets it all the same. Should this process die before, the intent
     is settled at its reservation.
     """
-    settlement = settlement_of(prices, intent, completion, bounds_of, ending, budget_checks)
+    settlement = settlement_of(prices, intent, completion, bounds_of, ending, budget_checks, cache=cache)
     for fallback in settlement.fallbacks:
         _log_fallback(intent, fallback)
     completion_counted(intent, settlement)
@@ -90,6 +92,8 @@ def settlement_of(
     bounds_of: BoundsOf,
     ending: Ending,
     budget_checks: tuple[BudgetCheck, ...] = (),
+    *,
+    cache: str = "bypass",
 ) -> Settlement:
     """The settlement's facts; pure but for the time."""
     attempts = completion.attempts
@@ -118,6 +122,7 @@ def settlement_of(
         fallbacks=fallback_records(completion.fallbacks, attempts, charges, prices, at),
         claims=intent.claims,
         budget_checks=budget_checks,
+        cache=cache,
     )
 
 

@@ -20,10 +20,11 @@ from gateway.engine.catalogue import model_traits
 from gateway.engine.configuration import BreakerPolicy, Provider, RetryBudget, RetryPolicy, Route, Target, Timeouts
 from gateway.engine.words import Wire
 from gateway.ledger.budgets import Budget, LimitRaise, Scope, Window
-from gateway.ledger.prices import Price, PriceBook
+from gateway.ledger.prices import LongContext, Price, PriceBook
 from gateway.models.organisation import organisation_current
 from gateway.models.provider import api_key_env_problem
 from gateway.models.words import Enforcement, PriceSource
+from gateway.services.cache_settings import route_cache
 from gateway.services.configuration import configuration_version
 from gateway.services.drills_in_force import drills_in_force
 from gateway.services.snapshot import ApiKey, Objectives, Snapshot
@@ -65,7 +66,7 @@ def _load(version: int) -> Snapshot:
     rows = list(models.Provider.objects.alive())
     providers = {row.pk: provider_of(row) for row in rows}
     routes = _routes(rows, providers)
-    prices = tuple(_price(row) for row in prices_in_force(models.Price.objects.alive()))
+    prices = tuple(price_of_row(row) for row in prices_in_force(models.Price.objects.alive()))
     return Snapshot(
         version=version,
         routes=MappingProxyType(_by_every_name(routes)),
@@ -151,6 +152,7 @@ def _route(row: models.Route, targets: list[tuple[bool, Target]]) -> Route:
         max_output_tokens=row.max_output_tokens,
         stream_recovery=row.stream_recovery,
         store_content=row.store_content,
+        cache=route_cache(row, targets),
     )
 
 
@@ -226,7 +228,7 @@ def _hidden(row: models.Price, overridden_from: Mapping[tuple[str, str], datetim
     return first is None or (row.valid_from is not None and row.valid_from >= first)
 
 
-def _price(row: models.Price) -> Price:
+def price_of_row(row: models.Price) -> Price:
     return Price(
         id=row.pk,
         kind=Wire(row.kind),
@@ -239,6 +241,23 @@ def _price(row: models.Price) -> Price:
         batch_factor=row.batch_factor,
         free=row.free,
         valid_from=row.valid_from,
+        reasoning_per_mtok=row.reasoning_per_mtok,
+        long_context=_long_context(row),
+        usd_per_thousand_web_searches=row.web_searches_per_thousand,
+    )
+
+
+def _long_context(row: models.Price) -> LongContext | None:
+    above, input_price, output_price = row.long_context_above_tokens, row.long_input_per_mtok, row.long_output_per_mtok
+    if above is None or input_price is None or output_price is None:
+        return None
+    return LongContext(
+        above_input_tokens=above,
+        input_per_mtok=input_price,
+        output_per_mtok=output_price,
+        cached_input_per_mtok=row.long_cached_input_per_mtok,
+        cache_write_per_mtok=row.long_cache_write_per_mtok,
+        cache_write_1h_per_mtok=row.long_cache_write_1h_per_mtok,
     )
 
 

@@ -39,6 +39,12 @@ class StreamingReply(Protocol):
         ...
 
 
+class WholeStream(StreamingReply, Protocol):
+    """A stream that knows when it has ended as it should, terminator included."""
+
+    whole: bool
+
+
 class StreamReply:
     """A stream on its way to the client. Read it until None; `leave` when the client has left before.
 
@@ -48,6 +54,7 @@ class StreamReply:
     def __init__(self, work: Work, obtaining: asyncio.Future[Answer | LiveStream]) -> None:
         self.clock = work.runtime.clock
         self.keep_alive = COMMENT
+        self.operation = work.call.operation
         self._work = work
         self._obtaining = obtaining
         self._ended = False

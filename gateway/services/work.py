@@ -9,6 +9,7 @@ from decimal import Decimal
 from gateway.engine.completion import Completion
 from gateway.engine.errors import GatewayError, ShuttingDown
 from gateway.engine.exchange import Answer
+from gateway.engine.words import FinishReason
 from gateway.ledger.money import usd_text
 from gateway.ledger.records import BudgetCheck, Intent
 from gateway.metrics import own_time_counted
@@ -41,6 +42,9 @@ class Work:
     budget_checks: tuple[BudgetCheck, ...] = ()
     adjusted: Mapping[str, str] = field(default_factory=dict)  # headers that tell what budgets made of the request
     admission: Admission | None = None
+    cache: str = "bypass"
+    receipt: Receipt | None = None  # once it is settled, as is the reason why the model stopped
+    finish_reason: FinishReason | None = None
     opened_seconds: float = 0.0  # from the request's arrival until its intent was written
 
     async def settle_answer(self, answer: Answer) -> PlainReply:
@@ -82,7 +86,9 @@ class Work:
                 self.bounds,
                 ending,
                 self.budget_checks,
+                cache=self.cache,
             )
+            self.receipt, self.finish_reason = receipt, ending.finish_reason
             tokens = receipt.tokens
         finally:
             own_time_counted(self.opened_seconds + self.runtime.clock.monotonic() - began)
@@ -96,7 +102,7 @@ class Work:
             "x-conversation-id": self.intent.conversation,
             "x-llmops-attempts": str(sum(attempt.sent for attempt in self.completion.attempts)),
             "x-llmops-fallback": "true" if self.completion.fallbacks else "false",
-            "x-llmops-cache": "bypass",
+            "x-llmops-cache": self.cache,
             "x-should-retry": "false",
             **self.adjusted,
         }

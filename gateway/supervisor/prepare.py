@@ -35,7 +35,7 @@ class Credentials:
 
 def database_prepare() -> None:
     call_command("migrate", interactive=False, verbosity=0)
-    prices_seed()
+    prices_seed(only_new_models=True)
 
 
 def file_to_apply(given: Path | None, demo_file: Path, *, demo: bool) -> Path | None:

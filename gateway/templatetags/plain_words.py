@@ -89,6 +89,12 @@ def usd(amount_usd: Decimal) -> str:
 
 
 @register.filter
+def usd_limit(amount_usd: Decimal) -> str:
+    """An amount that somebody chose, as people say it: `$0.05`, `$0.50`, `$20.00`; finer ones in full."""
+    return f"${amount_usd:,.2f}" if amount_usd == round(amount_usd, 2) else usd(amount_usd)
+
+
+@register.filter
 def extra_cost(amount_usd: Decimal) -> str:
     """What a detour cost more, or less, as a sentence."""
     if amount_usd == 0:
@@ -143,6 +149,12 @@ def percent(part: float | None) -> str:
     if value in (0, 100):
         return f"{value:.0f} %"
     return f"{min(99.99, max(0.01, value)):.3g} %" if value < 1 else f"{min(99.9, value):.1f} %"
+
+
+@register.filter
+def used_percent(part: float) -> str:
+    """A share of a limit as `87.0 %`; also what is beyond it: `128 %`."""
+    return percent(part) if part <= 1 else f"{part * 100:,.0f} %"
 
 
 @register.filter

@@ -184,7 +184,7 @@ class AnthropicToOpenAIStream(StreamBase):
 
     def _add_usage(self, usage: Any) -> None:
         merge_usage(self._usage_fields, usage)
-        self.usage = usage_from_anthropic(self._usage_fields) or self.usage
+        self.usage = usage_from_anthropic(self._usage_fields)
 
     def _finish_word(self) -> str:
         word = OPENAI_FINISH.get(self._stop or "", "stop")

@@ -82,7 +82,7 @@ class ContinuationStream:
         batch = self._continued(self._inner.close())
         out: list[bytes] = []
         self._close(out)
-        return StreamBatch(batch.data + b"".join(out), batch.has_content or bool(out))
+        return StreamBatch(batch.data + b"".join(out), batch.has_content or bool(out), batch.has_event)
 
     def _continued(self, batch: StreamBatch) -> StreamBatch:
         if not batch.data:
@@ -92,7 +92,7 @@ class ContinuationStream:
             data = sse.event_data(event) if event else None
             if data:
                 self._on_event(orjson.loads(data), out)
-        return StreamBatch(b"".join(out), batch.has_content)
+        return StreamBatch(b"".join(out), batch.has_content, batch.has_event)
 
     def _joined(self, text: str, *, last: bool = False) -> str:
         """What of the text is sent now; with `last`, all of it that is no repetition."""

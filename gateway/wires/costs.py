@@ -20,6 +20,9 @@ _TEXT_PARTS = frozenset(
 # Tools that run at the client; Anthropic dates its own (`bash_20250124`) and gives them a prompt, nothing else.
 _CLIENT_TOOLS = frozenset({None, "function", "custom"})
 _DATED_CLIENT_TOOLS = ("bash_", "text_editor_", "computer_", "memory_")
+# Run at the provider; each search is counted in the usage, and fetching a page costs its tokens only ("Web search
+# tool", "Web fetch tool").
+_COUNTED_TOOLS = ("web_search_", "web_fetch_")
 # Values that ask for the list price; "auto" is what leaving it out means.
 _LIST_PRICE: Mapping[str, frozenset[Any]] = {
     "service_tier": frozenset({None, "auto", "default", "standard", "standard_only"}),
@@ -30,8 +33,9 @@ _LIST_PRICE: Mapping[str, frozenset[Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """`unbounded` names a part whose cost the request doesn't tell, `has_fees` says that it is a tool with fees of its
-    own; `inline_images` counts the images sent along; `surcharges` are the parameters that change the price."""
+    """`unbounded` names a part whose cost the request doesn't tell, `has_fees` says that among those are tools with
+    fees that the usage doesn't tell; `inline_images` counts the images sent along; `surcharges` are the parameters
+    that change the price."""
 
     unbounded: str | None
     has_fees: bool
@@ -41,14 +45,14 @@ class Costs:
 
 def costs_of(surface: Wire, payload: Mapping[str, Any]) -> Costs:
     """Of a Chat Completions or Messages request whose messages and tools have been checked."""
-    tool = next(_provider_tools(surface, payload), None)
-    unbounded, images = tool or _kept_turns(payload), 0
+    tools = list(_provider_tools(surface, payload))
+    unbounded, images = (tools[0][0] if tools else _kept_turns(payload)), 0
     for where, part in _media(payload["messages"]):
         if _is_inline_image(part):
             images += 1
         else:
             unbounded = unbounded or where
-    return Costs(unbounded, tool is not None, images, surcharges_of(payload))
+    return Costs(unbounded, any(has_fees for _, has_fees in tools), images, surcharges_of(payload))
 
 
 def _kept_turns(payload: Mapping[str, Any]) -> str | None:
@@ -66,13 +70,18 @@ def _is_one_of(value: Any, usual: frozenset[Any]) -> bool:
     return value is None or (isinstance(value, str) and value in usual)
 
 
-def _provider_tools(surface: Wire, payload: Mapping[str, Any]) -> Iterator[str]:
-    """Names of parameters that make the provider do more than write: search, run code, call servers, speak."""
+def _provider_tools(surface: Wire, payload: Mapping[str, Any]) -> Iterator[tuple[str, bool]]:
+    """Names of parameters that make the provider do more than write (search, run code, call servers, speak), and
+    whether that has fees which the usage doesn't tell."""
     for index, tool in enumerate(payload.get("tools") or ()):
         if not _runs_at_client(tool.get("type")):
-            yield f"tools[{index}]"
+            yield f"tools[{index}]", surface is Wire.OPENAI or not _is_counted(tool.get("type"))
     names = ("web_search_options", "audio") if surface is Wire.OPENAI else ("mcp_servers",)
-    yield from (name for name in names if _asks_for(payload.get(name)))
+    yield from ((name, True) for name in names if _asks_for(payload.get(name)))
+
+
+def _is_counted(kind: Any) -> bool:
+    return isinstance(kind, str) and kind.startswith(_COUNTED_TOOLS)
 
 
 def _asks_for(value: Any) -> bool:

@@ -57,7 +57,7 @@ def read_embeddings(body: bytes, context: Context) -> Answer:
         raise unreadable("The provider's answer has no list of embeddings.")
     return Answer(
         body=body,
-        usage=vocabulary.usage_from_openai(parsed.get("usage")),
+        usage=vocabulary.usage_from_embeddings(parsed.get("usage")),
         finish_reason=None,
         model=str(parsed.get("model") or context.model),
     )

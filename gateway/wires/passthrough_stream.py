@@ -32,7 +32,7 @@ class PassthroughStream(StreamBase):
     __slots__ = ()
 
     def _translate(self, head: bytes) -> StreamBatch:
-        untouched, content = True, False
+        untouched, content, has_event = True, False, False
         kept: list[bytes] = []
         for event, end in sse.split_with_ends(head):
             if not event:
@@ -44,6 +44,7 @@ class PassthroughStream(StreamBase):
                 else:
                     untouched = False
                 continue
+            has_event = True
             try:
                 verdict, has_content = self._read(data, event)
             except (orjson.JSONDecodeError, AttributeError, TypeError, KeyError, IndexError):
@@ -63,10 +64,9 @@ class PassthroughStream(StreamBase):
                 untouched = False
                 if verdict:
                     kept += (verdict, end)
-        self._content_seen = self._content_seen or content
         if untouched and head.endswith((b"\n\n", b"\r\n\r\n", b"\r\r")):
-            return StreamBatch(head, content)
-        return StreamBatch(b"".join(kept), content)
+            return StreamBatch(head, content, has_event)
+        return StreamBatch(b"".join(kept), content, has_event)
 
     def _read(self, data: bytes, event: bytes) -> tuple[Any, bool]:
         """KEEP, other bytes to send instead, or b"" to hold it back; and whether the event holds content."""
@@ -134,8 +134,9 @@ class OpenAIPassthrough(PassthroughStream):
         return bool(text) or any(delta.get(name) for name in _THOUGHTS)
 
     def _whole(self) -> bool:
+        """Every answer has a finish reason: without one something is missing, whatever terminator comes."""
         if self.complete:
-            return self.finish_reason is not None or (self._content_seen and not self.skipped_events)
+            return self.finish_reason is not None
         return len(self._finished) >= self._context.choices
 
     @staticmethod
@@ -225,7 +226,7 @@ class AnthropicPassthrough(PassthroughStream):
 
     def _add_usage(self, usage: Any) -> None:
         merge_usage(self._usage_fields, usage)
-        self.usage = usage_from_anthropic(self._usage_fields) or self.usage
+        self.usage = usage_from_anthropic(self._usage_fields)
 
 
 _THINKING = ("thinking", "redacted_thinking")
@@ -239,4 +240,4 @@ def merge_usage(fields: dict[str, Any], usage: Any) -> None:
 
 def counts_output(usage: Any) -> bool:
     """Whether this `message_delta` tells what the answer has become; `message_start` only tells how it began."""
-    return isinstance(usage, dict) and type(usage.get("output_tokens")) is int
+    return isinstance(usage, dict) and usage.get("output_tokens") is not None

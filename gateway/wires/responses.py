@@ -123,7 +123,7 @@ def read_response(body: bytes, context: Context) -> Answer:
         raise unreadable("The provider's answer has no output.")
     return Answer(
         body=body,
-        usage=usage_from_responses(parsed.get("usage")),
+        usage=usage_from_responses(parsed.get("usage"), output),
         finish_reason=finish_of(parsed),
         model=str(parsed.get("model") or context.model),
         upstream_id=parsed["id"] if isinstance(parsed.get("id"), str) else None,

@@ -51,7 +51,7 @@ class ResponsesPassthrough(PassthroughStream):
             self._read_end(parsed["response"], event)
             return b"", False
         if kind == "response.failed":
-            self.usage = usage_from_responses(parsed["response"].get("usage"))
+            self.usage = usage_from_responses(parsed["response"].get("usage"), parsed["response"].get("output"))
             self.usage_is_final = self.usage is not None
             raise in_band_error(parsed["response"].get("error") or {}, data)
         if kind == "error":
@@ -72,7 +72,7 @@ class ResponsesPassthrough(PassthroughStream):
 
     def _read_end(self, response: Mapping[str, Any], event: bytes) -> None:
         self._identify(response)
-        self.usage = usage_from_responses(response.get("usage"))
+        self.usage = usage_from_responses(response.get("usage"), response.get("output"))
         finish = finish_of(response)  # its output may have been left out: the client has had it
         self.finish_reason = FinishReason.TOOL_CALLS if self._called and finish is FinishReason.STOP else finish
         self.usage_is_final = self.usage is not None

@@ -19,7 +19,7 @@ from gateway.wires.words import Context
 
 DONE = b"data: [DONE]\n\n"
 MESSAGE_STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
-NOTHING = StreamBatch(b"", False)
+NOTHING = StreamBatch(b"", False, has_event=False)
 
 _UNKNOWN = (Meaning(FailureKind.STREAM_BROKEN, retryable=True, counts_against_breaker=True), None)
 
@@ -56,7 +56,7 @@ class StreamBase:
     terminator = DONE
 
     __slots__ = (
-        "_content_seen", "_context", "_error", "_last_seam", "_splitter", "_texts", "complete", "finish_reason",
+        "_context", "_error", "_last_seam", "_splitter", "_texts", "complete", "finish_reason",
         "model", "skipped_events", "upstream_id", "usage", "usage_is_final",
     )  # fmt: skip
 
@@ -65,7 +65,6 @@ class StreamBase:
         self._splitter = sse.EventSplitter()
         self._texts: list[str] = []
         self._error: UpstreamError | None = None
-        self._content_seen = False
         self._last_seam: tuple[Seam | None] | None = None
         self.usage: Usage | None = None
         self.usage_is_final = False
@@ -108,16 +107,17 @@ class StreamBase:
         return StreamBatch(batch.data + b"".join(out), batch.has_content)
 
     def _whole(self) -> bool:
-        """A terminator without a finish reason will do, unless the reason may have been in an event that was broken."""
-        return self.finish_reason is not None or (self.complete and self._content_seen and not self.skipped_events)
+        """Every answer has a finish reason: without one something is missing, whatever terminator comes."""
+        return self.finish_reason is not None
 
     def _translate(self, head: bytes) -> StreamBatch:
         out: list[bytes] = []
-        content = False
+        content = has_event = False
         for event in sse.split(head):
             data = sse.event_data(event) if event else None
             if not data:
                 continue
+            has_event = True
             if data == b"[DONE]":
                 self.complete = True
                 self._finish(out)
@@ -132,8 +132,7 @@ class StreamBase:
                 if not out:
                     raise
                 break
-        self._content_seen = self._content_seen or content
-        return StreamBatch(b"".join(out), content)
+        return StreamBatch(b"".join(out), content, has_event)
 
     def _on_event(self, event: Any, out: list[bytes]) -> bool:
         """Append what the event becomes; true if it holds content."""

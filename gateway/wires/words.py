@@ -19,8 +19,8 @@ class ParsedRequest:
     `max_output_tokens` is the limit the client set, `choices` its `n`, `wants_usage` OpenAI's
     `stream_options.include_usage` (always true on the Anthropic surface, whose streams carry usage). `unbounded` names
     the parameter or part, if any, whose cost can't be told from the request's bytes; `has_fees` says that tools which
-    the provider runs, with fees of their own, are among the request's. `inline_images` counts images sent along,
-    `surcharges` are the parameters that ask for another price than the list price.
+    the provider runs, with fees that its usage doesn't tell, are among the request's. `inline_images` counts images
+    sent along, `surcharges` are the parameters that ask for another price than the list price.
     """
 
     payload: dict[str, Any]

@@ -8,12 +8,12 @@ import pytest
 from django.contrib import admin
 from django.contrib.auth.models import User
 from django.test import Client
-from django.urls import path
+from django.urls import include, path
 
 from gateway.services.apply import configuration_apply
 from tests.services.conftest import SMALL
 
-urlpatterns = [path("admin/", admin.site.urls)]
+urlpatterns = [path("admin/", admin.site.urls), path("", include("gateway.dashboard.urls"))]
 
 
 @pytest.fixture

@@ -37,6 +37,36 @@ def test_the_page_shows_what_is_spent_reserved_and_left_per_subject(operations: 
     )
 
 
+def test_the_list_says_what_is_spent_by_whom_it_is_most(operations: Client, budget: Budget) -> None:
+    for name, spent in (("research", 2), ("sales", 1)):
+        team, _ = Team.objects.get_or_create(name=name)
+        BudgetWindow.objects.create(
+            budget_id=budget.pk, subject=str(team.pk), window_epoch=0, spent_usd=Decimal(spent), reserved_usd=Decimal(0)
+        )
+    until = timezone.now() + timedelta(days=1)
+    BudgetRaise.objects.create(
+        budget=budget, amount_usd=Decimal(3), until=until, reason="a demo", made_by="ops", created_at=timezone.now()
+    )
+
+    page = text_of(operations.get("/admin/gateway/budget/"))
+
+    assert "$2.00 of $8.00 (raised), the most of 2: research" in page
+
+
+def test_the_list_says_that_nothing_is_spent(operations: Client, budget: Budget) -> None:
+    assert "$0.00 of $5.00" in text_of(operations.get("/admin/gateway/budget/"))
+
+
+def test_the_list_asks_the_database_no_oftener_for_many_budgets(
+    operations: Client, budget: Budget, django_assert_max_num_queries: Any
+) -> None:
+    Budget.objects.bulk_create(
+        Budget(name=f"budget {number}", scope="team", window="total", limit_usd=Decimal(5)) for number in range(30)
+    )
+    with django_assert_max_num_queries(20):
+        operations.get("/admin/gateway/budget/")
+
+
 def test_no_field_of_the_form_hides_the_browsers_window(operations: Client, budget: Budget) -> None:
     page = operations.get(f"/admin/gateway/budget/{budget.pk}/change/").content.decode()
 

@@ -222,6 +222,7 @@ def test_a_list_shows_what_is_in_use(operations: Client, configured: None) -> No
 
 def test_a_new_price_takes_the_place_of_the_one_in_use(operations: Client, configured: None) -> None:
     data = {"kind": "openai", "model": "gpt-4-turbo", "output_per_mtok": "30", "batch_factor": "0.5"}
+    data["supersede"] = "on"
     for amount in ("11", "12"):
         assert operations.post("/admin/gateway/price/add/", data | {"input_per_mtok": amount}).status_code == 302
     own = Price.objects.filter(source="override").order_by("pk")

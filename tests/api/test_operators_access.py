@@ -195,12 +195,17 @@ def test_the_description_types_every_answer(client: Client) -> None:
         "/api/completions/{request_id}",
         "/api/budgets",
         "/api/budgets/{name}/raise",
+        "/api/cache/purge",
         "/api/keys",
         "/api/keys/{name}",
         "/api/drills",
         "/api/drills/{id}",
         "/api/drills/{id}/stop",
+        "/api/prices/refresh",
         "/api/providers/{provider}/test",
+        "/api/alerts",
+        "/api/alerts/{id}/acknowledge",
+        "/api/alert-channels/{name}/test",
         "/api/status",
     }
     for path, operations in document["paths"].items():

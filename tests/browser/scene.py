@@ -6,12 +6,27 @@ import random
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django.utils import timezone
 
 from gateway.engine.drill import DrillFault
-from gateway.models import BreakerTransition, Budget, BudgetWindow, Completion, Drill, HealthProbe, Price, Provider
+from gateway.models import (
+    BreakerTransition,
+    Budget,
+    BudgetWindow,
+    Completion,
+    Drill,
+    HealthProbe,
+    Price,
+    Provider,
+    Route,
+    Target,
+    Team,
+)
+from gateway.selectors.budget_status import budget_span
 from gateway.services.drills import drill_start
+from gateway.services.price_seed import prices_seed
 from tests.selectors.rows import add_attempt, add_completion, add_conversation, add_fallback, add_provider, open_breaker
 
 STORY_ID = "req_01JDBB4F7Q9ZK3T8M2"
@@ -26,6 +41,7 @@ DECISION = {
 
 def stage() -> None:
     """Everything on the page has something to show."""
+    Team.objects.create(pk=1, name="research")
     add_provider("openai")
     add_provider("anthropic", kind="anthropic")
     open_breaker("openai", last_error="503 Service Unavailable: The server is currently overloaded, try again later.")
@@ -41,6 +57,22 @@ def stage() -> None:
     _traffic(now)
     _story(now - timedelta(seconds=8), price)
     _conversations(now)
+    _budgets(now)
+
+
+def stage_prices() -> Target:
+    """A book with an outdated price and a missing one, and a route with a retired model and one without a price.
+
+    Returns the target with the retired model.
+    """
+    provider = add_provider("openai")
+    prices_seed()
+    Price.objects.filter(model="gpt-4-turbo").update(input_per_mtok=Decimal(8))
+    Price.objects.filter(model="gpt-4").delete()
+    route = Route.objects.create(name="default")
+    route.targets.create(provider=provider, model="our-own-model-of-a-rather-long-name-2026-11-22", position=1)
+    retired: Target = route.targets.create(provider=provider, model="gpt-4-turbo")
+    return retired
 
 
 def _breaker_day(now: datetime) -> None:
@@ -147,6 +179,30 @@ def _conversations(now: datetime) -> None:
         totals = {"completions": 8, "input_tokens": 17_200, "output_tokens": 3_480, "cost_usd": cost}
         add_conversation(f"c-{index}", first_seen_at=min(first, last), last_seen_at=last, **totals)
         BudgetWindow.objects.create(budget_id=cap.pk, subject=f"0:c-{index}", window_epoch=0, spent_usd=cost)
+
+
+def _budgets(now: datetime) -> None:
+    """One with room, one nearly used up, one that was passed because it only alerts."""
+    uses = (
+        ("everything", "global", "block", 9000, 1204),
+        ("research day", "team", "block", 20, 17),
+        ("night", "global", "alert", 5, 6),
+    )
+    team = Team.objects.get_or_create(name="research")[0]
+    for name, scope, enforcement, limit_usd, spent_usd in uses:
+        window = "day" if scope == "team" else "month"
+        names = {"name": name, "scope": scope, "enforcement": enforcement, "window": window}
+        budget = Budget.objects.create(**names, team=team if scope == "team" else None, limit_usd=Decimal(limit_usd))
+        start, _ = budget_span(budget, now, ZoneInfo("UTC"))
+        assert start is not None
+        subject = str(team.pk) if scope == "team" else ""
+        BudgetWindow.objects.create(
+            budget_id=budget.pk,
+            subject=subject,
+            window_epoch=int(start.timestamp()),
+            spent_usd=Decimal(spent_usd),
+            reserved_usd=Decimal("0.4"),
+        )
 
 
 def _check(budget: str, limit: int, spent: int) -> dict[str, Any]:

@@ -46,7 +46,7 @@ def test_a_request_can_be_followed_to_its_explanation_with_the_keyboard(dashboar
         expect(page.locator(".lo-headline h2")).to_contain_text("After openai/gpt-4-turbo failed, anthropic answered")
         expect(page.locator(".lo-attempt")).to_have_count(3)
         expect(page.locator(".lo-fallback")).to_contain_text("Server error 503, breaker open.")
-        page.get_by_role("link", name="Dashboard").last.click()
+        page.get_by_role("link", name="Overview").last.click()
         expect(page.get_by_role("heading", name="Last requests")).to_be_visible()
 
     dashboard.do(follow)

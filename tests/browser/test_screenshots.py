@@ -12,7 +12,7 @@ from playwright.sync_api import Page, ViewportSize
 
 from gateway.models import BreakerStatus, Completion, Provider
 from tests.browser.conftest import Visit, log_in
-from tests.browser.scene import DRILLED_ID, STORY_ID, stage, stage_drill
+from tests.browser.scene import DRILLED_ID, STORY_ID, stage, stage_drill, stage_prices
 
 pytestmark = pytest.mark.browser
 
@@ -56,8 +56,13 @@ def test_pages_fit_their_screens_in_every_theme_and_size(visit: Visit, folder: P
 
     pages = {
         "dashboard": visit.base_url,
+        "spend": visit.base_url + reverse("dashboard:spend") + "?period=7d&by=model",
+        "spend-team": visit.base_url + reverse("dashboard:spend") + "?period=24h&by=team&provider=anthropic",
         "completion": story,
         "provider": visit.base_url + reverse("dashboard:provider", args=["openai"]),
+        "requests": visit.base_url + reverse("dashboard:requests"),
+        "requests-filtered": visit.base_url + reverse("dashboard:requests") + "?outcome=failed&stream=no&cost=x",
+        "breakers": visit.base_url + reverse("dashboard:breakers"),
         "conversations": visit.base_url + reverse("dashboard:conversations"),
         "conversation": visit.base_url + reverse("dashboard:conversation", args=["c-3"]),
     }
@@ -74,6 +79,7 @@ def test_a_fire_drills_pages_fit_their_screens(visit: Visit, folder: Path) -> No
     assert picture_all(visit, folder, pages) == []
 
 
+<<<<<<< HEAD
 def test_a_phone_shows_the_small_tables_whole(visit: Visit) -> None:
     """Why a breaker moved and what a probe found are not beyond the edge of the screen."""
     drill = stage_drill()
@@ -94,6 +100,20 @@ def cut_tables(page: Page) -> int:
     """How many of the visible small tables reach beyond what holds them."""
     cut = "tables => tables.filter(table => table.offsetWidth > table.parentElement.clientWidth).length"
     return int(page.locator(".lo-table-plain:visible").evaluate_all(cut))
+=======
+def test_pages_of_prices_fit_their_screens(visit: Visit, folder: Path) -> None:
+    target = stage_prices()
+    visit.do(lambda page: log_in(page, visit.base_url))
+    prices = visit.base_url + reverse("admin:gateway_price_changelist")
+    pages = {
+        "models": visit.base_url + reverse("dashboard:models") + "?q=gpt-6",
+        "successor": visit.base_url + reverse("dashboard:succeed", args=[target.pk]),
+        "prices-refresh": f"{prices}refresh/",
+        "prices-unpriced": f"{prices}unpriced/",
+    }
+
+    assert picture_all(visit, folder, pages) == []
+>>>>>>> main
 
 
 def test_empty_and_missing_pages_fit_their_screens(visit: Visit, folder: Path) -> None:

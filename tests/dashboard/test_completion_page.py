@@ -101,8 +101,8 @@ def test_an_unknown_request_gets_a_page_that_says_so(browser_of_operator: Client
 def test_the_page_takes_a_fixed_number_of_queries(
     browser_of_operator: Client, rescued: Completion, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
-    """Session, user, organisation; completion, attempts, fallbacks, conversation; budgets in use then; prices."""
-    with django_assert_num_queries(9):
+    """Session, user, organisation; completion, attempts, fallbacks, conversation; budgets then; prices; neighbours."""
+    with django_assert_num_queries(11):
         browser_of_operator.get(f"/completions/{rescued.pk}/")
 
 
@@ -168,3 +168,43 @@ def test_time_bars_stay_on_the_line_and_can_be_seen(
     attempt: AttemptStory = story_of("r").attempts[0]
 
     assert time_bar(attempt, 2000) == bar
+
+
+def test_its_neighbours_in_the_conversation_are_one_step_away(browser_of_operator: Client) -> None:
+    for number in range(3):
+        add_completion(f"r{number}", at=NOON + timedelta(minutes=number), conversation="talk")
+    add_completion("other", at=NOON + timedelta(seconds=90), conversation="talk", team_id=9)
+
+    page = browser_of_operator.get("/completions/r1/").content.decode()
+
+    assert 'id="previous-request" href="/completions/r0/"' in page
+    assert 'id="following-request" href="/completions/r2/"' in page
+
+
+def test_requests_that_named_no_conversation_are_no_neighbours(browser_of_operator: Client) -> None:
+    for number in range(2):
+        add_completion(f"r{number}", at=NOON + timedelta(minutes=number), conversation="")
+
+    assert "Neighbours" not in browser_of_operator.get("/completions/r1/").content.decode()
+
+
+def test_the_time_between_attempts_is_told() -> None:
+    completion = add_completion("r", latency_ms=3000)
+    add_attempt(completion, 1, started_at=NOON + timedelta(milliseconds=40), latency_ms=300, outcome="failed")
+    add_attempt(completion, 2, started_at=NOON + timedelta(milliseconds=840), latency_ms=300, retry=1, outcome="failed")
+    add_attempt(completion, 3, started_at=NOON + timedelta(milliseconds=1145), latency_ms=900)
+
+    assert [step.pause_words for step in steps(story_of("r"))] == [
+        "40 ms until it was sent: checks, budgets, and waiting for a place.",
+        "500 ms of waiting before trying again.",
+        "",
+    ]
+
+
+def test_a_charge_leads_to_its_price_version(browser_of_operator: Client, rescued: Completion) -> None:
+    price = Price.objects.get()
+
+    page = browser_of_operator.get(f"/completions/{rescued.pk}/").content.decode()
+
+    assert f'href="/admin/gateway/price/{price.pk}/change/"' in page
+    assert browser_of_operator.get(f"/admin/gateway/price/{price.pk}/change/").status_code == 200

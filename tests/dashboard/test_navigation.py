@@ -21,7 +21,7 @@ def titles(request: HttpRequest) -> list[str]:
 
 
 def test_the_sidebar_leads_to_the_dashboard_and_to_what_the_user_may_see(operator: User) -> None:
-    assert {"Dashboard", "Users", "Groups"} <= set(titles(request_of(operator)))
+    assert {"Overview", "Spend", "Users", "Groups"} <= set(titles(request_of(operator)))
 
 
 @pytest.mark.django_db
@@ -29,10 +29,12 @@ def test_the_sidebar_leaves_out_what_the_user_may_not_see(back_office: None) -> 
     viewer = User.objects.create_user("viewer", is_staff=True)
     viewer.user_permissions.add(Permission.objects.get(codename="view_group"))
 
-    assert titles(request_of(viewer)) == ["Dashboard", "Groups"]
+    assert titles(request_of(viewer)) == ["Overview", "Spend", "Groups"]
 
 
-@pytest.mark.parametrize(("path", "active"), [("/", ["Dashboard"]), ("/admin/auth/user/3/change/", ["Users"])])
+@pytest.mark.parametrize(
+    ("path", "active"), [("/", ["Overview"]), ("/spend/", ["Spend"]), ("/admin/auth/user/3/change/", ["Users"])]
+)
 def test_the_sidebar_marks_where_the_user_is(operator: User, path: str, active: list[str]) -> None:
     groups = sidebar(request_of(operator, path))
 

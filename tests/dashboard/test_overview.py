@@ -19,8 +19,10 @@ from gateway.models import Organisation
 from tests.ledger.books import intent
 from tests.selectors.rows import NOON, add_attempt, add_completion, add_provider, open_breaker
 
-# Session, user, organisation; running drills; providers; figures (today, month, two for the chart); recent.
-SHARED_QUERIES, DRILL_QUERIES, PROVIDER_QUERIES, FIGURE_QUERIES, RECENT_QUERIES = 3, 1, 2, 7, 1
+# Session, user, organisation; the bar's names; running drills; providers; service levels, budgets and what alerts,
+# models and drills say; figures (period, today, month, times, budgets, chart); recent.
+SHARED_QUERIES, BAR_QUERIES, DRILL_QUERIES, PROVIDER_QUERIES, SERVICE_QUERIES = 3, 5, 1, 2, 19
+FIGURE_QUERIES, RECENT_QUERIES = 14, 1
 
 
 def text_of(client: Client, address: str) -> str:
@@ -91,7 +93,7 @@ def test_spend_of_today_and_of_the_month_come_from_the_rows(browser_of_operator:
 
     body = browser_of_operator.get("/dashboard/figures/").content.decode()
 
-    assert body.count('title="exactly $0.0123456"') == 2
+    assert body.count('title="exactly $0.0123456"') == 3  # and of the page's own period
     assert '"0.0123456"' in body  # the chart's own data
 
 
@@ -121,9 +123,19 @@ def test_the_last_requests_link_to_their_explanation(browser_of_operator: Client
 @pytest.mark.parametrize(
     ("address", "queries"),
     [
-        ("/", SHARED_QUERIES + DRILL_QUERIES + PROVIDER_QUERIES + FIGURE_QUERIES + RECENT_QUERIES),
+        (
+            "/",
+            SHARED_QUERIES
+            + BAR_QUERIES
+            + DRILL_QUERIES
+            + PROVIDER_QUERIES
+            + SERVICE_QUERIES
+            + FIGURE_QUERIES
+            + RECENT_QUERIES,
+        ),
         ("/dashboard/drills/", SHARED_QUERIES + DRILL_QUERIES),
         ("/dashboard/providers/", SHARED_QUERIES + PROVIDER_QUERIES),
+        ("/dashboard/service/", SHARED_QUERIES + SERVICE_QUERIES),
         ("/dashboard/figures/", SHARED_QUERIES + FIGURE_QUERIES),
         ("/dashboard/recent/", SHARED_QUERIES + RECENT_QUERIES),
     ],

@@ -35,12 +35,14 @@ def awkward_day(operator: User) -> None:
 @pytest.mark.parametrize(
     ("key", "rows"),
     [
+        ("spend", 8),
         ("spend-today", 8),
         ("spend-month", 8),
         ("tokens", 8),
         ("requests", 8),
         ("errors", 3),
-        ("fallbacks", 2),
+        ("availability", 3),
+        ("fallbacks", 1),
         ("response", 3),
         ("first-content", 1),
     ],

@@ -224,7 +224,7 @@ async def test_too_long_a_context_goes_only_to_a_larger_or_unknown_window(
 # Retry-After ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("asked_seconds", [0.0, 1.5, 5.0])
+@pytest.mark.parametrize("asked_seconds", [0.2, 1.5, 5.0])
 async def test_a_short_retry_after_is_waited_for_on_the_same_target(world: World, asked_seconds: float) -> None:
     world.script("primary", rate_limited(asked_seconds), ANSWER)
     await world.completion().obtain()

@@ -64,7 +64,7 @@ def test_no_wait_is_ever_longer_than_the_maximum_and_its_jitter(retries_done: in
         (unavailable(), {"seconds_left": 0.6}, RetryAfter),
         (unavailable(), {"seconds_left": 0.5}, NextTarget("server_error: waiting would take too long")),
         (unavailable(), {"may_retry": lambda: False}, NextTarget),
-        (rate_limited(0), {}, RetryAfter(0, "retry 1 of 3 after rate_limited")),
+        (rate_limited(0), {}, RetryAfter(0.5, "retry 1 of 3 after rate_limited")),
         (rate_limited(5), {}, RetryAfter(5, "retry 1 of 3 after rate_limited")),
         (rate_limited(5.01), {}, NextTarget),
         (rate_limited(5.01), {"has_next_target": False}, RetryAfter(5.01, "retry 1 of 3 after rate_limited")),

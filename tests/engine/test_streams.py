@@ -11,6 +11,7 @@ import pytest
 from gateway.engine.completion import Completion
 from gateway.engine.configuration import Timeouts
 from gateway.engine.errors import AllTargetsFailed, DeadlineExceeded, GatewayError, UpstreamAnswer
+from gateway.engine.exchange import StreamBatch
 from gateway.engine.flight import PREAMBLE_LIMIT_BYTES
 from gateway.engine.live_stream import LiveStream
 from gateway.engine.words import AttemptOutcome, BreakerState, FailureKind, FinishReason
@@ -223,6 +224,22 @@ async def test_a_stream_that_stands_still_is_ended(world: World) -> None:
     assert world.primary.streams[0].closed
     assert live.attempt.error is not None
     assert live.attempt.error.message == "the stream stood still for 15 s"
+
+
+async def test_comments_and_dribbled_bytes_are_no_signs_of_life(world: World) -> None:
+    comment = StreamBatch(b": processing\n\n", has_content=False, has_event=False)
+    dribble = StreamBatch(b"", has_content=False, has_event=False)
+    world.script("primary", Stream.of(text(b"a"), Wait(6), comment, Wait(6), dribble, Wait(6), text(b"b")))
+    live = await begin(world.completion(stream=True))
+    with pytest.raises(DeadlineExceeded):
+        await read_all(live)
+    assert world.time() == pytest.approx(15)
+
+
+async def test_an_event_without_content_is_a_sign_of_life(world: World) -> None:
+    world.script("primary", Stream.of(text(b"a"), Wait(14), frame(b"ping"), Wait(14), text(b"b")))
+    live = await begin(world.completion(stream=True))
+    assert await read_all(live) == b"apingb"
 
 
 async def test_a_stream_has_a_longest_time(world: World) -> None:

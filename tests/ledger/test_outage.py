@@ -17,6 +17,7 @@ from gateway.ledger.connections import ledger_connections
 from gateway.ledger.database import DatabaseAway, LedgerConnection, Row
 from gateway.ledger.dialect import Dialect
 from gateway.ledger.records import Opened, Settled
+from gateway.ledger.spool import Spool
 from gateway.ledger.writer import ANSWER_WITHIN_SECONDS, LONGEST_STOP_SECONDS, STOP_MARGIN_SECONDS, LedgerWriter
 from gateway.supervisor.plan import DRAIN_MARGIN_SECONDS
 from llmops.env import sqlite_database
@@ -99,6 +100,22 @@ async def test_a_commit_whose_answer_was_lost_is_repeated_without_effect(patient
     assert (opened, reserved) == (Opened(usd("0.90")), usd("0.10"))
     assert settled == Settled(usd("0.03"), usd("0.97"))
     assert (books.spent, books.reserved, books.count("llmops_attempt")) == (usd("0.03"), 0, 1)
+
+
+async def test_an_intent_whose_commit_failed_is_refused_at_once_where_a_budget_blocks(
+    connect: Connect, books: Books, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It may have been written all the same, so it is undone; but its caller needn't wait for that."""
+    lost = AnswerLost()
+    writer = LedgerWriter(lambda: Meddling(connect(), lost), answer_within_seconds=60, spool=Spool(tmp_path))
+    writer.start()
+
+    with pytest.raises(LedgerUnavailable, match="a budget that blocks"):
+        await writer.open(intent("req_1", claim("0.10")))
+    await asyncio.to_thread(writer.stop)
+
+    assert (books.status, books.reserved, books.spent) == ("failed", 0, 0)
+    assert "does not know" not in caplog.text
 
 
 async def test_an_intent_is_refused_soon_while_the_database_is_away(connect: Connect, books: Books) -> None:

@@ -85,12 +85,11 @@ async def test_events_may_be_split_anywhere(raw: RawServer, caller_for: CallerFa
         (chunked(HEL, LO, FINISH),),
         (chunked(HEL, LO, FINISH, end=False), CLOSE),
         (chunked(HEL, LO, FINISH, end=False), RESET),
-        (chunked(HEL, LO, DONE),),
         (chunked(HEL, b"data: {broken\n\n", LO, FINISH, DONE),),
         (chunked(HEL, b": ping\n\n", LO, FINISH, DONE),),
         (chunked(HEL, LO, FINISH, DONE, end=False), HANG),
     ],
-    ids=["whole", "no terminator", "closed after finish", "reset after finish", "no finish but done", "malformed event",
+    ids=["whole", "no terminator", "closed after finish", "reset after finish", "malformed event",
          "comment", "never ends"],
 )  # fmt: skip
 async def test_a_stream_that_has_said_everything_is_whole(
@@ -110,9 +109,10 @@ async def test_a_stream_that_has_said_everything_is_whole(
         (chunked(HEL, LO, end=False), CLOSE),
         (chunked(HEL, LO, end=False), RESET),
         (chunked(HEL, LO),),
+        (chunked(HEL, LO, DONE),),
         (chunked(HEL, LO, b'data: {"error": {"message": "boom", "type": "server_error"}}\n\n'),),
     ],
-    ids=["closed", "reset", "ended without a finish", "error event"],
+    ids=["closed", "reset", "ended without a finish", "terminator without a finish", "error event"],
 )
 async def test_a_stream_that_breaks_never_looks_complete(
     raw: RawServer, caller_for: CallerFactory, steps: tuple[object, ...]

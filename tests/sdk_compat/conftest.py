@@ -24,6 +24,15 @@ from tests.two_accounts import with_two_openai_accounts
 GPT_6_1 = {"provider": "openai", "model": "gpt-6.1-sol"}
 
 
+TIERED = {
+    "kind": "openai",
+    "model": "gpt-4o",
+    "input_per_mtok": "2",
+    "output_per_mtok": "10",
+    "long_context": {"above_input_tokens": 200, "input_per_mtok": "4", "output_per_mtok": "15"},
+}
+
+
 @pytest.fixture(scope="session")
 def _simulator() -> Iterator[Simulator]:
     with SimulatorThread() as simulator:
@@ -37,6 +46,8 @@ def _gateway(_simulator: Simulator, tmp_path_factory: pytest.TempPathFactory) ->
     document["prices"].append(
         {"kind": "openai", "model": GPT_6_1["model"], "input_per_mtok": "2", "output_per_mtok": "10"}
     )
+    document["routes"].append({"name": "tiered", "targets": [{"provider": "openai", "model": "gpt-4o"}]})
+    document["prices"].append(TIERED)
     with gateway_process(tmp_path_factory.mktemp("gateway"), document) as gateway:
         yield gateway
 

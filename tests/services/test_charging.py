@@ -15,7 +15,7 @@ from gateway.engine.configuration import Provider, Route, Target
 from gateway.engine.errors import InvalidRequest, UpstreamError
 from gateway.engine.usage import Usage
 from gateway.engine.words import AttemptOutcome, Billing, FailureKind, Operation, Wire
-from gateway.ledger.prices import Price, PriceBook
+from gateway.ledger.prices import LongContext, Price, PriceBook
 from gateway.services.bounding import RequestBounds, check_bounded, request_bounds
 from gateway.services.charging import (
     FREE_OF_CHARGE,
@@ -264,7 +264,32 @@ def test_another_price_holds_for_the_targets_that_are_sent_the_parameter() -> No
 
 
 def test_tools_with_fees_of_their_own_are_never_exact() -> None:
-    assert not messages(tools=[{"type": "web_search_20250305", "name": "s"}])(CLAUDE).exact
+    assert not messages(tools=[{"type": "code_execution_20250825", "name": "c"}])(CLAUDE).exact
+
+
+def test_web_searches_that_the_usage_counts_are_exact() -> None:
+    assert messages(tools=[{"type": "web_search_20250305", "name": "s"}])(CLAUDE).exact
+
+
+def test_a_search_without_a_known_fee_makes_the_amount_an_estimate() -> None:
+    searched = attempt(usage=Usage(100, 20, web_searches=1))
+    charge = charge_attempt(searched, PRICE, BOUNDS)
+    assert (charge.cost_usd, charge.billing) == (Decimal("0.0003"), Billing.ESTIMATED)
+
+
+def test_a_search_with_a_known_fee_is_charged_and_exact() -> None:
+    searched = attempt(usage=Usage(100, 20, web_searches=2))
+    charge = charge_attempt(searched, replace(PRICE, usd_per_thousand_web_searches=Decimal(10)), BOUNDS)
+    # 2 * 10 / 1,000 beside the tokens
+    assert (charge.cost_usd, charge.billing) == (Decimal("0.0203"), Billing.REPORTED)
+
+
+def test_the_worst_case_takes_the_dearest_tier_that_the_bound_can_reach() -> None:
+    tiered = PriceBook([replace(PRICE, long_context=LongContext(1_000, Decimal(2), Decimal(15)))])
+    reached = (Bounds(1_000, 100), Bounds(1_001, 100))
+    worst = [worst_case_usd(tiered, [GPT_4O], lambda _, bounds=bounds: bounds, NOW) for bounds in reached]
+    # 1,000 * 1 + 100 * 10 = 2,000; 1,001 * 2 + 100 * 15 = 3,502
+    assert worst == [Decimal("0.002"), Decimal("0.003502")]
 
 
 @pytest.mark.parametrize(

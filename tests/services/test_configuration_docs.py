@@ -27,9 +27,11 @@ TABLES = {
     "teams": entries.TeamEntry,
     "api_keys": entries.ApiKeyEntry,
     "prices": entries.PriceEntry,
+    "long_context": entries.LongContextEntry,
     "budgets": entries.BudgetEntry,
     "alert_channels": entries.AlertChannelEntry,
     "objectives": entries.ObjectivesEntry,
+    "alerts": entries.AlertsEntry,
     "retention": entries.RetentionEntry,
 }
 IN_WORDS = {"required", "untouched", "see there", "all", "empty", "`{}`"}

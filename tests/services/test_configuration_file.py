@@ -102,7 +102,7 @@ def with_section(text: str) -> str:
         ),
         (
             with_section('prices: [{kind: openai, model: m, input_per_mtok: "0", output_per_mtok: 0}]'),
-            "prices[0].free: a model that costs nothing must say free: true",
+            "prices[0].input_per_mtok: must be more than 0; a model that costs nothing must say free: true",
         ),
         (
             with_section('prices: [{kind: openai, model: m, input_per_mtok: "0.1234567", output_per_mtok: 0}]'),

@@ -6,11 +6,16 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
+import orjson
 import pytest
 from cryptography.fernet import Fernet
 
+from gateway.engine.clock import Clock
+from gateway.engine.errors import GatewayError, InvalidRequest, ModelNotFound
+from gateway.engine.words import Operation
 from gateway.models import IdempotencyRecord
-from gateway.services.idempotency import MAX_KEPT_BYTES, Keeper
+from gateway.services.call import Call
+from gateway.services.idempotency import MAX_KEPT_BYTES, Keeper, ReplayedStream, idempotent
 from gateway.services.idempotency_claims import (
     LEASE,
     Claimed,
@@ -23,6 +28,8 @@ from gateway.services.idempotency_claims import (
     store,
 )
 from gateway.services.idempotency_retention import KEEP, idempotency_expire
+from gateway.services.work import PlainReply
+from gateway.wires import parse_call
 
 NOW = datetime(2031, 5, 1, tzinfo=UTC)
 ANSWER = StoredAnswer("req_a", streamed=False, headers={"x-llmops-cost-usd": "0.1"}, body=b'{"text": "Yes."}')
@@ -111,3 +118,33 @@ async def test_an_answer_too_large_is_remembered_without_its_body() -> None:
     runtime: Any = SimpleNamespace(idempotency=Records())
     await Keeper(runtime, SCOPE, "req_a").keep({}, b"x" * (MAX_KEPT_BYTES + 1), streamed=False)
     assert [answer.body for answer in kept] == [None]
+
+
+async def test_a_replayed_stream_does_not_end_at_a_second_blank_line() -> None:
+    body = b"data: one\n\n\n\ndata: two\n\ndata: [DONE]\n\n"
+    stream = ReplayedStream(body, {}, Clock())
+    events = []
+    while (event := await stream.read()) is not None:
+        events.append(event)
+    assert events == [b"data: one\n\n", b"data: two\n\n", b"data: [DONE]\n\n"]
+
+
+@pytest.mark.parametrize(
+    ("key", "model", "error"), [("", "default", InvalidRequest), ("a", "nowhere", ModelNotFound)], ids=["key", "model"]
+)
+async def test_what_is_refused_before_it_is_claimed_is_remembered_like_any_refusal(
+    key: str, model: str, error: type[GatewayError]
+) -> None:
+    refused: list[GatewayError] = []
+    refusals = SimpleNamespace(add=lambda snapshot, call, parsed, error: refused.append(error))
+    runtime: Any = SimpleNamespace(refusals=refusals, snapshot=SimpleNamespace(routes={}, direct_targets={}))
+    caller: Any = SimpleNamespace(id=5, routes=None, direct_models=False)
+    body = orjson.dumps({"model": model, "messages": [{"role": "user", "content": "hi"}]})
+    call = Call(Operation.CHAT, body, {"idempotency-key": key}, caller, "req_a")
+
+    async def never() -> PlainReply:
+        raise AssertionError("nothing is obtained")
+
+    with pytest.raises(error) as raised:
+        await idempotent(runtime, call, parse_call(Operation.CHAT, body), never)
+    assert refused == [raised.value]

@@ -67,9 +67,33 @@ def test_a_price_that_changed_becomes_a_new_version() -> None:
     assert seeded("openai", "gpt-4-turbo").input_per_mtok == 10
 
 
-def test_a_price_with_tiers_says_what_it_leaves_out() -> None:
+@pytest.mark.parametrize(
+    ("kind", "model", "above", "long"),
+    [
+        ("openai", "gpt-6.1-sol", 272_000, ("4", "15", "0.2", "5", None)),
+        ("openai", "gpt-5.4", 272_000, ("5", "22.5", "0.5", None, None)),
+        ("anthropic", "claude-sonnet-4-5", 200_000, ("6", "22.5", "0.6", "7.5", "12")),
+        ("anthropic", "claude-sonnet-5-5", None, (None, None, None, None, None)),
+    ],
+)
+def test_prices_for_long_context_arrive_unchanged(
+    kind: str, model: str, above: int | None, long: tuple[str | None, ...]
+) -> None:
     prices_seed()
-    assert "above 272,000 input tokens the provider charges more" in seeded("openai", "gpt-6.1-sol").note
+    row = seeded(kind, model)
+    found = (
+        row.long_input_per_mtok,
+        row.long_output_per_mtok,
+        row.long_cached_input_per_mtok,
+        row.long_cache_write_per_mtok,
+        row.long_cache_write_1h_per_mtok,
+    )
+    assert (row.long_context_above_tokens, found) == (above, tuple(each and Decimal(each) for each in long))
+
+
+def test_the_fee_for_web_searches_is_seeded() -> None:
+    prices_seed()
+    assert seeded("anthropic", "claude-sonnet-5-5").web_searches_per_thousand == 10
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gateway.engine.clock import SYSTEM_CLOCK
-from gateway.engine.errors import BudgetExceeded, GatewayError, InvalidRequest, LedgerUnavailable
+from gateway.engine.errors import AllTargetsFailed, BudgetExceeded, GatewayError, InvalidRequest, LedgerUnavailable
 from gateway.engine.words import CompletionStatus, Operation
 from gateway.ledger.records import Refusal
 from gateway.services.call import Call
@@ -45,6 +45,11 @@ def test_a_full_budget_is_remembered_with_who_asked_and_which_budget() -> None:
     )
     assert (row.status, row.http_status, row.error_code) == (CompletionStatus.REFUSED, 429, "budget_exceeded")
     assert row.decision == {"refused": {"budget": "research month"}}
+
+
+def test_models_without_a_price_are_remembered_by_name() -> None:
+    row = noted(AllTargetsFailed("no price", details={"unpriced": ["openai/unheard-of"]}))
+    assert row.decision == {"unpriced": ["openai/unheard-of"]}
 
 
 def test_no_conversation_is_made_up_for_it() -> None:

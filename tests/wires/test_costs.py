@@ -56,7 +56,6 @@ def test_a_part_of_a_message_without_a_known_bound_is_named(part: dict[str, Any]
 @pytest.mark.parametrize(
     ("surface", "payload", "unbounded"),
     [
-        (ANTHROPIC, messages(tools=[{"type": "web_search_20250305", "name": "web_search"}]), "tools[0]"),
         (ANTHROPIC, messages(tools=[{"name": "f"}, {"type": "code_execution_20250825", "name": "c"}]), "tools[1]"),
         (ANTHROPIC, messages(mcp_servers=[{"url": "https://example.com"}]), "mcp_servers"),
         (OPENAI, chat(web_search_options={"search_context_size": "low"}), "web_search_options"),
@@ -69,6 +68,12 @@ def test_what_the_provider_does_beside_writing_is_named_and_has_fees(
 ) -> None:
     read = parsed(surface, payload)
     assert (read.unbounded, read.has_fees) == (unbounded, True)
+
+
+@pytest.mark.parametrize("kind", ["web_search_20250305", "web_fetch_20250910"])
+def test_a_tool_whose_uses_the_usage_counts_has_no_unknown_fees(kind: str) -> None:
+    read = parsed(ANTHROPIC, messages(tools=[{"type": kind, "name": "web"}]))
+    assert (read.unbounded, read.has_fees) == ("tools[0]", False)
 
 
 @pytest.mark.parametrize(

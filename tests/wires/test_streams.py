@@ -394,9 +394,10 @@ def test_openais_finish_reasons(delta: dict[str, Any], finish: str, stop: str) -
     assert collect_anthropic(Streamed(ANTHROPIC, [chunk(delta), chunk({}, finish)]).events)["stop"] == stop
 
 
-def test_a_terminator_after_content_ends_an_answer_without_finish_reason() -> None:
-    whole = collect_anthropic(Streamed(ANTHROPIC, [chunk({"content": "a"}), DONE]).events)
-    assert whole["stop"] == "end_turn"
+def test_a_terminator_without_a_finish_reason_makes_no_answer_whole() -> None:
+    with pytest.raises(UpstreamError) as broken:
+        Streamed(ANTHROPIC, [chunk({"content": "a"}), DONE])
+    assert broken.value.kind is FailureKind.STREAM_BROKEN
 
 
 def test_a_chunk_before_the_answer_is_no_content() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from gateway.models import Target
+from gateway.selectors.prices import models_in_use
 from gateway.services.price_seed import prices_seed
 
 
@@ -20,8 +20,7 @@ class Command(BaseCommand):
         seed.add_argument("--dry-run", action="store_true", help="show what would change and change nothing")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        in_use = Target.objects.filter(route__archived_at=None).values_list("provider__kind", "model").distinct()
-        seeded = prices_seed(in_use, dry_run=options["dry_run"])
+        seeded = prices_seed(models_in_use(), dry_run=options["dry_run"])
         for title in seeded.added:
             self.stdout.write(f"+ {title}")
         for title in seeded.changed:

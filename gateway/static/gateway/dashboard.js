@@ -3,8 +3,12 @@
 (() => {
   "use strict";
 
-  // Colours told apart in light and dark and by people who don't see red and green alike (after Okabe and Ito).
-  const SERIES_COLORS = ["#7c5cff", "#e69f00", "#2aa5dc", "#009e73", "#d55e00", "#cc79a7", "#b9a60f", "#7a8594"];
+  // Told apart in light and dark and by people who don't see red and green alike (after Okabe and Ito); neither red
+  // nor green, which mean bad and good. Names choose their place (gateway/dashboard/charts.py); the last is the others'.
+  const SERIES_COLORS = [
+    "#3b5bdb", "#e69f00", "#2aa5dc", "#cc79a7", "#b9a60f", "#9c6ade", "#13a0a8", "#7c5cff", "#a0694b", "#5c7cfa",
+    "#0b7285", "#c2569b", "#7a8594",
+  ];
 
   const byId = (id) => document.getElementById(id);
 
@@ -31,7 +35,7 @@
     }
   }
 
-  // The spend chart: bars stacked by provider.
+  // The spend chart: bars stacked by name.
 
   let chart = null;
 
@@ -41,10 +45,10 @@
   }
 
   function seriesOf(data) {
-    return data.series.map((one, index) => ({
+    return data.series.map((one) => ({
       label: one.name,
       data: one.values.map(Number),
-      backgroundColor: SERIES_COLORS[index % SERIES_COLORS.length],
+      backgroundColor: SERIES_COLORS[one.color],
       borderRadius: 2,
       maxBarThickness: 28,
       categoryPercentage: 0.85,
@@ -76,11 +80,11 @@
   }
 
   function drawLegend(data) {
-    const items = data.series.map((one, index) => {
+    const items = data.series.map((one) => {
       const item = document.createElement("li");
       const swatch = document.createElement("span");
       swatch.className = "lo-swatch";
-      swatch.style.backgroundColor = SERIES_COLORS[index % SERIES_COLORS.length];
+      swatch.style.backgroundColor = SERIES_COLORS[one.color];
       item.append(swatch, `${one.name} ${one.total}`);
       return item;
     });
@@ -157,14 +161,54 @@
     for (const id of unfolded) byId(id)?.setAttribute("open", "");
   }
 
+  // A list that moves on while somebody reads it can be held still.
+
+  let paused = false;
+
+  function watchPause() {
+    document.body.addEventListener("click", (event) => {
+      const button = event.target.closest("[data-pause]");
+      if (!button) return;
+      paused = !paused;
+      button.setAttribute("aria-pressed", String(paused));
+      button.textContent = paused ? "Go on" : "Pause";
+      document.querySelector("[data-live-text]").textContent = paused ? "Paused" : "Live";
+    });
+  }
+
+  // Up and down go from row to row while the focus is on one.
+
+  function watchRowKeys() {
+    document.body.addEventListener("keydown", (event) => {
+      const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+      if (!step || !event.target.matches("[data-row-link]")) return;
+      const links = [...event.target.closest("[data-rows]").querySelectorAll("[data-row-link]")];
+      links[links.indexOf(event.target) + step]?.focus();
+      event.preventDefault();
+    });
+  }
+
+  // Empty fields don't clutter an address that is to be shared.
+
+  function watchTidyForms() {
+    document.body.addEventListener("submit", (event) => {
+      if (!event.target.matches("[data-tidy]")) return;
+      for (const field of event.target.elements) if (field.name && field.value === "") field.disabled = true;
+    });
+    window.addEventListener("pageshow", () => {
+      for (const field of document.querySelectorAll("[data-tidy] :disabled")) field.disabled = false;
+    });
+  }
+
   function watchRefreshes() {
     document.body.addEventListener("htmx:beforeSwap", rememberUnfolded);
     document.body.addEventListener("htmx:afterSwap", unfoldAgain);
     document.body.addEventListener("htmx:beforeRequest", (event) => {
       if (document.hidden && event.target.matches("[data-refresh]")) event.preventDefault();
+      if (paused && event.target.matches("[data-pausable]")) event.preventDefault();
     });
     document.body.addEventListener("htmx:afterSettle", (event) => {
-      if (event.target.id === "providers" || event.target.id === "provider-live") refreshed();
+      if (event.target.id === "providers" || event.target.id === "provider-live" || event.target.id === "breakers") refreshed();
       if (event.target.id === "figures") drawChart();
     });
     document.body.addEventListener("htmx:afterRequest", (event) => showLive(event.detail.successful));
@@ -172,6 +216,15 @@
 
   function watchTheme() {
     new MutationObserver(drawChart).observe(document.documentElement, { attributes: true, attributeFilter: ["class"] });
+  }
+
+  function watchFilters() {
+    for (const form of document.querySelectorAll("[data-filters]")) {
+      form.addEventListener("formdata", (event) => {
+        for (const [name, value] of [...event.formData]) if (value === "") event.formData.delete(name);
+      });
+      form.addEventListener("change", () => form.requestSubmit());
+    }
   }
 
   function watchCopyButtons() {
@@ -190,7 +243,11 @@
   }
 
   watchRefreshes();
+  watchPause();
+  watchRowKeys();
+  watchTidyForms();
   watchTheme();
+  watchFilters();
   watchCopyButtons();
   refreshed();
   drawChart();

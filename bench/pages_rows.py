@@ -1,0 +1,151 @@
+"""Thirty days of rows, made by the database itself: a million of them take seconds.
+
+One row of each kind is written through its model, so that every column has what it must have; the others are copies of
+it in which SQL varies time, names, cost, tokens and times.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+from django.db import connection, models, transaction
+from django.utils import timezone
+
+from gateway.models import Attempt, Budget, Completion, Provider, Route, Target, Team
+
+DAYS = 30
+TEAMS, KEYS, ROUTES, CONVERSATION_LENGTH = 8, 24, 4, 10
+MODELS = ("gpt-4-turbo", "gpt-4o", "gpt-4o-mini", "o3", "claude-3-5-sonnet-20241022", "claude-3-5-haiku-20241022")
+OPENAI_MODELS = 4  # the first of them; the others are Anthropic's
+_PICO = 10**12
+
+
+def fill_database(completions: int) -> None:
+    _configuration()
+    begun = timezone.now() - timedelta(days=DAYS)
+    with transaction.atomic(), connection.cursor() as cursor:
+        completion = _first_completion()
+        _copy(cursor, Completion, completion.pk, completions, _completion_columns(begun.timestamp(), completions))
+        Completion.objects.filter(pk=completion.pk).delete()
+        attempt = _first_attempt()
+        taken = ("provider", "model", "cost_usd", "input_tokens", "output_tokens", "latency_ms", "first_content_ms")
+        columns = {"completion_id": "c.id", "started_at": "c.created_at", **{name: f"c.{name}" for name in taken}}
+        _insert(cursor, Attempt, columns, f"llmops_attempt p, llmops_completion c WHERE p.id = {attempt.pk}")
+        Attempt.objects.filter(pk=attempt.pk).delete()
+        cursor.execute(_CONVERSATIONS)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")
+
+
+_CONVERSATIONS = """
+INSERT INTO llmops_conversation
+    (team_id, external_id, completions, input_tokens, output_tokens, cost_usd, first_seen_at, last_seen_at)
+SELECT team_id, conversation, COUNT(*), SUM(input_tokens), SUM(output_tokens), SUM(cost_usd), MIN(created_at),
+    MAX(created_at)
+FROM llmops_completion GROUP BY team_id, conversation
+"""
+
+
+def _configuration() -> None:
+    openai = Provider.objects.create(name="openai", kind="openai", base_url="http://127.0.0.1:9/v1", api_key_env="NONE")
+    other = {"kind": "anthropic", "base_url": "http://127.0.0.1:9", "api_key_env": "NONE"}
+    anthropic = Provider.objects.create(name="anthropic", **other)
+    for number in range(ROUTES):
+        route = Route.objects.create(name=f"route-{number}")
+        for position, model in enumerate(MODELS):
+            provider = openai if position < OPENAI_MODELS else anthropic
+            Target.objects.create(route=route, provider=provider, model=model, position=position)
+    for number in range(TEAMS):
+        team = Team.objects.create(name=f"team-{number}")
+        Budget.objects.create(name=f"team-{number} month", scope="team", team=team, limit_usd=Decimal(10_000))
+    Budget.objects.create(name="everything", scope="global", window="month", limit_usd=Decimal(100_000))
+
+
+def _first_completion() -> Completion:
+    now = timezone.now()
+    return Completion.objects.create(
+        id="prototype",
+        created_at=now,
+        finished_at=now,
+        lease_until=now,
+        status="answered",
+        http_status=200,
+        surface="openai",
+        operation="chat",
+        stream=False,
+        requested_model="default",
+        route_id=1,
+        route_name="",
+        api_key_id=1,
+        api_key_name="",
+        conversation="",
+        attempt_count=1,
+        billing="reported",
+    )
+
+
+def _first_attempt() -> Attempt:
+    told = {"outcome": "succeeded", "billing": "reported", "reason": "first target"}
+    return Attempt.objects.create(
+        completion_id="prototype", number=1, target_index=0, started_at=timezone.now(), **told
+    )
+
+
+def _completion_columns(begun: float, completions: int) -> dict[str, str]:
+    """SQL of what differs between rows; `n.i` counts them. Primes keep the columns from moving together."""
+    at = _moment(f"{begun:.0f} + n.i * {DAYS * 86400 - 60} / {completions}")
+    model = f"(n.i * 7 % {len(MODELS)})"
+    names = " ".join(f"WHEN {place} THEN '{name}'" for place, name in enumerate(MODELS))
+    failed, stream = "n.i % 211 = 0", "n.i % 3 = 0"
+    conversation = f"n.i / {TEAMS * CONVERSATION_LENGTH} * {TEAMS} + n.i % {TEAMS}"
+    return {
+        "id": _text("'req_' || (1000000000 + n.i)"),
+        "created_at": at,
+        "finished_at": at,
+        "lease_until": at,
+        "status": f"CASE WHEN {failed} THEN 'failed' ELSE 'answered' END",
+        "http_status": f"CASE WHEN {failed} THEN 503 ELSE 200 END",
+        "stream": stream if connection.vendor == "postgresql" else f"({stream})",
+        "fell_back": "(n.i % 53 = 0)",
+        "provider": f"CASE WHEN {model} < {OPENAI_MODELS} THEN 'openai' ELSE 'anthropic' END",
+        "model": f"CASE {model} {names} END",
+        "route_id": f"1 + n.i % {ROUTES}",
+        "route_name": _text(f"'route-' || (n.i % {ROUTES})"),
+        "team_id": f"1 + n.i % {TEAMS}",
+        "team_name": _text(f"'team-' || (n.i % {TEAMS})"),
+        "api_key_id": f"1 + n.i % {KEYS}",
+        "api_key_name": _text(f"'key-' || (n.i % {KEYS})"),
+        "conversation": _text(f"'c-' || ({conversation})"),
+        "cost_usd": f"(n.i * 7919 % 100003) * {_PICO // 1_000_000}",
+        "input_tokens": "n.i * 613 % 4001",
+        "output_tokens": "n.i * 419 % 907",
+        "latency_ms": "300 + n.i * 911 % 4999",
+        "first_content_ms": f"CASE WHEN {stream} THEN 100 + n.i * 577 % 1499 END",
+    }
+
+
+def _text(sql: str) -> str:
+    return f"CAST({sql} AS varchar(128))"
+
+
+def _moment(epoch_seconds: str) -> str:
+    if connection.vendor == "postgresql":
+        return f"to_timestamp({epoch_seconds})"
+    return f"strftime('%Y-%m-%d %H:%M:%S', {epoch_seconds}, 'unixepoch')"
+
+
+def _copy(cursor: Any, model: type[models.Model], prototype: str, rows: int, columns: dict[str, str]) -> None:
+    table = model._meta.db_table
+    counter = f"(WITH RECURSIVE c(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM c WHERE i < {rows - 1}) SELECT i FROM c)"  # noqa: S608
+    if connection.vendor == "postgresql":
+        counter = f"(SELECT i::bigint FROM generate_series(0, {rows - 1}) AS g(i))"  # noqa: S608 - a number of ours
+    _insert(cursor, model, columns, f"{counter} n, {table} p WHERE p.id = '{prototype}'")
+
+
+def _insert(cursor: Any, model: type[models.Model], columns: dict[str, str], source: str) -> None:
+    """Rows of `source`, in which `p` is the row to copy; `columns` say what differs."""
+    names = [field.column for field in model._meta.local_fields if not isinstance(field, models.BigAutoField)]
+    chosen = ", ".join(columns.get(name, f"p.{name}") for name in names)
+    cursor.execute(f"INSERT INTO {model._meta.db_table} ({', '.join(names)}) SELECT {chosen} FROM {source}")  # noqa: S608

@@ -1,0 +1,101 @@
+"""Incidents and alert channels in the operators' API."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest
+from django.utils import timezone
+from ninja import Query, Router, Schema
+from pydantic import ConfigDict, Field
+
+from gateway.api import operators_schemas as schemas
+from gateway.api.operators_access import Operator
+from gateway.api.operators_errors import NotFound, only_parameters
+from gateway.api.operators_schemas import Moment
+from gateway.engine.errors import InvalidRequest
+from gateway.models import Alert as AlertRow
+from gateway.models import AlertChannel
+from gateway.models.words import AlertEvent
+from gateway.selectors.incidents import Incident, incident_list, incident_of
+from gateway.services.incidents import channel_test, incident_acknowledge
+
+MOST_ALERTS = 1_000
+_LARGEST_ID = 2**63 - 1
+_CALLER_FAULTS: dict[Any, Any] = {frozenset({400, 401, 403}): schemas.ErrorReply}
+_OR_MISSING: dict[Any, Any] = {**_CALLER_FAULTS, 404: schemas.ErrorReply}
+
+router = Router()
+
+
+class Alert(Schema):
+    """An incident; `closed_at` null: still open. `about`: `budget 3`, `provider openai`, `drill 7` or empty."""
+
+    id: int
+    kind: str
+    subject: str
+    message: str
+    opened_at: Moment
+    closed_at: Moment | None
+    acknowledged_at: Moment | None
+    acknowledged_by: str
+    note: str
+    about: str
+
+
+class Acknowledgement(Schema):
+    model_config = ConfigDict(extra="forbid")
+
+    note: str = ""
+
+
+class ChannelTest(Schema):
+    channel: str
+    arrived: bool = Field(description="Whether the channel took the message.")
+    words: str
+
+
+@router.get("/alerts", response={200: list[Alert], **_CALLER_FAULTS}, summary="Incidents, the newest first")
+def alerts(
+    request: HttpRequest,
+    open_only: Annotated[bool, Query(alias="open")] = False,
+    kind: AlertEvent | None = None,
+    limit: Annotated[int, Query(ge=1, le=MOST_ALERTS)] = 100,
+) -> list[Incident]:
+    """`open=true` leaves out what is over."""
+    only_parameters(request, "open", "kind", "limit")
+    return incident_list(open_only=open_only, kind=kind, limit=limit)
+
+
+@router.post("/alerts/{id}/acknowledge", response={200: Alert, **_OR_MISSING}, summary="Say that somebody sees to it")
+def acknowledge(request: HttpRequest, id: int, order: Acknowledgement) -> Incident:
+    """The first one stays: what is acknowledged already is answered as it is."""
+    only_parameters(request)
+    operator: Operator = request.auth  # type: ignore[attr-defined]
+    operator.require("gateway.change_alert")
+    row = AlertRow.objects.filter(pk=id).first() if 0 < id <= _LARGEST_ID else None
+    if row is None:
+        raise NotFound(f"There is no alert {id}; GET /api/alerts lists them.", param="id")
+    try:
+        incident_acknowledge(alert=row, actor=operator.actor, note=order.note, now=timezone.now())
+    except ValidationError as error:
+        raise InvalidRequest(" ".join(error.messages), param="note") from None
+    return incident_of(row)
+
+
+@router.post(
+    "/alert-channels/{name}/test", response={200: ChannelTest, **_OR_MISSING}, summary="Send a test message now"
+)
+def channel_tested(request: HttpRequest, name: str) -> dict[str, Any]:
+    """Answers 200 whatever came of it."""
+    only_parameters(request)
+    operator: Operator = request.auth  # type: ignore[attr-defined]
+    operator.require("gateway.change_alertchannel")
+    row = AlertChannel.objects.alive().filter(name=name).first() if name.isprintable() else None
+    if row is None:
+        known = ", ".join(AlertChannel.objects.alive().order_by("name").values_list("name", flat=True)[:50])
+        raise NotFound(f"There is no alert channel {name[:100]!r}. There are: {known or 'none yet'}.", param="name")
+    problem = channel_test(channel=row, actor=operator.actor)
+    words = "The channel took the message." if problem is None else f"It did not arrive: {problem}."
+    return {"channel": row.name, "arrived": problem is None, "words": words}

@@ -1,0 +1,41 @@
+"""What people do about incidents and their messages. Admin and operators' API call these."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.core.exceptions import ValidationError
+
+from gateway.alerts.channel import channel_send
+from gateway.alerts.outbox import Send
+from gateway.crypto import SecretUnreadable
+from gateway.models import Alert, AlertChannel, AlertDelivery
+
+NOTE_LENGTH = 500
+
+
+def incident_acknowledge(*, alert: Alert, actor: str, note: str, now: datetime) -> bool:
+    """Somebody has seen to it. False, and nothing changes, if somebody had already. Raises ValidationError."""
+    note = note.strip()
+    if len(note) > NOTE_LENGTH:
+        raise ValidationError({"note": f"A note has at most {NOTE_LENGTH} characters."})
+    unseen = Alert.objects.filter(pk=alert.pk, acknowledged_at__isnull=True)
+    done = unseen.update(acknowledged_at=now, acknowledged_by=actor[:150], note=note)
+    alert.refresh_from_db()
+    return done == 1
+
+
+def channel_test(*, channel: AlertChannel, actor: str, send: Send = channel_send) -> str | None:
+    """Sends one message now; what went wrong, as a sentence, or None. Takes seconds where the channel is slow."""
+    try:
+        address = channel.url()
+    except SecretUnreadable:
+        return "the address can't be decrypted with today's LLMOPS_ENCRYPTION_KEYS; enter it again"
+    body = f"{actor} tests the alert channel {channel.name}. Nothing is wrong."
+    return send(address, f"test: {channel.name}", body)
+
+
+def delivery_retry(*, delivery: AlertDelivery, now: datetime) -> bool:
+    """Makes a message that has not arrived due at once, with all its tries before it. False if it has arrived."""
+    waiting = AlertDelivery.objects.filter(pk=delivery.pk, delivered_at__isnull=True)
+    return waiting.update(next_try_at=now, tries=0, given_up_at=None) == 1
