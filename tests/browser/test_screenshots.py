@@ -79,7 +79,6 @@ def test_a_fire_drills_pages_fit_their_screens(visit: Visit, folder: Path) -> No
     assert picture_all(visit, folder, pages) == []
 
 
-<<<<<<< HEAD
 def test_a_phone_shows_the_small_tables_whole(visit: Visit) -> None:
     """Why a breaker moved and what a probe found are not beyond the edge of the screen."""
     drill = stage_drill()
@@ -100,7 +99,8 @@ def cut_tables(page: Page) -> int:
     """How many of the visible small tables reach beyond what holds them."""
     cut = "tables => tables.filter(table => table.offsetWidth > table.parentElement.clientWidth).length"
     return int(page.locator(".lo-table-plain:visible").evaluate_all(cut))
-=======
+
+
 def test_pages_of_prices_fit_their_screens(visit: Visit, folder: Path) -> None:
     target = stage_prices()
     visit.do(lambda page: log_in(page, visit.base_url))
@@ -113,7 +113,6 @@ def test_pages_of_prices_fit_their_screens(visit: Visit, folder: Path) -> None:
     }
 
     assert picture_all(visit, folder, pages) == []
->>>>>>> main
 
 
 def test_empty_and_missing_pages_fit_their_screens(visit: Visit, folder: Path) -> None:
