@@ -3,6 +3,7 @@
     python -m bench.books kills  [--count 20]      kill -9 of workers under load, then a restart
     python -m bench.books mixed  [--count 10000]   errors, cut and left streams, time-outs, fallbacks, cached tokens
     python -m bench.books budget [--clients 50]    a $1.00 budget and a $0.50 conversation cap, four processes
+                          conversation             the cap alone (a database of PostgreSQL is empty only once)
 
 The simulator keeps its own bill. `--database-url` names an empty PostgreSQL database, else SQLite is used.
 """
@@ -222,7 +223,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="bench.books", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=("kills", "mixed", "budget"))
+    parser.add_argument("what", choices=("kills", "mixed", "budget", "conversation"))
     parser.add_argument("--count", type=int, help="kills, or calls")
     parser.add_argument("--clients", type=int, default=50)
     parser.add_argument("--database-url", default="", help="an empty PostgreSQL database")
@@ -241,12 +242,13 @@ def _runs(options: argparse.Namespace) -> Iterator[tuple[str, list[str], str, fl
         "kills": lambda folder: kills(folder, count=options.count or 20, clients=clients, database_url=url),
         "mixed": lambda folder: mixture(folder, count=options.count or 10_000, clients=clients, database_url=url),
     }
-    if options.what == "budget":
+    if options.what in LIMITS:
+        both = options.what == "budget" and not url  # each wants an empty database
         runs = {
             what: lambda folder, what=what: limit(
                 folder, what=what, processes=4, clients=4 * clients, requests=20 * clients, database_url=url
             )
-            for what in (LIMITS if not url else ("budget",))
+            for what in (LIMITS if both else (options.what,))
         }
     else:
         runs = {options.what: runs[options.what]}
