@@ -7,7 +7,6 @@ from contextlib import ExitStack
 
 import openai
 import pytest
-import redis
 
 from gateway.simulator.server import Simulator
 from gateway.simulator.thread import SimulatorThread
@@ -19,6 +18,7 @@ from tests.gateway_process import (
     configuration,
     gateway_process,
 )
+from tests.servers import redis_server
 from tests.two_accounts import with_two_openai_accounts
 
 GPT_6_1 = {"provider": "openai", "model": "gpt-6.1-sol"}
@@ -83,19 +83,19 @@ def limited_key(name: str) -> str:
 
 
 @pytest.fixture(scope="session")
-def _pair(_simulator: Simulator, redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
-    """Patient with Redis, so that on a busy machine only one that is really away counts as away."""
-    with redis.Redis.from_url(redis_url) as client:
-        client.flushall()
+def _pair(_simulator: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    """On a Redis of its own, since it lives on while other tests use theirs. Patient with it, so that on a busy machine
+    only one that is really away counts as away."""
     document = configuration(_simulator.url)
     document["api_keys"] += [{"name": name, "key": limited_key(name), **limits} for name, limits in LIMITS.items()]
-    env = {"REDIS_URL": redis_url, "LLMOPS_REDIS_TIMEOUT_MS": "1000"}
     folder = tmp_path_factory.mktemp("pair")
-    with (
-        gateway_process(folder, document, env=env) as first,
-        another_gateway(first.data_dir, folder / "second.log", env=env) as second,
-    ):
-        yield first, second
+    with redis_server(folder) as redis_url:
+        env = {"REDIS_URL": redis_url, "LLMOPS_REDIS_TIMEOUT_MS": "1000"}
+        with (
+            gateway_process(folder, document, env=env) as first,
+            another_gateway(first.data_dir, folder / "second.log", env=env) as second,
+        ):
+            yield first, second
 
 
 @pytest.fixture
