@@ -73,9 +73,9 @@ lock: ## resolve pyproject.toml anew into both lock files (for every Python and 
 	$(UV_COMPILE) -o requirements.lock pyproject.toml
 	$(UV_COMPILE) --extra test -c requirements.lock -o requirements-test.lock pyproject.toml
 	rm -rf .venv-lock
-# Without configuration, indexes and paths, so that nothing of the machine it runs on gets into the files.
+# Without configuration (uv's default writes no addresses either), so that nothing of the machine it runs on gets into the files.
 UV_COMPILE = .venv-lock/bin/uv pip compile --quiet --no-config --universal --python-version 3.11 --fork-strategy fewest \
-	--generate-hashes --no-header --no-emit-index-url --no-emit-find-links --upgrade
+	--generate-hashes --no-header --upgrade
 
 clean: ## remove the virtual environments (not the data)
 	rm -rf $(VENV) .venv-matrix .venv-lock

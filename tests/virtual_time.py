@@ -65,6 +65,11 @@ class VirtualClock:
     def now(self) -> float:
         return EPOCH_SECONDS + self.monotonic()
 
+    async def pass_time(self, seconds: float) -> None:
+        """Let everything else go on until the clock has been moved so far; takes no time. Refuses a loop of real time."""
+        assert isinstance(asyncio.get_running_loop(), VirtualLoop)
+        await asyncio.sleep(seconds)
+
     async def _sleep(self, seconds: float) -> None:
         self.sleeps.append(seconds)
         await asyncio.sleep(seconds)

@@ -16,7 +16,7 @@ from .conftest import Gateway
 async def test_a_stream_that_is_broken_off_ends_with_an_error(gateway: Gateway, world: World, surface: Wire) -> None:
     world.script("primary", Stream.of(text(b"a"), HANG))
     asking = asyncio.create_task(gateway.ask(surface))
-    await asyncio.sleep(3)
+    await world.virtual.pass_time(3)
     gateway.break_off(asking)
     assert await asking is None
     (first, last) = (body for _, body in gateway.sent.bodies)
@@ -29,7 +29,7 @@ async def test_a_stream_that_is_broken_off_ends_with_an_error(gateway: Gateway, 
 async def test_it_is_booked_as_failed_and_not_held_against_the_provider(gateway: Gateway, world: World) -> None:
     world.script("primary", Stream.of(text(b"a"), HANG))
     asking = asyncio.create_task(gateway.ask())
-    await asyncio.sleep(3)
+    await world.virtual.pass_time(3)
     gateway.break_off(asking)
     await asking
     (settlement,) = gateway.ledger.settlements
@@ -44,7 +44,7 @@ async def test_it_is_booked_as_failed_and_not_held_against_the_provider(gateway:
 async def test_what_waits_for_its_first_content_is_booked_as_failed_too(gateway: Gateway, world: World) -> None:
     world.script("primary", HANG)
     asking = asyncio.create_task(gateway.ask())
-    await asyncio.sleep(3)
+    await world.virtual.pass_time(3)
     gateway.break_off(asking)
     with pytest.raises(asyncio.CancelledError):
         await asking

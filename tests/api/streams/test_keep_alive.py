@@ -171,9 +171,9 @@ async def test_nothing_is_sent_while_a_slow_client_holds_up_the_last_piece(virtu
     async def slowly(message: Any) -> None:
         await sent.send(message)
         if message["body"] == b"data":
-            await asyncio.sleep(20)
+            await virtual.pass_time(20)
 
     async with KeepAlive(Quiet(), slowly) as client:
         await client.send(b"data")
-        await asyncio.sleep(4)
+        await virtual.pass_time(4)
     assert [body for _, body in sent.bodies] == [b"data"]
