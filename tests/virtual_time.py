@@ -66,7 +66,7 @@ class VirtualClock:
         return EPOCH_SECONDS + self.monotonic()
 
     async def pass_time(self, seconds: float) -> None:
-        """Let everything else go on until the clock has been moved so far; takes no time. Refuses a loop of real time."""
+        """Move the clock so far while everything else goes on; takes no time, and refuses a loop of real time."""
         assert isinstance(asyncio.get_running_loop(), VirtualLoop)
         await asyncio.sleep(seconds)
 
