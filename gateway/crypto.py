@@ -26,6 +26,19 @@ def decrypt(encrypted: str) -> str:
         ) from None
 
 
+def encrypt_bytes(plain: bytes) -> bytes:
+    """As `encrypt`, for contents."""
+    return _box().encrypt(plain)
+
+
+def decrypt_bytes(encrypted: bytes | memoryview) -> bytes:
+    """The bytes given to `encrypt_bytes`. Raises SecretUnreadable when they were changed or their key is gone."""
+    try:
+        return _box().decrypt(bytes(encrypted))
+    except InvalidToken:
+        raise SecretUnreadable("a stored content can't be read with the keys in LLMOPS_ENCRYPTION_KEYS") from None
+
+
 def _box() -> MultiFernet:
     # Built each time: settings may change between tests, and secrets are opened once per configuration change.
     return MultiFernet([Fernet(key) for key in settings.LLMOPS_ENCRYPTION_KEYS])

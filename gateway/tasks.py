@@ -12,6 +12,7 @@ from gateway.alerts.sweep import alerts_derive
 from gateway.ledger.connections import ledger_connections, ledger_lock_path
 from gateway.ledger.drain import dead_spools_drain
 from gateway.ledger.sweep import orphans_settle
+from gateway.services.batch_sweep import batches_advance, batches_expire
 from gateway.services.idempotency_retention import idempotency_expire
 from gateway.services.provider_health import health_probes_run
 from gateway.services.retention import completions_prune
@@ -60,3 +61,15 @@ def rollups_sweep() -> None:
 def retention_sweep() -> None:
     """Deletes requests that are older than they shall be kept."""
     completions_prune(now=timezone.now())
+
+
+@shared_task(name="gateway.batches_advance")
+def batches_sweep() -> None:
+    """Takes every batch under way as many steps on as can be taken now."""
+    batches_advance()
+
+
+@shared_task(name="gateway.batches_expire")
+def batch_retention_sweep() -> None:
+    """Forgets files and batches whose time is over."""
+    batches_expire(now=timezone.now())
