@@ -25,6 +25,8 @@ LLMOPS_ENCRYPTION_KEYS = encryption_keys(
 LLMOPS_MAX_BODY_BYTES = env_integer("LLMOPS_MAX_BODY_BYTES", 32 * 1024 * 1024, minimum=1024, maximum=1024**3)
 # How long a provider may be unable to take a batch before its lines run one by one, at the full price.
 LLMOPS_BATCH_PATIENCE_SECONDS = env_integer("LLMOPS_BATCH_PATIENCE_SECONDS", 3600, minimum=0, maximum=86_400)
+# When a worker that asked a provider for a batch and never said what came of it is taken to be gone, with its call.
+LLMOPS_BATCH_RECONCILE_SECONDS = env_integer("LLMOPS_BATCH_RECONCILE_SECONDS", 300, minimum=1, maximum=86_400)
 # Where the ledger's records wait while the database is away.
 LLMOPS_SPOOL_FOLDER = DATA_DIR / "ledger-spool"
 LLMOPS_SPOOL_MAX_BYTES = env_integer("LLMOPS_SPOOL_MAX_BYTES", 256 * 1024 * 1024, minimum=1024 * 1024, maximum=1024**4)

@@ -3,6 +3,7 @@
 from gateway.admin import (
     alert,
     alert_channel,
+    batch,
     budget,
     completion,
     drill,
@@ -18,6 +19,7 @@ from gateway.admin import (
 __all__ = [
     "alert",
     "alert_channel",
+    "batch",
     "budget",
     "completion",
     "drill",

@@ -62,8 +62,6 @@ class JobStep(StrEnum):
     NONE = auto()
 
 
-# After this long without an answer no call of a dead process can still be on its way to the provider.
-RECONCILE_AFTER_SECONDS = 10.0
 MAX_LINES_PER_JOB = 5_000
 MAX_JOB_BYTES = 16 * 1024 * 1024
 
@@ -79,10 +77,11 @@ class JobFacts:
     stopping: bool = False
 
 
-def job_step(job: JobFacts, *, patience_seconds: float) -> JobStep:
-    """What to do about a job now. `patience_seconds`: how long a provider may be unable to make it."""
+def job_step(job: JobFacts, *, patience_seconds: float, reconcile_seconds: float) -> JobStep:
+    """What to do about a job now. `patience_seconds`: how long a provider may be unable to make it;
+    `reconcile_seconds`: when no call of a worker that is gone can still be on its way to the provider."""
     if job.state is JobState.CREATING:
-        return JobStep.RECONCILE if job.asked_seconds >= RECONCILE_AFTER_SECONDS else JobStep.WAIT
+        return JobStep.RECONCILE if job.asked_seconds >= reconcile_seconds else JobStep.WAIT
     if job.state is JobState.PREPARING:
         return JobStep.ABANDON if job.stopping or job.failing_seconds > patience_seconds else JobStep.CREATE
     return {JobState.RUNNING: JobStep.POLL, JobState.ENDED: JobStep.COLLECT}.get(job.state, JobStep.NONE)

@@ -26,7 +26,7 @@ from gateway.providers.anthropic import classify as anthropic_classify
 from gateway.providers.caller import NO_KEY
 from gateway.providers.openai import classify as openai_classify
 
-CALL_SECONDS = 120.0
+CALL_SECONDS = 60.0
 TOKEN = "llmops_job"  # noqa: S105  # the metadata entry that marks a batch as ours
 # Refusals that trying again doesn't change: our request, our key, or a provider that has no batches.
 _FINAL = frozenset({400, 401, 402, 403, 404, 405, 413, 422})

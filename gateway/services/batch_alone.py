@@ -25,7 +25,7 @@ from gateway.wires import render_error
 
 # Few, so that a batch never crowds out the agents' own requests.
 AT_A_TIME = 4
-PER_TURN = 40
+PER_TURN = 200
 MAX_TRIES = 6
 _WORTH_ANOTHER_TRY = frozenset({429, 502, 503, 504})
 

@@ -201,6 +201,19 @@ def released(completion_id: str, why: str, now: datetime) -> Settlement:
     )
 
 
+def given_up(line: BatchLine, now: datetime) -> Settlement:
+    """Settles at its reservation, as unknown, a line whose provider never told what came of it."""
+    return Settlement(
+        id=line.completion_id,
+        finished_at=now,
+        status=CompletionStatus.UNKNOWN,
+        http_status=0,
+        error_message="The provider never brought the results of the batch that this request was in.",
+        cost_usd=line.reserved_usd,
+        billing=Billing.UNKNOWN,
+    )
+
+
 def _attempt(
     line: BatchLine, target: Target, now: datetime, outcome: AttemptOutcome, status: int, message: str
 ) -> AttemptRecord:

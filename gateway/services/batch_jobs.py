@@ -45,12 +45,18 @@ OPEN_JOBS = [state.value for state in (JobState.PREPARING, JobState.CREATING, Jo
 
 def job_advance(turn: Turn, snapshot: Snapshot, batch: Batch, job: BatchJob, *, stopping: bool) -> None:
     """One step of one job; what fails is looked at again with the next sweep."""
-    target = _target(snapshot, job)
-    if target is None:
-        if job.state == JobState.PREPARING.value:
-            _abandon(turn, job, "its provider or its key is no longer configured")
+    provider_now = snapshot.providers.get(job.provider)
+    if job.state == JobState.PREPARING.value and (provider_now is None or not provider_now.enabled):
+        _abandon(turn, job, "its provider is no longer in use")
         return
-    step = job_step(_facts(job, turn.now(), stopping), patience_seconds=settings.LLMOPS_BATCH_PATIENCE_SECONDS)
+    if provider_now is None:
+        return  # until it is back, or the batch is given up
+    target = Target.of(provider_now, job.model)
+    step = job_step(
+        _facts(job, turn.now(), stopping),
+        patience_seconds=settings.LLMOPS_BATCH_PATIENCE_SECONDS,
+        reconcile_seconds=settings.LLMOPS_BATCH_RECONCILE_SECONDS,
+    )
     if step in (JobStep.WAIT, JobStep.NONE):
         return
     provider = provider_batches(target)
@@ -68,11 +74,6 @@ def _facts(job: BatchJob, now: datetime, stopping: bool) -> JobFacts:
 
 def _seconds(since: datetime | None, now: datetime) -> float:
     return 0.0 if since is None else (now - since).total_seconds()
-
-
-def _target(snapshot: Snapshot, job: BatchJob) -> Target | None:
-    provider = snapshot.providers.get(job.provider)
-    return None if provider is None or not provider.enabled else Target.of(provider, job.model)
 
 
 def _note(job: BatchJob, message: str) -> None:
@@ -145,7 +146,8 @@ class _Work:
         lines = list(self._requests())
         rows = BatchJob.objects.filter(pk=self._job.pk)
         asking = rows.filter(state=JobState.PREPARING.value)
-        if not lines or not asking.update(state=JobState.CREATING.value, asked_at=self._turn.now()):
+        asked_at = self._turn.now()
+        if not lines or not asking.update(state=JobState.CREATING.value, asked_at=asked_at):
             return
         try:
             upstream_id = self._provider.create(self._job.token, self._operation, lines)
@@ -156,7 +158,11 @@ class _Work:
             if error.final:
                 _abandon(self._turn, self._job, str(error))
             raise
-        rows.update(state=JobState.RUNNING.value, upstream_id=upstream_id, message="", failing_since=None)
+        ours = rows.filter(state=JobState.CREATING.value, asked_at=asked_at)
+        if not ours.update(state=JobState.RUNNING.value, upstream_id=upstream_id, message="", failing_since=None):
+            # Somebody gave this call up for lost meanwhile; two of one batch would cost twice.
+            logger.error("batch job %s: %s at %s came too late", self._job.token, upstream_id, self._job.provider)
+            self._provider.cancel(upstream_id)
 
     def _requests(self) -> Iterator[tuple[str, bytes]]:
         for line in BatchLine.objects.filter(job=self._job, state=LineState.SENT.value).order_by("number").iterator():

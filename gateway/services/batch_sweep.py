@@ -10,12 +10,12 @@ from datetime import datetime, timedelta
 
 from django.utils import timezone
 
-from gateway.engine.batch import BatchState, LineOutcome, LineState, batch_end
+from gateway.engine.batch import BatchState, JobState, LineOutcome, LineState, batch_end
 from gateway.engine.words import Wire
 from gateway.ledger.database import DatabaseAway
 from gateway.models import Batch, BatchFile, BatchJob, BatchLine
 from gateway.services.batch_alone import lines_run_alone
-from gateway.services.batch_books import LINES_PER_GROUP, LineBooks, released
+from gateway.services.batch_books import LINES_PER_GROUP, LineBooks, given_up, released
 from gateway.services.batch_create import batch_forget
 from gateway.services.batch_files import KEPT_DAYS, OUTPUT_PURPOSE, files_expire, new_id
 from gateway.services.batch_intake import batch_read, jobs_make, line_done, lines_reserve
@@ -28,6 +28,8 @@ from gateway.services.snapshot_load import snapshot_load
 logger = logging.getLogger("gateway.batches")
 
 _BATCHES_AT_A_TIME = 20
+# Providers end a batch a day after it was made; whose results are not there a day later won't bring them.
+GIVE_UP_AFTER = timedelta(days=1)
 
 
 def batches_advance() -> None:
@@ -72,6 +74,8 @@ def _advance(turn: Turn, snapshot: Snapshot, batch: Batch) -> None:
         jobs_make(batch, turn.now())
     for job in BatchJob.objects.filter(batch=batch, state__in=OPEN_JOBS).order_by("pk"):
         job_advance(turn, snapshot, batch, job, stopping=stopping)
+    if batch.expires_at + GIVE_UP_AFTER <= turn.now():
+        _give_up(turn, batch)
     if stopping:
         _stop(turn, batch)
     else:
@@ -95,6 +99,20 @@ def _stop(turn: Turn, batch: Batch) -> None:
             )
             for line in some:
                 line_done(Wire(batch.wire), line, outcome, None, b"")
+
+
+def _give_up(turn: Turn, batch: Batch) -> None:
+    """A provider that never came back with its results may bill for all of them: its lines are booked at what they
+    reserved, as unknown, and have expired."""
+    lines = BatchLine.objects.filter(batch=batch, state=LineState.SENT.value).order_by("number")
+    with LineBooks() as books:
+        while some := list(lines[:LINES_PER_GROUP]):
+            turn.renew()
+            books.settle([given_up(line, turn.now()) for line in some])
+            for line in some:
+                line.cost_usd = line.reserved_usd
+                line_done(Wire(batch.wire), line, LineOutcome.EXPIRED, None, b"")
+    BatchJob.objects.filter(batch=batch, state__in=OPEN_JOBS).update(state=JobState.COLLECTED.value)
 
 
 def _finish(turn: Turn, batch: Batch) -> None:
