@@ -3,9 +3,9 @@
     python -m bench.batches [--lines 10000]
 
 Half of the lines go to each provider. The worker is killed (-9) while budgets are asked and while results are
-collected, and started again; Anthropic makes its batch and the connection breaks before it says so; OpenAI's batch expires before
-its last lines, which then run by themselves. The run fails unless every line has exactly one result, no line was billed
-twice, and the simulator's bill equals the ledger, at batch prices for what ran in batches.
+collected, and started again; Anthropic makes its batch and the connection breaks before it says so; OpenAI's batch
+expires before its last lines, which then run by themselves. The run fails unless every line has exactly one result, no
+line was billed twice, and the simulator's bill equals the ledger, at batch prices for what ran in batches.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from llmops.env import database_from_url
 
 LONGEST_SECONDS = 1800.0
 # So short that a worker finds what a killed one left without much waiting.
-RECONCILE_SECONDS = 3
+SHORT = {"LLMOPS_BATCH_RECONCILE_SECONDS": "2", "LLMOPS_BATCH_LEASE_SECONDS": "2"}
 ALONE_SHARE = 50  # one line in so many is left out by OpenAI's batch
 
 
@@ -82,11 +82,7 @@ class _Run:
         self._worker = self._start_worker()
 
     def _start(self, *module: str) -> subprocess.Popen[bytes]:
-        variables = {
-            **self._gateway.environment,
-            "LLMOPS_BATCH_RECONCILE_SECONDS": str(RECONCILE_SECONDS),
-            "PYTHONPATH": str(ROOT),
-        }
+        variables = {**self._gateway.environment, **SHORT, "PYTHONPATH": str(ROOT)}
         with (self._folder / "worker.log").open("ab") as log:
             process = subprocess.Popen([sys.executable, "-m", *module], cwd=ROOT, env=variables, stdout=log, stderr=log)
         self._processes.append(process)

@@ -27,6 +27,8 @@ LLMOPS_MAX_BODY_BYTES = env_integer("LLMOPS_MAX_BODY_BYTES", 32 * 1024 * 1024, m
 LLMOPS_BATCH_PATIENCE_SECONDS = env_integer("LLMOPS_BATCH_PATIENCE_SECONDS", 3600, minimum=0, maximum=86_400)
 # When a worker that asked a provider for a batch and never said what came of it is taken to be gone, with its call.
 LLMOPS_BATCH_RECONCILE_SECONDS = env_integer("LLMOPS_BATCH_RECONCILE_SECONDS", 300, minimum=1, maximum=86_400)
+# How long a worker that says nothing more of itself keeps a batch from the others.
+LLMOPS_BATCH_LEASE_SECONDS = env_integer("LLMOPS_BATCH_LEASE_SECONDS", 15, minimum=1, maximum=3600)
 # Where the ledger's records wait while the database is away.
 LLMOPS_SPOOL_FOLDER = DATA_DIR / "ledger-spool"
 LLMOPS_SPOOL_MAX_BYTES = env_integer("LLMOPS_SPOOL_MAX_BYTES", 256 * 1024 * 1024, minimum=1024 * 1024, maximum=1024**4)

@@ -106,7 +106,7 @@ class BatchAdmin(ReadOnly, ModelAdmin):  # type: ignore[misc]
     @admin.display(description="why it failed")
     def faults(self, row: Batch) -> str:
         told = [f"line {one['line']}: {one['message']}" if one["line"] else one["message"] for one in row.errors]
-        return "; ".join(told) or "–"
+        return "; ".join(told) or "it did not"
 
     @admin.action(description="Cancel", permissions=("cancel",))
     def cancel(self, request: HttpRequest, queryset: QuerySet[Batch]) -> None:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import secrets
 from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.utils import timezone
 
 from gateway.models import Batch
-
-LEASE_SECONDS = 15
 
 
 class TurnLost(Exception):
@@ -41,4 +40,4 @@ class Turn:
         Batch.objects.filter(pk=self._batch.pk, holder=self._holder).update(lease_until=self.now(), holder="")
 
     def _until(self) -> datetime:
-        return self.now() + timedelta(seconds=LEASE_SECONDS)
+        return self.now() + timedelta(seconds=settings.LLMOPS_BATCH_LEASE_SECONDS)
