@@ -77,6 +77,7 @@ class _Run:
         self._processes: list[subprocess.Popen[bytes]] = []
         self.kills = 0
         if celery:
+            (gateway.data_dir / "broker").mkdir(exist_ok=True)  # as `manage.py up` does
             schedule = str(folder / "beat")
             self._start("celery", "--app", "llmops", "--quiet", "beat", "--schedule", schedule, "--pidfile", "")
         self._worker = self._start_worker()
