@@ -49,7 +49,7 @@ class Worker(uvicorn.Server):
         for connection in self.server_state.connections:
             cycle = getattr(connection, "cycle", None)
             if cycle is not None and not cycle.response_complete:
-                connection.shutdown()  # answers, where its head isn't sent yet, with `Connection: close`; an idle connection would be closed at once
+                connection.shutdown()  # answers with `Connection: close`; an idle connection would be closed at once
         await asyncio.sleep(LAST_WORDS_SECONDS)  # for the request that an accepted connection was opened for
         break_off = asyncio.get_running_loop().call_later(self._drain_seconds, self._break_off)
         await super().shutdown(sockets)
