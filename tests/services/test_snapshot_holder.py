@@ -95,9 +95,7 @@ def test_an_outage_is_told_at_once_and_then_at_growing_distances(
     assert told == ["0 refused", "10 refused", "30 refused", "70 refused"]
 
 
-def test_a_new_outage_is_told_at_once(
-    holder: SnapshotHolder, source: Source, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_new_outage_is_told_at_once(holder: SnapshotHolder, source: Source, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.ERROR, logger="gateway"):
         for error in (OSError("first"), None, ValueError("second")):
             source.error = error
