@@ -149,7 +149,7 @@ class RedisLine:
 async def _close(connection: Redis | PubSub) -> None:
     try:
         async with asyncio.timeout(CLOSE_TIMEOUT_SECONDS):
-            await connection.aclose()  # type: ignore[no-untyped-call]
+            await connection.aclose()
     except (RedisError, OSError, TimeoutError) as error:
         logger.debug("closing a broken connection: %s", _reason(error))
 
