@@ -168,7 +168,7 @@ def test_after_five_failures_the_drills_breaker_opens_and_the_real_one_stays_clo
     assert (report["provider"], report["to_state"]) == ("openai", "open")
     real = gateway.get("/api/breakers/openai")
     assert (real["state"], real["consecutive_failures"], real["drill"]) == ("closed", 0, None)
-    assert [one["provider"] for one in gateway.get("/api/breakers")] == ["anthropic", "openai"]
+    assert [one["provider"] for one in gateway.get("/api/breakers")] == ["anthropic", "cheap", "openai"]
 
 
 def test_nothing_lingers_after_the_stop(gateway: GatewayProcess) -> None:
