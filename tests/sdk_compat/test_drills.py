@@ -254,7 +254,7 @@ def test_a_drill_started_by_command_is_live_within_two_seconds(gateway: GatewayP
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [
-        ({"provider": "nobody"}, "There are: anthropic, openai"),
+        ({"provider": "nobody"}, "There are: anthropic, cheap, openai"),
         ({"provider": None, "route": None}, "a provider, a route, or both"),
         ({"api_keys": ["nobody"]}, "There is no API key 'nobody'"),
         ({"provider": "openai", "route": "anthropic-only"}, "no target at openai"),
