@@ -31,6 +31,7 @@ from gateway.ledger.database import LedgerConnection
 from gateway.simulator import Fault, FaultKind, SimulatorThread
 from gateway.simulator.bill import BillLine
 from gateway.simulator.server import Simulator
+from llmops.broker import empty_broker_folder
 from llmops.env import database_from_url
 
 LONGEST_SECONDS = 1800.0
@@ -77,7 +78,7 @@ class _Run:
         self._processes: list[subprocess.Popen[bytes]] = []
         self.kills = 0
         if celery:
-            (gateway.data_dir / "broker").mkdir(exist_ok=True)  # as `manage.py up` does
+            empty_broker_folder(gateway.data_dir)
             schedule = str(folder / "beat")
             self._start("celery", "--app", "llmops", "--quiet", "beat", "--schedule", schedule, "--pidfile", "")
         self._worker = self._start_worker()
