@@ -64,10 +64,9 @@ class BatchAdmin(ReadOnly, ModelAdmin):  # type: ignore[misc]
             for word in LineOutcome
             if word is not LineOutcome.NONE
         }
-        return (
-            super()
-            .get_queryset(request)
-            .annotate(booked=Sum("lines__cost_usd"), held=Sum("lines__reserved_usd", filter=open_lines), **counts)
+        rows: QuerySet[Batch] = super().get_queryset(request)
+        return rows.annotate(
+            booked=Sum("lines__cost_usd"), held=Sum("lines__reserved_usd", filter=open_lines), **counts
         )
 
     def has_cancel_permission(self, request: HttpRequest) -> bool:
