@@ -50,6 +50,10 @@ class DryRun:
     checks: tuple[BudgetCheck, ...] = ()
     notes: tuple[str, ...] = ()
 
+    @property
+    def would_be_sent(self) -> bool:
+        return any(one.standing is Standing.FIRST for one in self.candidates)
+
 
 def route_dry_run(*, route: Route, question: Question) -> DryRun:
     """With the configuration as it is in the database, which is live in every process within two seconds.

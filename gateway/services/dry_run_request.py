@@ -69,7 +69,7 @@ def _key(name: str, snapshot: Snapshot) -> ApiKey:
         return ApiKey(0, NOBODY, None, "", None, "agent", None, False)
     found = next((key for key in snapshot.keys.values() if key.name == name), None)
     if found is None:
-        raise InvalidRequest(f"There is no API key named {name[:100]!r} in use.", param="key")
+        raise InvalidRequest(f"There is no API key named {name[:100]!r} in use.", param="api_key")
     return found
 
 
@@ -89,8 +89,9 @@ def _body(question: Question) -> dict[str, Any]:
 
 def _filled(question: Question) -> str:
     """The text, followed by words until it has as many bytes as so many tokens usually take."""
-    missing = (question.input_tokens or 0) * BYTES_PER_TOKEN - len(question.text.encode("utf-8", "replace"))
-    return question.text + " etc" * (missing // BYTES_PER_TOKEN) if missing > 0 else question.text
+    text = question.text.encode("utf-8", "replace")
+    missing = (question.input_tokens or 0) * BYTES_PER_TOKEN - len(text)
+    return text.decode() + " etc" * max(0, missing // BYTES_PER_TOKEN)
 
 
 def _tool(operation: Operation) -> dict[str, Any]:

@@ -206,7 +206,7 @@ def test_every_operation_can_be_asked(configured: None, operation: Operation, mo
 
 
 @pytest.mark.parametrize(
-    ("values", "param"), [({"model": "another"}, "model"), ({"key": "nobody"}, "key")], ids=["model", "key"]
+    ("values", "param"), [({"model": "another"}, "model"), ({"key": "nobody"}, "api_key")], ids=["model", "key"]
 )
 def test_a_question_that_cannot_be_asked_names_its_field(configured: None, values: dict[str, Any], param: str) -> None:
     with pytest.raises(InvalidRequest) as raised:
