@@ -8,14 +8,17 @@ from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
 from django.db.models import Prefetch, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from unfold.admin import StackedInline  # type: ignore[import-untyped]
+from unfold.decorators import action  # type: ignore[import-untyped]
 
 from gateway.admin.base import NOT_IN_FORCE, ConfigurationAdmin, ConfigurationForm
+from gateway.admin.dry_run_pages import dry_run_page, dry_run_panel
 from gateway.admin.fields import LinesField
 from gateway.models import Provider, Route, Target
 from gateway.models.route import TARGET_OVERRIDES
@@ -44,10 +47,20 @@ class TargetFormSet(forms.BaseInlineFormSet):  # type: ignore[type-arg]
 
     def save(self, commit: bool = True) -> Any:
         """The target that is no longer the simple one steps back first: there may be only one at any moment."""
+        self._number_new()
         leaving = [form.instance.pk for form in self.initial_forms if not form.cleaned_data["simple"]]
         leaving += [form.instance.pk for form in self.deleted_forms]
         Target.objects.filter(pk__in=leaving, simple=True).update(simple=False)
         return super().save(commit)
+
+    def _number_new(self) -> None:
+        """New targets come after those there are, in the order in which they were entered."""
+        there = [form.instance.position for form in self.initial_forms]
+        following = max(there, default=-1) + 1
+        for form in self.extra_forms:
+            if form.has_changed():
+                form.instance.position = following
+                following += 1
 
 
 class TargetInline(StackedInline):  # type: ignore[misc]
@@ -56,8 +69,9 @@ class TargetInline(StackedInline):  # type: ignore[misc]
     extra = 0
     min_num = 1
     ordering_field = "position"
+    hide_ordering_field = True
     fieldsets = (
-        (None, {"fields": (("provider", "model"), ("position", "simple"))}),
+        (None, {"fields": (("provider", "model"), "simple", "position")}),
         ("Instead of the provider's time-outs and retries", {"fields": TARGET_OVERRIDES, "classes": ("collapse",)}),
     )
 
@@ -92,6 +106,20 @@ class RouteAdmin(ConfigurationAdmin):
         ("Content", {"fields": ("store_content",), "description": NOT_IN_FORCE}),
     )
     actions = (*ConfigurationAdmin.actions, "purge_cache")
+    actions_detail = ("dry_run",)
+    change_form_outer_after_template = "admin/gateway/route/preview.html"
+
+    class Media:
+        css = {"all": ("gateway/dashboard.css", "gateway/editing.css")}
+        js = ("gateway/route_targets.js",)
+
+    @action(description="Dry run", url_path="dry-run", permissions=["view"], icon="play_circle")  # type: ignore[untyped-decorator]
+    def dry_run(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """What a request would do now; nobody is asked."""
+        route = get_object_or_404(Route.objects.alive(), pk=object_id)
+        if "panel" in request.GET:
+            return dry_run_panel(request, route)
+        return dry_run_page(request, {**self.admin_site.each_context(request), "opts": Route._meta}, route)
 
     @admin.action(description="Forget cached answers", permissions=["change"])
     def purge_cache(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
