@@ -89,12 +89,13 @@ class RaiseForm(forms.Form):
 @admin.register(Budget)
 class BudgetAdmin(ConfigurationAdmin):
     form = BudgetForm
+    form_only = frozenset({"span"})
     list_display = ("name", "whose", "window", "limit", "used", "enforcement")
     list_filter = (*ConfigurationAdmin.list_filter, "scope", "enforcement")
     list_select_related = tuple(SUBJECT_COLUMNS.values())
     conditional_fields = {column: f"scope == '{scope}'" for scope, column in SUBJECT_COLUMNS.items()}
     readonly_fields = ("what_it_does", "standing")
-    actions_detail = ("raise_limit", "end_raises")
+    actions_detail = ("raise_limit", "end_raises", *ConfigurationAdmin.actions_detail)
     fieldsets = (
         (None, {"fields": ("what_it_does", "standing")}),
         (
@@ -113,7 +114,8 @@ class BudgetAdmin(ConfigurationAdmin):
         return changes
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        return self.fieldsets if obj is not None else self.fieldsets[1:]
+        fieldsets = super().get_fieldsets(request, obj)
+        return fieldsets if obj is not None else fieldsets[1:]
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         kwargs["queryset"] = db_field.remote_field.model.objects.alive()

@@ -20,6 +20,7 @@ from gateway.ledger.money import usd_text
 from gateway.models import Price
 from gateway.models.words import PriceSource
 from gateway.selectors.prices import charges_at
+from gateway.services.archive import configuration_archive
 from gateway.services.price_book import archive_effects
 
 
@@ -61,12 +62,13 @@ def superseded(kind: Any, model: Any, valid_from: Any) -> QuerySet[Price]:
 @admin.register(Price)
 class PriceAdmin(ConfigurationAdmin):
     form = PriceForm
+    form_only = frozenset({"supersede"})
     list_display = ("model", "kind", "input_per_mtok", "cached", "output_per_mtok", "long", "free", "begins", "source")
     list_filter = (*ConfigurationAdmin.list_filter, "kind", "source", "free")
     search_fields = ("model",)
     ordering = ("kind", "model", "valid_from", "pk")
     actions_list = ("refresh_prices", "unpriced")
-    actions_detail = ("new_version",)
+    actions_detail = ("new_version", *ConfigurationAdmin.actions_detail)
     readonly_fields = ("charged",)
     fieldsets: Any = (
         (None, {"fields": ("kind", "model", "free", "valid_from", "note")}),
@@ -117,15 +119,13 @@ class PriceAdmin(ConfigurationAdmin):
         super().save_model(request, obj, form, change)
 
     @admin.action(description="Archive: take out of use", permissions=["change"])
-    def archive(  # type: ignore[override]  # it may ask first
-        self, request: HttpRequest, queryset: QuerySet[Any]
-    ) -> HttpResponse | None:
+    def archive(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
         """Asks first where a price in force of a model in use is among them."""
         rows = list(queryset.filter(archived_at__isnull=True))
         effects = archive_effects(rows, at=timezone.now())
         if effects and request.POST.get("confirmed") != "yes":
             return price_pages.archive_page(request, self._context(request), rows, effects)
-        super().archive(request, queryset)
+        self._each(request, rows, configuration_archive, "archived")
         return None
 
     @action(description="Refresh prices", url_path="refresh", permissions=["change"], icon="sync")  # type: ignore[untyped-decorator]

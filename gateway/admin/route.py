@@ -75,6 +75,15 @@ class TargetInline(StackedInline):  # type: ignore[misc]
         ("Instead of the provider's time-outs and retries", {"fields": TARGET_OVERRIDES, "classes": ("collapse",)}),
     )
 
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(super().has_add_permission(request, obj)) and not getattr(obj, "archived", False)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(super().has_change_permission(request, obj)) and not getattr(obj, "archived", False)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(super().has_delete_permission(request, obj)) and not getattr(obj, "archived", False)
+
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         rows: QuerySet[Any] = super().get_queryset(request).select_related("provider")
         return rows
@@ -106,7 +115,7 @@ class RouteAdmin(ConfigurationAdmin):
         ("Content", {"fields": ("store_content",), "description": NOT_IN_FORCE}),
     )
     actions = (*ConfigurationAdmin.actions, "purge_cache")
-    actions_detail = ("dry_run",)
+    actions_detail = ("dry_run", *ConfigurationAdmin.actions_detail)
     change_form_outer_after_template = "admin/gateway/route/preview.html"
 
     class Media:
