@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
@@ -17,6 +16,7 @@ from unfold.admin import ModelAdmin  # type: ignore[import-untyped]
 from unfold.decorators import action  # type: ignore[import-untyped]
 
 from gateway.admin.confirm import confirm_page, is_confirmed
+from gateway.admin.plain_fields import PlainForm
 from gateway.services.archive import configuration_archive, configuration_restore
 from gateway.services.archive_words import archive_consequences, archive_obstacle
 from gateway.services.configuration import CHANGED, CREATED, change_record, configuration_changed
@@ -26,7 +26,7 @@ from gateway.services.configuration_rows import section_of
 NOT_IN_FORCE = "Kept, but not in force yet: these settings change nothing in this version."
 
 
-class ConfigurationForm(forms.ModelForm):  # type: ignore[type-arg]
+class ConfigurationForm(PlainForm):
     """Checks the constraints that say "among those in use", which Django skips for fields that aren't in the form."""
 
     always_checked = frozenset({"archived_at", "source"})

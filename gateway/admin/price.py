@@ -6,7 +6,6 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
-from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
@@ -45,10 +44,11 @@ class PriceForm(ConfigurationForm):
         replaced = superseded(data.get("kind"), data.get("model"), data.get("valid_from")).first()
         if replaced is not None and not data.get("supersede"):
             since = f"from {replaced.valid_from:%Y-%m-%d %H:%M} UTC" if replaced.valid_from else "since ever"
-            raise ValidationError(
+            self.add_error(
+                "supersede",
                 f"Version {replaced.pk} of {replaced.model} ({usd_text(replaced.input_per_mtok)} in, "
                 f"{usd_text(replaced.output_per_mtok)} out, {since}) is in use. Switch on “Replace the version in use” "
-                "to supersede it, or give another time in “Valid from”."
+                "to supersede it, or give another time in “Valid from”.",
             )
         return data
 

@@ -20,6 +20,7 @@ from unfold.decorators import action  # type: ignore[import-untyped]
 from gateway.admin.base import NOT_IN_FORCE, ConfigurationAdmin, ConfigurationForm
 from gateway.admin.dry_run_pages import dry_run_page, dry_run_panel
 from gateway.admin.fields import LinesField
+from gateway.admin.plain_fields import PlainForm
 from gateway.models import Provider, Route, Target
 from gateway.models.route import TARGET_OVERRIDES
 from gateway.selectors.model_catalogue import RetiringTarget, retirement_of
@@ -39,11 +40,10 @@ class TargetFormSet(forms.BaseInlineFormSet):  # type: ignore[type-arg]
             raise ValidationError("A route needs at least one target that isn't the simple one.")
         if sum(target["simple"] for target in kept) > 1:
             raise ValidationError("A route has at most one simple target.")
-        for target in kept:
-            if not model_is_priced(target["provider"].kind, target["model"]):
-                raise ValidationError(
-                    f"No price is known for {target['model']}; add one under Prices (or mark it as free) first."
-                )
+        unpriced = [form for form in self.forms if form.cleaned_data in kept and not _is_priced(form.cleaned_data)]
+        for form in unpriced:
+            model = form.cleaned_data["model"]
+            form.add_error("model", f"No price is known for {model}; add one under Prices (or mark it as free) first.")
 
     def save(self, commit: bool = True) -> Any:
         """The target that is no longer the simple one steps back first: there may be only one at any moment."""
@@ -63,8 +63,13 @@ class TargetFormSet(forms.BaseInlineFormSet):  # type: ignore[type-arg]
                 following += 1
 
 
+def _is_priced(target: dict[str, Any]) -> bool:
+    return model_is_priced(target["provider"].kind, target["model"])
+
+
 class TargetInline(StackedInline):  # type: ignore[misc]
     model = Target
+    form = PlainForm
     formset = TargetFormSet
     extra = 0
     min_num = 1
