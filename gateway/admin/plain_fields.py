@@ -52,7 +52,7 @@ LABELS: dict[str, dict[str, str]] = {
         "step_down_at_percent": "Cheapest target first from (percent)",
         "shrink_output": "Shorten answers",
     },
-    "apikey": {"direct_models": "Any model by name", "max_parallel": "Requests at a time"},
+    "apikey": {"direct_models": "Any model of any provider", "max_parallel": "Requests at a time"},
     "organisation": {
         "availability_percent": "Requests answered (%)",
         "fallback_success_percent": "Fallbacks that end in an answer (%)",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 from django import forms
@@ -63,7 +64,7 @@ def superseded(kind: Any, model: Any, valid_from: Any) -> QuerySet[Price]:
 class PriceAdmin(ConfigurationAdmin):
     form = PriceForm
     form_only = frozenset({"supersede"})
-    list_display = ("model", "kind", "input_per_mtok", "cached", "output_per_mtok", "long", "free", "begins", "source")
+    list_display = ("model", "kind", "goes_in", "cached", "comes_out", "long", "free", "begins", "source")
     list_filter = (*ConfigurationAdmin.list_filter, "kind", "source", "free")
     search_fields = ("model",)
     ordering = ("kind", "model", "valid_from", "pk")
@@ -146,17 +147,24 @@ class PriceAdmin(ConfigurationAdmin):
     def _context(self, request: HttpRequest) -> dict[str, Any]:
         return {**self.admin_site.each_context(request), "opts": Price._meta}
 
-    @admin.display(description="cached input")
-    def cached(self, row: Price) -> Any:
-        return row.cached_input_per_mtok
+    @admin.display(description="input, $ per million tokens", ordering="input_per_mtok")
+    def goes_in(self, row: Price) -> str:
+        return "free" if row.free else _dollars(row.input_per_mtok)
 
-    @admin.display(description="long context")
+    @admin.display(description="cached input, $ per million")
+    def cached(self, row: Price) -> str:
+        return _dollars(row.cached_input_per_mtok)
+
+    @admin.display(description="output, $ per million tokens", ordering="output_per_mtok")
+    def comes_out(self, row: Price) -> str:
+        return "free" if row.free else _dollars(row.output_per_mtok)
+
+    @admin.display(description="long context, $ per million")
     def long(self, row: Price) -> str:
         if row.long_context_above_tokens is None:
             return ""
-        prices = (row.long_input_per_mtok, row.long_output_per_mtok)
-        told = " / ".join(usd_text(price) for price in prices if price is not None)
-        return f"{told} above {row.long_context_above_tokens:,}"
+        told = " / ".join(filter(None, map(_dollars, (row.long_input_per_mtok, row.long_output_per_mtok))))
+        return f"{told} above {row.long_context_above_tokens:,} tokens"
 
     @admin.display(description="valid from", ordering="valid_from")
     def begins(self, row: Price) -> Any:
@@ -168,3 +176,7 @@ class PriceAdmin(ConfigurationAdmin):
     def charged(self, row: Price) -> str:
         count = charges_at(price_id=row.pk)
         return f"{count:,} attempt{'s' if count != 1 else ''}; they keep it whatever follows"
+
+
+def _dollars(per_mtok: Decimal | None) -> str:
+    return "" if per_mtok is None else f"${usd_text(per_mtok)}"

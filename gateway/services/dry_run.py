@@ -5,10 +5,12 @@ The budgets are asked by the ledger's own rule without a reservation; breakers a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import islice
+from typing import Any
 
 from asgiref.sync import async_to_sync, sync_to_async
 
@@ -27,6 +29,7 @@ from gateway.services.dry_run_candidates import Candidate, Scene, Standing, cand
 from gateway.services.dry_run_request import Question, question_call
 from gateway.services.live import live_state
 from gateway.services.opening import Opening, opening_plan
+from gateway.services.simple import Choice
 from gateway.services.snapshot import Snapshot
 from gateway.services.snapshot_load import snapshot_load
 from gateway.wires import parse_call
@@ -78,7 +81,7 @@ def route_dry_run(*, route: Route, question: Question) -> DryRun:
         candidates=found,
         error=error,
         worst_case_usd=asked[-1].reserved_usd if asked else _ZERO_USD,
-        simple=tuple(simple_sentences(decision)),
+        simple=tuple(_simple(decision)),
         budgets=tuple(budget_sentences(decision)),
         checks=_checks(opening, error),
         notes=tuple(_notes(loaded, opening, call)),
@@ -124,6 +127,16 @@ def _breakers() -> dict[str, BreakerView]:
     live = live_state()
     readings = {name: one.reading for name, one in live.providers.items()} if live is not None else {}
     return {view.provider: view for view in breaker_states(readings=readings)}
+
+
+def _simple(decision: Mapping[str, Any]) -> Iterator[str]:
+    """How the query was judged; what follows from it is the plan, save where the judgement changes nothing."""
+    yield from islice(simple_sentences(decision), 1)
+    choice = decision["simple"]["choice"] if "simple" in decision else ""
+    if choice == Choice.SHADOW:
+        yield "The route only watches (shadow), so this changes nothing."
+    elif choice == Choice.KEPT:
+        yield "By the route's percentage this conversation stays with the usual targets, as a comparison."
 
 
 def _checks(opening: Opening | None, error: GatewayError | None) -> tuple[BudgetCheck, ...]:

@@ -217,3 +217,12 @@ def test_a_question_that_cannot_be_asked_names_its_field(configured: None, value
 
 def test_a_request_by_an_alias_is_planned_too(configured: None) -> None:
     assert asked(model="gpt-4-turbo").error is None
+
+
+def test_a_route_that_only_watches_says_that_nothing_is_changed(apply: Apply) -> None:
+    apply(SMALL + CHEAP.replace("'on'", "shadow"))
+
+    run = asked(tier=Tier.SIMPLE)
+
+    assert run.simple[1] == "The route only watches (shadow), so this changes nothing."
+    assert next(iter(standings(run))) == OPENAI

@@ -2,7 +2,9 @@
 (() => {
   "use strict";
 
-  const rowsOf = (list) => [...list.querySelectorAll(":scope > .form-group.original")];
+  // The cheap model stands outside the order.
+  const isSimple = (row) => row.querySelector("input[name$=-simple]")?.checked;
+  const rowsOf = (list) => [...list.querySelectorAll(":scope > .form-group.original")].filter((row) => !isSimple(row));
   const titleOf = (row) => row.querySelector("h3 strong").textContent.trim();
 
   function number(list) {
