@@ -43,7 +43,6 @@ LABELS: dict[str, dict[str, str]] = {
         "cache_enabled": "Answer from the cache",
         "cache_ttl_seconds": "Good for (seconds)",
         "cache_scope": "Shared by",
-        "store_content": "Keep what was said",
     },
     "target": {**_TIMES, "simple": "Cheap model"},
     "budget": {
@@ -71,7 +70,13 @@ HELP: dict[str, dict[str, str]] = {
     },
     "budget": {
         "name": "How messages and refusals call it.",
+        "scope": "Each team, key, route, provider or conversation is counted apart; or name one of them below.",
+        "enforcement": "A refused agent is told which budget it is, what is spent and when the window ends.",
         "limit_usd": "US dollars that may be spent in each window, for each one whose spend is counted.",
+    },
+    "route": {
+        "stream_recovery": "Once its first content has reached the agent; before that others are tried unseen.",
+        "deadline_seconds": "Until the answer is there (a stream: its first content), all attempts together.",
     },
     "price": {
         "kind": "OpenAI's or Anthropic's wire: one model may cost differently at each.",

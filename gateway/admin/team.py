@@ -9,6 +9,7 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
+from django.utils import timezone
 from unfold.decorators import action  # type: ignore[import-untyped]
 
 from gateway.admin.base import ConfigurationAdmin, ConfigurationForm
@@ -25,6 +26,7 @@ from gateway.services.keys import (
     key_prefix,
     key_rotate,
 )
+from gateway.templatetags.plain_words import full_time
 
 
 @admin.register(Team)
@@ -51,7 +53,7 @@ class ApiKeyAdmin(ConfigurationAdmin):
     list_display = ("name", "prefix", "team", "role", "disabled", "expires_at", "last_used_at")
     list_filter = (*ConfigurationAdmin.list_filter, "role", "disabled", ("team", admin.RelatedOnlyFieldListFilter))
     list_select_related = ("team",)
-    readonly_fields = ("prefix", "old_prefix", "overlap_until", "created_at", "last_used_at")
+    readonly_fields = ("begins", "before", "made", "used")
     filter_horizontal = ("routes",)
     actions = (*ConfigurationAdmin.actions, "rotate", "rotate_now")
     actions_detail = ("rotate_row", "rotate_row_now", "disable_row", *ConfigurationAdmin.actions_detail)
@@ -59,7 +61,7 @@ class ApiKeyAdmin(ConfigurationAdmin):
         (None, {"fields": ("name", "team", "role", "disabled", "expires_at")}),
         ("Routes", {"fields": ("all_routes", "routes", "direct_models")}),
         ("Limits", {"fields": ("requests_per_minute", "tokens_per_minute", "max_parallel")}),
-        ("Key", {"fields": ("prefix", "old_prefix", "overlap_until", "created_at", "last_used_at")}),
+        ("Key", {"fields": ("begins", "before", "made", "used")}),
     )
 
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
@@ -141,8 +143,23 @@ class ApiKeyAdmin(ConfigurationAdmin):
         return confirmation_page(request, context, keys, action=action, title=title, sentence=sentence)
 
     @admin.display(description="begins with")
-    def prefix(self, row: ApiKey) -> str:
-        return row.prefix
+    def begins(self, row: ApiKey) -> str:
+        return f"{row.prefix} (the rest is nowhere kept)" if row.prefix else "shown once it is saved"
+
+    @admin.display(description="the key before it")
+    def before(self, row: ApiKey) -> str:
+        if row.overlap_until is None:
+            return "none is taken"
+        word = "is taken until" if row.overlap_until > timezone.now() else "was taken until"
+        return f"{row.old_prefix} {word} {full_time(row.overlap_until)}"
+
+    @admin.display(description="made")
+    def made(self, row: ApiKey) -> str:
+        return full_time(row.created_at) if row.created_at else ""
+
+    @admin.display(description="last used")
+    def used(self, row: ApiKey) -> str:
+        return full_time(row.last_used_at) if row.last_used_at else "never"
 
 
 def _rotation_sentence(overlap: timedelta) -> str:

@@ -23,7 +23,7 @@ def archive_obstacle(row: Any) -> str:
         return ""
     section = section_of(type(row)).name
     users = [use.by for use in configuration_uses() if use.section == section and use.name == row.name]
-    return f"{row} can't be archived: {_some(users)} still needs it. Change that first." if users else ""
+    return f"{row} can't be archived: it is still needed by {_some(users)}. Change that first." if users else ""
 
 
 def archive_consequences(row: Any) -> tuple[str, ...]:

@@ -74,7 +74,7 @@ def test_what_is_archived_is_marked_and_read_only_and_comes_back(operations: Cli
 
 def test_what_is_needed_says_by_what_and_offers_no_button(operations: Client) -> None:
     asked = text(operations.get(page_of(Provider.objects.get(name="openai"), "archive")))
-    assert "openai can&#x27;t be archived: the route &quot;default&quot; still needs it. Change that first." in asked
+    assert "openai can&#x27;t be archived: it is still needed by the route &quot;default&quot;." in asked
     assert 'value="yes"' not in asked
 
 
