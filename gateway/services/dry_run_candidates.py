@@ -16,10 +16,9 @@ from gateway.models import Target
 from gateway.selectors.breakers import BreakerView
 from gateway.selectors.decision_words import left_out_reasons
 from gateway.services.call import Call
-from gateway.services.charging import BoundsOf, worst_case_usd
+from gateway.services.charging import BoundsOf, price_of, worst_case_usd
 from gateway.services.dry_run_request import Question
 from gateway.services.opening import Opening
-from gateway.services.pricing import price_of
 from gateway.services.snapshot import Snapshot
 
 
