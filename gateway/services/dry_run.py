@@ -6,7 +6,7 @@ The budgets are asked by the ledger's own rule without a reservation; breakers a
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import islice
@@ -65,8 +65,7 @@ def route_dry_run(*, route: Route, question: Question) -> DryRun:
     """
     _check_question(route, question)
     now = datetime.now(UTC)
-    loaded = snapshot_load()
-    snapshot = replace(loaded, drills=())
+    snapshot = snapshot_load()
     call = question_call(question, snapshot)
     asked: list[Intent] = []
     opening, error = _opened(snapshot, call, asked, now)
@@ -84,7 +83,7 @@ def route_dry_run(*, route: Route, question: Question) -> DryRun:
         simple=tuple(_simple(decision)),
         budgets=tuple(budget_sentences(decision)),
         checks=_checks(opening, error),
-        notes=tuple(_notes(loaded, opening, call)),
+        notes=tuple(_notes(snapshot, opening, call)),
     )
 
 
@@ -110,7 +109,7 @@ def _opened(
     async def plan() -> Opening:
         key_check(call.key, now)
         parsed = parse_call(call.operation, call.body)
-        return await opening_plan(snapshot, call, parsed, reserve=reserve, random=lambda: 1.0, holder="")
+        return await opening_plan(snapshot, call, parsed, reserve=reserve, holder="")
 
     try:
         return async_to_sync(plan)(), None

@@ -50,21 +50,25 @@ class Opening:
 async def completion_open(runtime: Runtime, call: Call, parsed: ParsedRequest, waited_seconds: float = 0.0) -> Work:
     """Route, plan and reserve; the intent is durable when this returns. `waited_seconds` of the deadline are over."""
     snapshot = runtime.snapshot
-    opening = await opening_plan(
-        snapshot,
-        call,
-        parsed,
-        reserve=runtime.ledger.open,
-        random=runtime.engine.random,
-        holder=runtime.ledger.holder,
-    )
+    opening = await opening_plan(snapshot, call, parsed, reserve=runtime.ledger.open, holder=runtime.ledger.holder)
     route, draft, intent, bounds = opening.route, opening.draft, opening.intent, opening.bounds
+    plan = draft.plan
+    # Last, so that what a budget has put in place of what was asked is drilled as well.
+    if snapshot.drills:
+        plan = drilled_plan(
+            plan,
+            snapshot.drills,
+            route_id=route.id,
+            key_id=call.key.id,
+            now=intent.created_at.timestamp(),
+            random=runtime.engine.random,
+        )
     ask = _ask(call, parsed, route, draft, must_bound=opening.must_bound)
     room = Room(runtime.ledger, snapshot.price_book, intent, bounds)
     completion = Completion(
         runtime.engine,
         ask,
-        draft.plan,
+        plan,
         deadline_seconds=route.deadline_seconds - waited_seconds,
         recovery=_recovery(route, call.operation, parsed),
         before_paid_again=room.before_paid_again if intent.claims else None,
@@ -82,12 +86,11 @@ async def opening_plan(
     parsed: ParsedRequest,
     *,
     reserve: Callable[[Intent], Awaitable[Opened]],
-    random: Callable[[], float],
     holder: str,
 ) -> Opening:
     """What will be asked of whom, and the most it can cost; `reserve` asks the budgets, as the ledger or as a dry run.
 
-    Raises GatewayError, and what `reserve` raises where no draft is granted.
+    Without fire drills. Raises GatewayError, and what `reserve` raises where no draft is granted.
     """
     now = datetime.now(UTC)
     route = route_for(snapshot, call.key, parsed.model)
@@ -96,15 +99,6 @@ async def opening_plan(
     conversation = conversation_id(call.headers, parsed.conversation_id)
     if route.simple_target is not None or TIER_HEADER in call.headers:
         plan = simple_plan(plan, route, call, parsed, conversation=conversation, prices=snapshot.price_book, at=now)
-    if snapshot.drills:
-        plan = drilled_plan(
-            plan,
-            snapshot.drills,
-            route_id=route.id,
-            key_id=call.key.id,
-            now=now.timestamp(),
-            random=random,
-        )
     draft = Draft(plan)
     while True:
         plan = draft.plan
