@@ -11,9 +11,9 @@ from gateway.dashboard.links import changelist_url
 from gateway.dashboard.scope import Scope
 from gateway.selectors.budget_use import BudgetUse
 from gateway.selectors.latency import Latencies, latencies_with_streams
-from gateway.selectors.usage import pending_within
 from gateway.selectors.usage_cells import Usage, share
 from gateway.selectors.usage_read import usage_over
+from gateway.selectors.usage_rows import pending_within
 from gateway.selectors.windows import TimeWindow, window_this_month, window_today
 from gateway.templatetags.plain_words import (
     NOTHING,

@@ -25,7 +25,7 @@ from gateway.selectors.outcomes import (
     RESPONSE_MS,
     TURNED_AWAY,
 )
-from gateway.selectors.usage_cells import Sums, UsageFilter
+from gateway.selectors.usage_cells import EVERYTHING, Sums, UsageFilter
 from gateway.selectors.windows import TimeWindow
 
 _STREAMED = ANSWERED & Q(stream=True)
@@ -79,6 +79,12 @@ def rows_add(sums: Sums, steps: Sequence[tuple[int, TimeWindow]], *, by: Sequenc
         if not where.of_target:
             # An amount is nobody's until an attempt accounts for it.
             sums.add(sums.without_target(key), owed | {"unknown_usd": owed["cost_usd"]})
+
+
+def pending_within(window: TimeWindow, *, where: UsageFilter = EVERYTHING) -> int:
+    """How many completions that began in the window are still under way. One query."""
+    begun = Completion.objects.filter(created_at__gte=window.start, created_at__lt=window.end)
+    return begun.filter(PENDING, where.of_completions()).count()
 
 
 def _rows(steps: Sequence[tuple[int, TimeWindow]], by: Sequence[str], where: UsageFilter) -> QuerySet[Any]:
