@@ -18,7 +18,7 @@ ATTEMPTS_SIFTED = 20_000  # of all providers
 # among them tell of a time that others are past.
 _NEIGHBOURS = 100
 # A literal: SQLite uses an index of some rows only where it reads their condition word for word.
-_FAILED = Q(outcome=RawSQL("'failed'", ()))  # noqa: S611 (our own word)
+_FAILED = Q(outcome=RawSQL("'failed'", ()))
 TRANSITIONS_READ = 500
 PROBES_SHOWN = 10
 

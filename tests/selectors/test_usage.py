@@ -4,6 +4,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from django.db import connection
 from pytest_django import DjangoAssertNumQueries
 
 from gateway.selectors.usage_read import usage_over
@@ -147,6 +148,23 @@ def test_estimated_and_unknown_amounts_are_told_apart() -> None:
 def test_a_sum_takes_a_handful_of_queries(django_assert_max_num_queries: DjangoAssertNumQueries) -> None:
     with django_assert_max_num_queries(5):
         usage_over(HOUR)
+
+
+def test_what_is_under_way_is_found_among_the_unsettled_alone(
+    django_assert_num_queries: DjangoAssertNumQueries,
+) -> None:
+    with django_assert_num_queries(1) as captured:
+        pending_within(HOUR)
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN QUERY PLAN {captured[0]['sql']}")
+        assert "completion_unsettled" in str(cursor.fetchall())
+
+
+def test_what_is_under_way_belongs_to_the_window_in_which_it_began() -> None:
+    for minutes in (-1, 0, 59, 60):
+        add_completion(f"r{minutes}", at=NOON + timedelta(minutes=minutes), status="pending", http_status=None)
+
+    assert pending_within(HOUR) == 2
 
 
 def test_a_request_refused_before_it_began_is_no_completion_and_no_failure() -> None:
