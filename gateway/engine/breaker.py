@@ -6,6 +6,10 @@ closed ──threshold consecutive failures──▶ open ──cool-down over, 
 
 Every admitted attempt gets a `Permit` and gives it back with one outcome. A permit is fenced by a generation: reports
 of attempts that began before the breaker last opened or closed count for the failure rate only.
+
+"In a row" goes by when attempts began: silence is noticed late, so a time-out may be reported after attempts that began
+later have succeeded. Such a failure is stale; it says nothing about the provider as it is now, and isn't counted. Only
+where most attempts fail a success now and then excuses nothing: there failures count in the order of their reports.
 """
 
 from __future__ import annotations
@@ -21,6 +25,8 @@ from gateway.engine.words import BreakerState
 
 RATE_WINDOW_SECONDS = 60.0
 RATE_BUCKET_SECONDS = 5.0
+# Fewer outcomes than these within the window don't tell whether a provider mostly fails.
+LEAST_OUTCOMES = 20
 # A probe is given up this long after its attempt must have ended, so that a dead prober can't wedge the breaker.
 PROBE_GRACE_SECONDS = 5.0
 OUT_OF_REACH = 1_000_000_000
@@ -34,8 +40,11 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Permit:
+    """`admitted_at` is wall time, as the breaker's store knows it."""
+
     provider: str
     generation: int
+    admitted_at: float
     probe: bool = False
 
 
@@ -103,11 +112,19 @@ class FailureRate:
             self._buckets.append([start, 0, 0])
         self._buckets[-1][2 if failed else 1] += 1
 
-    def value(self, now: float) -> float:
+    def counts(self, now: float) -> tuple[float, float]:
+        """Successes and failures within the window."""
         self._expire(now)
-        failures = sum(bucket[2] for bucket in self._buckets)
-        total = failures + sum(bucket[1] for bucket in self._buckets)
-        return failures / total if total else 0.0
+        return sum(bucket[1] for bucket in self._buckets), sum(bucket[2] for bucket in self._buckets)
+
+    def value(self, now: float) -> float:
+        successes, failures = self.counts(now)
+        return failures / (successes + failures) if failures else 0.0
+
+    def mostly_fails(self, now: float) -> bool:
+        """Whether more than half of the outcomes are failures, and there are enough of them to say so."""
+        successes, failures = self.counts(now)
+        return failures > successes and successes + failures >= LEAST_OUTCOMES
 
     def _expire(self, now: float) -> None:
         while self._buckets and self._buckets[0][0] <= now - RATE_WINDOW_SECONDS:
@@ -124,6 +141,7 @@ class Breaker:
     last_error: str = ""
     generation: int = 0
     probe_expires_at: float | None = None
+    answered_from: float = 0.0  # when the latest of the attempts that have succeeded began
     rate: FailureRate = field(default_factory=FailureRate)
 
     def admit(self, provider: Provider, now: float, longest_seconds: float) -> Permit | Refusal:
@@ -131,7 +149,7 @@ class Breaker:
         if provider.forced_breaker == "open":
             return Refusal(provider.name, None)
         if provider.forced_breaker == "closed" or self.state is BreakerState.CLOSED:
-            return Permit(provider.name, self.generation)
+            return Permit(provider.name, self.generation, now)
         next_probe_at = self.next_probe_at(provider.breaker)
         if next_probe_at is not None and now < next_probe_at:
             return Refusal(provider.name, next_probe_at)
@@ -144,15 +162,30 @@ class Breaker:
 
     def report(self, provider: Provider, permit: Permit, outcome: Outcome, error: str, now: float) -> str | None:
         """Take an attempt's outcome; returns the cause if the state changed."""
+        stale = outcome is Outcome.FAILURE and self.is_stale(permit, now)
         if outcome is not Outcome.NONE:
             self.rate.add(now, failed=outcome is Outcome.FAILURE)
         if outcome is Outcome.FAILURE:
             self.last_error = error[:500]
-        if permit.generation != self.generation or not provider_is_judged(provider, permit, self.state):
+        if permit.generation != self.generation or not provider_is_judged(provider, permit, self.state) or stale:
             return None
+        if outcome is Outcome.SUCCESS:
+            self.answer(permit)
         if permit.probe:
             return self._report_probe(outcome, now)
         return self._report_closed(failure_threshold(provider), outcome, now)
+
+    def is_stale(self, permit: Permit, now: float) -> bool:
+        """Whether a failure says nothing: an attempt that began later has already succeeded, as most do.
+
+        Nothing has begun after `now`: where the clock was set back, what it said before is forgotten.
+        """
+        self.answered_from = min(self.answered_from, now)
+        return permit.admitted_at < self.answered_from and not self.rate.mostly_fails(now)
+
+    def answer(self, permit: Permit) -> None:
+        """An attempt has succeeded: failures of what began before it are stale."""
+        self.answered_from = max(self.answered_from, permit.admitted_at)
 
     def reset(self) -> None:
         """Closed, nothing counted: what operations ask for when they know better."""
@@ -171,7 +204,7 @@ class Breaker:
         self.state = BreakerState.HALF_OPEN
         self.generation += 1
         self.probe_expires_at = now + longest_seconds + PROBE_GRACE_SECONDS
-        return Permit(provider.name, self.generation, probe=True)
+        return Permit(provider.name, self.generation, now, probe=True)
 
     def _report_closed(self, threshold: int, outcome: Outcome, now: float) -> str | None:
         if outcome is Outcome.SUCCESS:
