@@ -1,6 +1,6 @@
 # `make help` lists the verbs. Needs a Python ≥ 3.11 and make; everything else goes into .venv/ by hash-pinned lock files.
 .DEFAULT_GOAL := install
-.PHONY: install run test check bench faults chaos screenshots matrix lock help clean
+.PHONY: install run test check bench bench-pages faults chaos screenshots matrix lock help clean
 .DELETE_ON_ERROR:
 
 VENV ?= .venv
@@ -18,7 +18,7 @@ WORKERS ?= 1
 TESTS ?=
 
 help: ## list the verbs
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 install: $(VENV)/.installed ## make the virtual environment and install what the product needs (the default)
 
@@ -38,6 +38,9 @@ check: $(VENV)/.installed-test ## lint, formatting, types, migrations, Django's 
 
 bench: install ## CPU per request, beside a bare pass-through [BENCH="--check"]
 	$(BIN)/python -m bench $(BENCH)
+
+bench-pages: install ## every page over a million completions (minutes) [BENCH="--database-url postgres://…"]
+	$(BIN)/python -m bench.pages $(BENCH)
 
 faults: $(VENV)/.installed-test ## sixteen faults of a provider in real time, judged from outside (2 minutes)
 	@$(BIN)/python -m tests.chaos.faults

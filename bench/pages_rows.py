@@ -6,17 +6,29 @@ it in which SQL varies time, names, cost, tokens and times.
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from django.db import connection, models, transaction
 from django.utils import timezone
 
-from gateway.models import Attempt, Budget, Completion, Provider, Route, Target, Team
+from gateway.models import (
+    Alert,
+    Attempt,
+    BreakerTransition,
+    Budget,
+    Completion,
+    ConfigurationChange,
+    HealthProbe,
+    Provider,
+    Route,
+    Target,
+    Team,
+)
 
 DAYS = 30
-TEAMS, KEYS, ROUTES, CONVERSATION_LENGTH = 8, 24, 4, 10
+TEAMS, KEYS, ROUTES, CONVERSATION_LENGTH = 8, 24, 4, 17
 MODELS = ("gpt-4-turbo", "gpt-4o", "gpt-4o-mini", "o3", "claude-3-5-sonnet-20241022", "claude-3-5-haiku-20241022")
 OPENAI_MODELS = 4  # the first of them; the others are Anthropic's
 _PICO = 10**12
@@ -30,11 +42,16 @@ def fill_database(completions: int) -> None:
         _copy(cursor, Completion, completion.pk, completions, _completion_columns(begun.timestamp(), completions))
         Completion.objects.filter(pk=completion.pk).delete()
         attempt = _first_attempt()
-        taken = ("provider", "model", "cost_usd", "input_tokens", "output_tokens", "latency_ms", "first_content_ms")
-        columns = {"completion_id": "c.id", "started_at": "c.created_at", **{name: f"c.{name}" for name in taken}}
-        _insert(cursor, Attempt, columns, f"llmops_attempt p, llmops_completion c WHERE p.id = {attempt.pk}")
+        _insert(cursor, Attempt, _attempt_columns(), _each_attempt(attempt.pk))
         Attempt.objects.filter(pk=attempt.pk).delete()
         cursor.execute(_CONVERSATIONS)
+        cursor.execute(_FALLBACKS)
+    _events(begun)
+    analyze()
+
+
+def analyze() -> None:
+    """What PostgreSQL's autovacuum does by itself before long."""
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
 
@@ -46,6 +63,40 @@ SELECT team_id, conversation, COUNT(*), SUM(input_tokens), SUM(output_tokens), S
     MAX(created_at)
 FROM llmops_completion GROUP BY team_id, conversation
 """
+
+
+_FALLBACKS = """
+INSERT INTO llmops_fallback
+    (completion_id, number, created_at, from_target, to_target, reason, after_ms, extra_cost_usd)
+SELECT id, 1, created_at, 'first', provider || '/' || model, 'server_error', latency_ms, 0
+FROM llmops_completion WHERE fell_back
+"""
+EVENTS = 5_000
+
+
+def _events(begun: datetime) -> None:
+    """What operations and sweeps leave behind in a busy month."""
+    moments = [begun + timedelta(days=DAYS) * number / EVENTS for number in range(EVENTS)]
+    openai = {"provider": "openai"}
+    words = {"from_state": "closed", "to_state": "open", "cause": "5 failures in a row"}
+    BreakerTransition.objects.bulk_create([BreakerTransition(at=at, **openai, **words) for at in moments])
+    probe = {"actor": "", "asked": "o3", "ok": True, "outcome": "ok", "words": "answered"}
+    HealthProbe.objects.bulk_create([HealthProbe(at=at, **openai, **probe) for at in moments])
+    change = {"actor": "olive", "action": "changed", "section": "budgets"}
+    ConfigurationChange.objects.bulk_create(
+        [ConfigurationChange(at=at, name=f"budget {number % 50}", **change) for number, at in enumerate(moments)]
+    )
+    Alert.objects.bulk_create(
+        Alert(
+            kind="breaker_opened",
+            subject="openai",
+            message="The breaker opened.",
+            opened_at=at,
+            closed_at=at + timedelta(minutes=1),
+            opened_by=f"transition {number}",
+        )
+        for number, at in enumerate(moments)
+    )
 
 
 def _configuration() -> None:
@@ -107,8 +158,9 @@ def _completion_columns(begun: float, completions: int) -> dict[str, str]:
         "lease_until": at,
         "status": f"CASE WHEN {failed} THEN 'failed' ELSE 'answered' END",
         "http_status": f"CASE WHEN {failed} THEN 503 ELSE 200 END",
-        "stream": stream if connection.vendor == "postgresql" else f"({stream})",
+        "stream": f"({stream})",
         "fell_back": "(n.i % 53 = 0)",
+        "attempt_count": "CASE WHEN n.i % 10 < 3 OR n.i % 53 = 0 THEN 2 ELSE 1 END",
         "provider": f"CASE WHEN {model} < {OPENAI_MODELS} THEN 'openai' ELSE 'anthropic' END",
         "model": f"CASE {model} {names} END",
         "route_id": f"1 + n.i % {ROUTES}",
@@ -123,6 +175,37 @@ def _completion_columns(begun: float, completions: int) -> dict[str, str]:
         "output_tokens": "n.i * 419 % 907",
         "latency_ms": "300 + n.i * 911 % 4999",
         "first_content_ms": f"CASE WHEN {stream} THEN 100 + n.i * 577 % 1499 END",
+    }
+
+
+def _each_attempt(prototype: int) -> str:
+    """In the order of time, as the ledger writes them. Three in ten completions needed a second attempt."""
+    numbers = "(SELECT 1 AS number UNION ALL SELECT 2) k"
+    return (
+        f"llmops_attempt p, llmops_completion c, {numbers} WHERE p.id = {prototype} "
+        "AND k.number <= c.attempt_count ORDER BY c.created_at, c.id, k.number"
+    )
+
+
+def _attempt_columns() -> dict[str, str]:
+    """The last attempt has what its completion says; one before it failed, at the other provider if that fell back."""
+    before = "k.number < c.attempt_count"
+    other = "CASE c.provider WHEN 'openai' THEN 'anthropic' ELSE 'openai' END"
+    counted = ("cost_usd", "input_tokens", "output_tokens")
+    failed = f"({before} OR c.status = 'failed')"
+    return {
+        "completion_id": "c.id",
+        "number": "k.number",
+        "started_at": "c.created_at",
+        "provider": f"CASE WHEN {before} AND c.fell_back THEN {other} ELSE c.provider END",
+        "model": "c.model",
+        "outcome": f"CASE WHEN {failed} THEN 'failed' ELSE 'succeeded' END",
+        "failure": f"CASE WHEN {failed} THEN 'server_error' ELSE '' END",
+        "status": f"CASE WHEN {failed} THEN 503 ELSE 200 END",
+        "message": f"CASE WHEN {failed} THEN 'The server is overloaded.' ELSE '' END",
+        "latency_ms": "c.latency_ms",
+        "first_content_ms": "c.first_content_ms",
+        **{name: f"CASE WHEN {before} THEN 0 ELSE c.{name} END" for name in counted},
     }
 
 

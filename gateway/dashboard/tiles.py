@@ -11,9 +11,9 @@ from gateway.dashboard.links import changelist_url
 from gateway.dashboard.scope import Scope
 from gateway.selectors.budget_use import BudgetUse
 from gateway.selectors.latency import Latencies, latencies_with_streams
-from gateway.selectors.usage import pending_within
 from gateway.selectors.usage_cells import Usage, share
-from gateway.selectors.usage_read import usage_over
+from gateway.selectors.usage_read import usage_over_each
+from gateway.selectors.usage_rows import pending_within
 from gateway.selectors.windows import TimeWindow, window_this_month, window_today
 from gateway.templatetags.plain_words import (
     NOTHING,
@@ -59,17 +59,18 @@ class Figures:
 
 
 def figures_of(scope: Scope, *, now: datetime, zone: tzinfo) -> Figures:
-    """At most 24 queries; nine before anything has been added up."""
+    """At most twelve queries."""
     today, month = window_today(now=now, zone=zone), window_this_month(now=now, zone=zone)
+    of_scope, of_today, of_month = usage_over_each([scope.window, today, month], where=scope.where)
     responses, first_contents = latencies_with_streams(scope.window, where=scope.where)
     return Figures(
-        usage=usage_over(scope.window, where=scope.where),
+        usage=of_scope,
         pending=pending_within(scope.window, where=scope.where),
         responses=responses,
         first_contents=first_contents,
-        today=usage_over(today, where=scope.where),
+        today=of_today,
         today_window=today,
-        month=usage_over(month, where=scope.where),
+        month=of_month,
         month_window=month,
     )
 

@@ -175,6 +175,12 @@ class Attempt(models.Model):
         indexes = [
             models.Index(fields=["drill_id"], name="attempt_drilled", condition=models.Q(drill_id__isnull=False)),
             models.Index(fields=["id"], name="attempt_account", condition=models.Q(failure__in=ACCOUNT_FAILURES)),
+            # Only what failed pays for it.
+            models.Index(
+                fields=["provider", "-started_at", "-number"],
+                name="attempt_failed",
+                condition=models.Q(outcome=AttemptOutcome.FAILED.value),
+            ),
         ]
 
     def __str__(self) -> str:

@@ -12,6 +12,7 @@ from django.db.models import Q
 from gateway.engine.words import CompletionStatus
 from gateway.models import Attempt, Completion, Price, Provider
 from gateway.selectors.model_catalogue import routes_by_model
+from gateway.selectors.outcomes import IN_TROUBLE
 
 # How far back requests are looked through for models without a price, and how many of them at most.
 UNPRICED_DAYS = 7
@@ -90,6 +91,7 @@ def unpriced_models(*, now: datetime) -> tuple[UnpricedModel, ...]:
 def _refused_models(now: datetime) -> dict[tuple[str, str], int]:
     kinds = dict(Provider.objects.alive().values_list("name", "kind"))
     rows = Completion.objects.filter(
+        IN_TROUBLE,
         created_at__gte=now - timedelta(days=UNPRICED_DAYS),
         status=CompletionStatus.REFUSED,
         error_code="all_targets_failed",

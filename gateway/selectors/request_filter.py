@@ -13,13 +13,11 @@ from typing import Any
 
 from django.db import connection
 from django.db.models import Q
-from django.db.models.expressions import RawSQL
 
 from gateway.engine.words import CompletionStatus
 from gateway.models import Completion, Team
-from gateway.models.completion import TROUBLED
 from gateway.selectors.conversations import NO_TEAM_ID
-from gateway.selectors.outcomes import ANSWERED, CANCELLED, FAILED, PENDING, REFUSED
+from gateway.selectors.outcomes import ANSWERED, CANCELLED, FAILED, IN_TROUBLE, PENDING, REFUSED
 
 # Two thirds of an id's time: what begins alike was asked within about a minute.
 SHORTEST_PREFIX = 12
@@ -45,8 +43,6 @@ _OUTCOMES = {
     Outcome.UNKNOWN: Q(status=CompletionStatus.UNKNOWN),
     Outcome.PENDING: PENDING,
 }
-# Literals: SQLite uses an index of some rows only where it reads their condition word for word.
-_IN_TROUBLE = Q(status__in=[RawSQL(f"'{word}'", ()) for word in TROUBLED])  # noqa: S611 (our own words)
 _WITHOUT_AN_ANSWER = frozenset(Outcome) - {Outcome.ANSWERED, Outcome.PENDING}
 
 
@@ -89,7 +85,7 @@ class RequestFilter:
             teams = [NO_TEAM_ID, *Team.objects.values_list("pk", flat=True)]
             reached &= Q(team_id__in=teams, conversation=self.conversation)
         elif self.error_code or self.outcome in _WITHOUT_AN_ANSWER:
-            reached &= _IN_TROUBLE
+            reached &= IN_TROUBLE
         elif self.fallback:
             reached &= Q(fell_back=True)
         return reached

@@ -24,8 +24,9 @@ from gateway.selectors.outcomes import (
     REFUSED,
     RESPONSE_MS,
     TURNED_AWAY,
+    UNSETTLED,
 )
-from gateway.selectors.usage_cells import Sums, UsageFilter
+from gateway.selectors.usage_cells import EVERYTHING, Sums, UsageFilter
 from gateway.selectors.windows import TimeWindow
 
 _STREAMED = ANSWERED & Q(stream=True)
@@ -79,6 +80,16 @@ def rows_add(sums: Sums, steps: Sequence[tuple[int, TimeWindow]], *, by: Sequenc
         if not where.of_target:
             # An amount is nobody's until an attempt accounts for it.
             sums.add(sums.without_target(key), owed | {"unknown_usd": owed["cost_usd"]})
+
+
+def pending_within(window: TimeWindow, *, where: UsageFilter = EVERYTHING) -> int:
+    """How many completions that began in the window are still under way. One query.
+
+    Few are at any time, and an index knows them: the window is compared here, lest a million others be reached by time.
+    """
+    under_way = Completion.objects.filter(UNSETTLED, where.of_completions()).order_by("lease_until")
+    begun = under_way.values_list("created_at", flat=True)
+    return sum(window.start <= moment < window.end for moment in begun)
 
 
 def _rows(steps: Sequence[tuple[int, TimeWindow]], by: Sequence[str], where: UsageFilter) -> QuerySet[Any]:

@@ -21,8 +21,8 @@ from tests.selectors.rows import NOON, add_attempt, add_completion, add_provider
 
 # Session, user, organisation; the bar's names; running drills; providers; service levels, budgets and what alerts,
 # models and drills say; figures (period, today, month, times, budgets, chart); recent.
-SHARED_QUERIES, BAR_QUERIES, DRILL_QUERIES, PROVIDER_QUERIES, SERVICE_QUERIES = 3, 5, 1, 2, 19
-FIGURE_QUERIES, RECENT_QUERIES = 14, 1
+SHARED_QUERIES, BAR_QUERIES, DRILL_QUERIES, PROVIDER_QUERIES, SERVICE_QUERIES = 3, 5, 1, 2, 17
+FIGURE_QUERIES, RECENT_QUERIES = 10, 1
 
 
 def text_of(client: Client, address: str) -> str:

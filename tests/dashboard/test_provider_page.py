@@ -8,11 +8,14 @@ from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import Permission, User
+from django.db import connection
 from django.test import Client
 from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries
 
 from gateway.models import BreakerTransition, HealthProbe, Provider
-from gateway.selectors.provider_page import breaker_timeline, provider_traffic
+from gateway.selectors import provider_page
+from gateway.selectors.provider_page import breaker_timeline, last_failure, provider_traffic
 from gateway.services.breakers import breaker_force_open
 from tests.selectors.rows import NOON, add_attempt, add_completion, add_provider, open_breaker
 
@@ -95,6 +98,28 @@ def test_traffic_counts_what_was_sent_and_has_ended(db: None) -> None:
     assert (hour.attempts, hour.failed, hour.whole) == (48, 6, True)
     assert (day.attempts, day.failed, day.error_share) == (80, 10, 0.125)
     assert (day.p50_ms, day.p95_ms) == (49, 96)
+
+
+def test_traffic_looks_through_a_bounded_number_of_attempts_and_says_so(
+    db: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(provider_page, "ATTEMPTS_SIFTED", 8)
+    for minutes in range(20, 0, -1):
+        provider = "openai" if minutes % 2 else "anthropic"
+        completion = add_completion(f"r{minutes}", at=NOON - timedelta(minutes=minutes), provider=provider)
+        add_attempt(completion, 1)
+    (hour,) = provider_traffic(provider="openai", now=NOON, hours=(1,))
+    assert (hour.attempts, hour.whole) == (4, False)
+
+
+def test_the_last_failure_is_found_among_failures_alone(
+    db: None, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    with django_assert_num_queries(1) as captured:
+        last_failure(provider="openai", now=NOON)
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN QUERY PLAN {captured[0]['sql']}")
+        assert "attempt_failed" in str(cursor.fetchall())
 
 
 def test_without_traffic_nothing_is_judged(db: None) -> None:

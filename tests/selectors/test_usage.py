@@ -4,9 +4,11 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from django.db import connection
 from pytest_django import DjangoAssertNumQueries
 
-from gateway.selectors.usage import Spend, spend_total, usage_summary
+from gateway.selectors.usage_read import usage_over
+from gateway.selectors.usage_rows import pending_within
 from gateway.selectors.windows import TimeWindow
 from tests.selectors.rows import NOON, add_attempt, add_completion
 
@@ -16,18 +18,18 @@ HOUR = TimeWindow(NOON, NOON + timedelta(hours=1))
 
 
 def test_an_empty_window_has_no_shares_and_no_means() -> None:
-    summary = usage_summary(window=HOUR)
+    usage = usage_over(HOUR)
 
-    assert (summary.completions, summary.cost_usd, summary.error_share) == (0, Decimal(0), None)
-    assert (summary.fallback_success, summary.mean_response_ms, summary.mean_first_content_ms) == (None, None, None)
+    assert (usage.completions, usage.cost_usd, usage.error_share) == (0, Decimal(0), None)
+    assert (usage.fallback_success, usage.mean_response_ms, usage.mean_first_content_ms) == (None, None, None)
 
 
 def test_sums_are_exact_to_the_last_digit() -> None:
     for index in range(10):
         add_completion(f"r{index}", cost_usd=Decimal("0.100000000001"))
 
-    assert usage_summary(window=HOUR).cost_usd == Decimal("1.00000000001")
-    assert spend_total(window=HOUR) == Spend(Decimal("1.00000000001"), 10)
+    usage = usage_over(HOUR)
+    assert (usage.cost_usd, usage.completions) == (Decimal("1.00000000001"), 10)
 
 
 def test_a_window_holds_its_start_but_not_its_end() -> None:
@@ -36,7 +38,7 @@ def test_a_window_holds_its_start_but_not_its_end() -> None:
     add_completion("last", at=HOUR.end - timedelta(microseconds=1))
     add_completion("after", at=HOUR.end)
 
-    assert usage_summary(window=HOUR).completions == 2
+    assert usage_over(HOUR).completions == 2
 
 
 def test_only_our_own_and_the_providers_failures_count_as_errors() -> None:
@@ -48,10 +50,11 @@ def test_only_our_own_and_the_providers_failures_count_as_errors() -> None:
     add_completion("left", status="cancelled", http_status=499)
     add_completion("running", status="pending", http_status=None, latency_ms=None)
 
-    summary = usage_summary(window=HOUR)
+    usage = usage_over(HOUR)
 
-    assert (summary.answered, summary.failed, summary.refused, summary.cancelled, summary.pending) == (1, 2, 2, 1, 1)
-    assert summary.error_share == pytest.approx(2 / 3)
+    assert (usage.answered, usage.failed, usage.refused, usage.cancelled) == (1, 2, 2, 1)
+    assert pending_within(HOUR) == 1
+    assert usage.error_share == pytest.approx(2 / 3)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +81,7 @@ def test_only_our_own_and_the_providers_failures_count_as_errors() -> None:
 def test_what_is_not_answered_counts_as_failed(http_status: int | None, error_code: str, attempts: int) -> None:
     add_completion("row", status="failed", http_status=http_status, error_code=error_code, attempt_count=attempts)
 
-    assert (usage_summary(window=HOUR).failed, usage_summary(window=HOUR).refused) == (1, 0)
+    assert (usage_over(HOUR).failed, usage_over(HOUR).refused) == (1, 0)
 
 
 @pytest.mark.parametrize(
@@ -101,13 +104,13 @@ def test_what_is_not_answered_counts_as_failed(http_status: int | None, error_co
 def test_the_clients_own_errors_and_limits_are_refusals(http_status: int, error_code: str, attempts: int) -> None:
     add_completion("row", status="failed", http_status=http_status, error_code=error_code, attempt_count=attempts)
 
-    assert (usage_summary(window=HOUR).failed, usage_summary(window=HOUR).refused) == (0, 1)
+    assert (usage_over(HOUR).failed, usage_over(HOUR).refused) == (0, 1)
 
 
 def test_a_completion_lost_in_a_crash_has_failed() -> None:
     add_completion("orphan", status="unknown", http_status=0)
 
-    assert usage_summary(window=HOUR).error_share == 1
+    assert usage_over(HOUR).error_share == 1
 
 
 def test_fallback_success_leaves_out_what_is_still_under_way() -> None:
@@ -116,9 +119,9 @@ def test_fallback_success_leaves_out_what_is_still_under_way() -> None:
     add_completion("running", fell_back=True, status="pending", http_status=None)
     add_completion("direct")
 
-    summary = usage_summary(window=HOUR)
+    usage = usage_over(HOUR)
 
-    assert (summary.fell_back, summary.fallback_success) == (2, 0.5)
+    assert (usage.fell_back, usage.fallback_success) == (2, 0.5)
 
 
 def test_a_streams_response_time_is_the_time_to_its_first_content() -> None:
@@ -126,9 +129,9 @@ def test_a_streams_response_time_is_the_time_to_its_first_content() -> None:
     add_completion("stream", stream=True, latency_ms=9000, first_content_ms=400)
     add_completion("failed", status="failed", http_status=503, latency_ms=30_000)
 
-    summary = usage_summary(window=HOUR)
+    usage = usage_over(HOUR)
 
-    assert (summary.mean_response_ms, summary.mean_first_content_ms) == (1200, 400)
+    assert (usage.mean_response_ms, usage.mean_first_content_ms) == (1200, 400)
 
 
 def test_estimated_and_unknown_amounts_are_told_apart() -> None:
@@ -137,22 +140,37 @@ def test_estimated_and_unknown_amounts_are_told_apart() -> None:
     add_attempt(estimated, 1, cost_usd=Decimal("0.02"), billing="estimated")
     add_completion("orphan", cost_usd=Decimal("0.003"), billing="unknown", status="unknown")
 
-    summary = usage_summary(window=HOUR)
+    usage = usage_over(HOUR)
 
-    assert (summary.cost_usd, summary.uncertain_usd) == (Decimal("0.523"), Decimal("0.023"))
+    assert (usage.cost_usd, usage.uncertain_usd) == (Decimal("0.523"), Decimal("0.023"))
 
 
-def test_a_summary_takes_a_handful_of_queries(django_assert_max_num_queries: DjangoAssertNumQueries) -> None:
-    with django_assert_max_num_queries(6):
-        usage_summary(window=HOUR)
+def test_a_sum_takes_a_handful_of_queries(django_assert_max_num_queries: DjangoAssertNumQueries) -> None:
     with django_assert_max_num_queries(5):
-        spend_total(window=HOUR)
+        usage_over(HOUR)
+
+
+def test_what_is_under_way_is_found_among_the_unsettled_alone(
+    django_assert_num_queries: DjangoAssertNumQueries,
+) -> None:
+    with django_assert_num_queries(1) as captured:
+        pending_within(HOUR)
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN QUERY PLAN {captured[0]['sql']}")
+        assert "completion_unsettled" in str(cursor.fetchall())
+
+
+def test_what_is_under_way_belongs_to_the_window_in_which_it_began() -> None:
+    for minutes in (-1, 0, 59, 60):
+        add_completion(f"r{minutes}", at=NOON + timedelta(minutes=minutes), status="pending", http_status=None)
+
+    assert pending_within(HOUR) == 2
 
 
 def test_a_request_refused_before_it_began_is_no_completion_and_no_failure() -> None:
     add_completion("answered")
     add_completion("refused", status="refused", http_status=429, error_code="budget_exceeded", billing="none")
 
-    summary = usage_summary(window=TimeWindow(NOON - timedelta(hours=1), NOON + timedelta(hours=1)))
+    usage = usage_over(TimeWindow(NOON - timedelta(hours=1), NOON + timedelta(hours=1)))
 
-    assert (summary.completions, summary.answered, summary.refused, summary.failed) == (1, 1, 1, 0)
+    assert (usage.completions, usage.answered, usage.refused, usage.failed) == (1, 1, 1, 0)

@@ -13,7 +13,7 @@ from pytest_django import DjangoAssertNumQueries
 from gateway.models import Completion, LatencyCell, UsageCell, UsageHourChanged, UsageProgress
 from gateway.selectors.latency import latencies
 from gateway.selectors.usage_cells import DIMENSIONS, EVERYTHING, Sums, Usage, UsageFilter, UsageKey
-from gateway.selectors.usage_read import usage_by_step, usage_over
+from gateway.selectors.usage_read import usage_by_step, usage_over, usage_over_each
 from gateway.selectors.usage_rows import rows_add
 from gateway.selectors.windows import TimeWindow
 from gateway.services.rollups import rollups_refresh
@@ -182,6 +182,21 @@ def test_a_long_report_takes_a_handful_of_queries(
 
     with django_assert_max_num_queries(5):
         usage_by_step([TimeWindow(BEGAN, NOON)], by=("route_name",))
+
+
+@pytest.mark.parametrize("until", [NOON, NOON - timedelta(hours=30), BEGAN])
+def test_windows_that_overlap_are_what_each_is_alone(three_days: None, until: datetime) -> None:
+    rollups_refresh(now=until)
+    minutes = timedelta(minutes=17)
+    overlapping = [
+        TimeWindow(BEGAN, NOON),
+        TimeWindow(NOON - timedelta(hours=24) + minutes, NOON),
+        TimeWindow(NOON - timedelta(hours=40), NOON - minutes),
+        TimeWindow(NOON, NOON),
+        TimeWindow(NOON + timedelta(days=2), NOON + timedelta(days=3)),
+    ]
+
+    assert usage_over_each(overlapping) == tuple(usage_over(window) for window in overlapping)
 
 
 def test_rows_that_have_been_added_up_are_not_read(three_days: None) -> None:

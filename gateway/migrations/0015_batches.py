@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('gateway', '0013_cache_hits_and_savings'),
+        ('gateway', '0014_attempt_failed_index'),
     ]
 
     operations = [
