@@ -14,7 +14,7 @@ from gateway.engine.batch import BatchState
 from gateway.engine.errors import InvalidRequest
 from gateway.engine.words import Operation, Wire
 from gateway.models import Batch, BatchFile, BatchLine
-from gateway.services.batch_files import CHUNK_BYTES, file_keep, file_of, new_id, not_found
+from gateway.services.batch_files import CHUNK_BYTES, KEPT_DAYS, file_keep, file_of, files_expire, new_id, not_found
 from gateway.services.batch_lines import ENDPOINTS, MAX_LINES, Problem, message_line
 from gateway.services.snapshot import ApiKey
 from gateway.wires import parse_object
@@ -145,3 +145,10 @@ def batch_forget(batch: Batch) -> None:
     BatchFile.objects.filter(batch_id=batch.pk).delete()
     BatchFile.objects.filter(pk=batch.input_file_id, listed=False).delete()
     batch.delete()
+
+
+def batches_expire(*, now: datetime) -> None:
+    """Forget batches that ended long ago, with their requests and results, and files whose time is over."""
+    for batch in Batch.objects.filter(ended_at__lt=now - timedelta(days=KEPT_DAYS)):
+        batch_forget(batch)
+    files_expire(now=now)

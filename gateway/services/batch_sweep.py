@@ -16,8 +16,7 @@ from gateway.ledger.database import DatabaseAway
 from gateway.models import Batch, BatchFile, BatchJob, BatchLine
 from gateway.services.batch_alone import lines_run_alone
 from gateway.services.batch_books import LINES_PER_GROUP, LineBooks, given_up, released
-from gateway.services.batch_create import batch_forget
-from gateway.services.batch_files import KEPT_DAYS, OUTPUT_PURPOSE, files_expire, new_id
+from gateway.services.batch_files import KEPT_DAYS, OUTPUT_PURPOSE, new_id
 from gateway.services.batch_intake import batch_read, jobs_make, line_done, lines_reserve
 from gateway.services.batch_jobs import OPEN_JOBS, job_advance
 from gateway.services.batch_turn import Turn, TurnLost
@@ -153,10 +152,3 @@ def _result_file(batch: Batch, word: str, size_bytes: int, now: datetime) -> str
         batch_id=batch.pk,
     )
     return file.pk
-
-
-def batches_expire(*, now: datetime) -> None:
-    """Forget batches that ended long ago, with their requests and results, and files whose time is over."""
-    for batch in Batch.objects.filter(ended_at__lt=now - timedelta(days=KEPT_DAYS)):
-        batch_forget(batch)
-    files_expire(now=now)

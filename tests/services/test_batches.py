@@ -15,9 +15,9 @@ from gateway.engine.batch import BatchState, JobState
 from gateway.engine.errors import InvalidRequest
 from gateway.models import Batch, BatchFileChunk, BatchJob, BatchLine, BudgetWindow, Completion
 from gateway.services.apply import configuration_apply
-from gateway.services.batch_create import batch_cancel, batch_create
+from gateway.services.batch_create import batch_cancel, batch_create, batches_expire
 from gateway.services.batch_files import file_create, file_lines
-from gateway.services.batch_sweep import batches_advance, batches_expire
+from gateway.services.batch_sweep import batches_advance
 from gateway.services.batch_turn import Turn, TurnLost
 from gateway.services.batch_views import content_pieces, result_pieces
 from gateway.services.snapshot import ApiKey
