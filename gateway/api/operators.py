@@ -46,6 +46,7 @@ from gateway.selectors.objectives import service_levels
 from gateway.selectors.spend_report import SpendGroup, SpendReport, spend_report
 from gateway.services.breakers import NotServing, breaker_force_closed, breaker_force_open, breaker_reset
 from gateway.services.live import LiveState, live_state
+from gateway.services.permissions import ORDER_BREAKERS, RAISE_BUDGETS, TEST_PROVIDERS
 from gateway.services.provider_health import provider_test
 
 MAX_SPEND_GROUPS = 10_000
@@ -94,6 +95,7 @@ def breaker_order(request: HttpRequest, provider: str, order: schemas.BreakerOrd
     if row is None:
         raise _unknown_provider(provider)
     operator: Operator = request.auth  # type: ignore[attr-defined]
+    operator.require(ORDER_BREAKERS)
     try:
         _ACTIONS[order.action](provider=row, reason=order.reason, actor=operator.actor)
     except NotServing as error:
@@ -113,6 +115,7 @@ def provider_tested(request: HttpRequest, provider: str) -> HealthProbe:
     if row is None:
         raise _unknown_provider(provider)
     operator: Operator = request.auth  # type: ignore[attr-defined]
+    operator.require(TEST_PROVIDERS)
     return provider_test(provider=row, actor=operator.actor)
 
 
@@ -193,6 +196,7 @@ def budget_raise_order(request: HttpRequest, name: str, order: schemas.RaiseOrde
     """It ends by itself. Live on every process within 2 seconds."""
     only_parameters(request)
     operator: Operator = request.auth  # type: ignore[attr-defined]
+    operator.require(RAISE_BUDGETS)
     return budget_raised(name=_searchable(name), order=order, actor=operator.actor)
 
 
