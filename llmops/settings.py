@@ -8,6 +8,7 @@ from typing import Any
 
 from llmops.broker import broker_options, broker_url
 from llmops.env import database_from_url, env_choice, env_integer, env_list, env_text, env_url, usable_folder
+from llmops.production import refuse_insecure
 from llmops.secrets import encryption_keys, installation_secret
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -39,6 +40,8 @@ CELERY_BROKER_URL = env_url("CELERY_BROKER_URL", ("redis", "rediss", "amqp", "am
 
 ALLOWED_HOSTS = env_list("LLMOPS_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]" if PRODUCTION else "*")
 CSRF_TRUSTED_ORIGINS = env_list("LLMOPS_TRUSTED_ORIGINS", "")
+if PRODUCTION:
+    refuse_insecure(secret_key=SECRET_KEY, hosts=ALLOWED_HOSTS, origins=CSRF_TRUSTED_ORIGINS)
 
 INSTALLED_APPS = [
     "unfold",
@@ -138,7 +141,7 @@ UNFOLD: dict[str, Any] = {
     "SITE_URL": "/",
     "SITE_SYMBOL": "hub",
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "gateway.dashboard.favicon.favicon_url"}],
-    "LOGIN": {"form": "gateway.admin.login.ThrottledLoginForm"},
+    "LOGIN": {"form": "gateway.dashboard.login_form.ThrottledLoginForm"},
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
     "SIDEBAR": {"navigation": "gateway.dashboard.navigation.sidebar"},

@@ -20,6 +20,7 @@ from gateway.api.operators_budgets import budget_raised
 from gateway.api.operators_cache import router as cache_router
 from gateway.api.operators_conversations import conversations_told, team_of
 from gateway.api.operators_csv import completions_download
+from gateway.api.operators_docs import for_operators
 from gateway.api.operators_drills import router as drills_router
 from gateway.api.operators_errors import (
     NotFound,
@@ -60,6 +61,7 @@ api = NinjaAPI(
     description="For operations staff and their programs. Amounts are decimal strings, times ISO 8601 in UTC.",
     urls_namespace="operators",
     auth=OPERATOR_AUTH,
+    docs_decorator=for_operators,
 )
 handle_errors(api)
 api.get("/completions.csv", summary="Every completion of a stretch of time, as CSV")(completions_download)

@@ -16,6 +16,7 @@ from ninja.utils import check_csrf
 from gateway.engine.errors import NotAllowed, NotAuthenticated
 from gateway.models import ApiKey
 from gateway.models.words import KeyRole
+from gateway.services.access import presented_key
 from gateway.services.keys import key_of_text
 from gateway.services.permissions import SEE_PAGES, may, missing_words
 from gateway.services.runtime import running_runtime
@@ -64,6 +65,12 @@ class BackOfficeSession(SessionAuth):
         if check_csrf(request) is not None:
             raise NotAllowed("The CSRF token is missing or wrong; send the csrftoken cookie's value as X-CSRFToken.")
         return Operator(actor=user.get_username(), user=user)
+
+
+def operator_of_headers(request: HttpRequest) -> Operator | None:
+    """Whose key came along, None without one. Raises NotAuthenticated, NotAllowed."""
+    text = presented_key({name.lower(): value for name, value in request.headers.items()})
+    return _operator_of(text) if text else None
 
 
 OPERATOR_AUTH = [BearerKey(), HeaderKey(), BackOfficeSession()]

@@ -55,7 +55,6 @@ def login_attempt_count(attempt: LoginAttempt, *, now: datetime) -> None:
     LoginFailures.objects.filter(since__lte=now - WINDOW).delete()
     for subject, most in attempt.limits():
         if not _count(subject, most, now):
-            transaction.set_rollback(True)
             raise LoginThrottled(LoginFailures.objects.get(pk=subject).since + WINDOW)
 
 

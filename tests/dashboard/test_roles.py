@@ -15,7 +15,7 @@ from tests.selectors.rows import add_provider
 
 pytestmark = pytest.mark.django_db
 
-DRILL = {"provider": "openai", "fault": "http_503", "share_percent": 5, "duration_seconds": 60}
+DRILL = {"provider": "openai", "fault": "503", "share_percent": 5, "duration_seconds": 60}
 RAISE = {"amount_usd": "1", "until": "2036-11-23T18:00:00Z", "reason": "x"}
 FORCE_OPEN = {"action": "force_open", "reason": "maintenance"}
 
