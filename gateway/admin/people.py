@@ -37,10 +37,11 @@ def _permissions(permissions: Any) -> str:
     return ", ".join(f"{app_label}.{codename}" for app_label, codename in names)
 
 
-class RecordedPeople(ModelAdmin):  # type: ignore[misc]
+class RecordedPeople:
     """Writes history where Django writes its log: once everything of a form is saved."""
 
     section: str
+    model: Any
 
     def words(self, row: Any) -> str:
         raise NotImplementedError
@@ -48,11 +49,11 @@ class RecordedPeople(ModelAdmin):  # type: ignore[misc]
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         if change:
             request.people_before = self._told(self.model._default_manager.get(pk=obj.pk))  # type: ignore[attr-defined]
-        super().save_model(request, obj, form, change)
+        super().save_model(request, obj, form, change)  # type: ignore[misc]
 
     def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
         self._record(request, CREATED, obj, "", self._told(obj))
-        return super().log_addition(request, obj, message)
+        return super().log_addition(request, obj, message)  # type: ignore[misc]
 
     def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
         after = self._told(obj)
@@ -61,12 +62,12 @@ class RecordedPeople(ModelAdmin):  # type: ignore[misc]
             self._record(request, CHANGED, obj, before, after)
         elif "password" in str(message).lower():
             self._record(request, CHANGED, obj, "", "a new password")
-        return super().log_change(request, obj, message)
+        return super().log_change(request, obj, message)  # type: ignore[misc]
 
     def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
         for row in queryset:
             self._record(request, DELETED, row, self._told(row), "")
-        return super().log_deletions(request, queryset)
+        return super().log_deletions(request, queryset)  # type: ignore[misc]
 
     def _told(self, row: Any) -> str:
         return f"name={row}\n{self.words(row)}"
@@ -77,7 +78,7 @@ class RecordedPeople(ModelAdmin):  # type: ignore[misc]
 
 
 @admin.register(User)
-class UserAdmin(RecordedPeople, DjangoUserAdmin):  # type: ignore[misc,type-arg]
+class UserAdmin(RecordedPeople, DjangoUserAdmin, ModelAdmin):  # type: ignore[misc,type-arg]
     """Only a superuser makes superusers or changes one: otherwise whoever manages people could become one."""
 
     form = UserChangeForm
@@ -108,7 +109,7 @@ def _within_reach(request: HttpRequest, user: User | None) -> bool:
 
 
 @admin.register(Group)
-class GroupAdmin(RecordedPeople, DjangoGroupAdmin):  # type: ignore[misc]
+class GroupAdmin(RecordedPeople, DjangoGroupAdmin, ModelAdmin):  # type: ignore[misc]
     section = "groups"
 
     def words(self, row: Group) -> str:
