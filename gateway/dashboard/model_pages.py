@@ -13,18 +13,18 @@ from gateway.dashboard.access import back_office_page, render_page, to_login
 from gateway.dashboard.links import model_list_url
 from gateway.models import Target
 from gateway.selectors.model_catalogue import model_lines, retiring_targets
+from gateway.services.permissions import CHANGE_ROUTES, SEE_PRICES, missing_words
 from gateway.services.price_book import prices_now
 from gateway.services.succession import succession_of, target_succeed
 
-MAY_SEE, MAY_ACT = "gateway.view_price", "gateway.change_route"
 MOST_SEARCHED_CHARACTERS = 200
 
 
 @back_office_page
 def catalogue(request: HttpRequest) -> HttpResponse:
     """Every model that has a price or a route, with `q` those whose name holds it."""
-    if not request.user.has_perm(MAY_SEE):
-        raise PermissionDenied(f"Your account lacks the permission {MAY_SEE}; an administrator can grant it.")
+    if not request.user.has_perm(SEE_PRICES):
+        raise PermissionDenied(missing_words(SEE_PRICES))
     now = timezone.now()
     searched = request.GET.get("q", "").strip()[:MOST_SEARCHED_CHARACTERS]
     prices = prices_now(at=now)
@@ -33,7 +33,7 @@ def catalogue(request: HttpRequest) -> HttpResponse:
         "rows": [(line, prices.get((line.kind, line.model))) for line in lines],
         "retiring": retiring_targets(now),
         "searched": searched,
-        "may_act": request.user.has_perm(MAY_ACT),
+        "may_act": request.user.has_perm(CHANGE_ROUTES),
         "prices_url": model_list_url(request, "gateway.Price"),
     }
     return render_page(request, "dashboard/models.html", "Models", context)
@@ -44,8 +44,8 @@ def succeed(request: HttpRequest, target_id: int) -> HttpResponse:
     """GET asks, with what it changes in price; POST does it."""
     if not admin.site.has_permission(request):
         return to_login(request)
-    if not request.user.has_perm(MAY_ACT):
-        raise PermissionDenied(f"Your account lacks the permission {MAY_ACT}; an administrator can grant it.")
+    if not request.user.has_perm(CHANGE_ROUTES):
+        raise PermissionDenied(missing_words(CHANGE_ROUTES))
     target = Target.objects.filter(pk=target_id, route__archived_at=None).select_related("provider", "route").first()
     if target is None:
         raise Http404("There is no such target in a route in use.")

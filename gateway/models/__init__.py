@@ -12,9 +12,11 @@ from gateway.models.configuration import ConfigurationChange, ConfigurationVersi
 from gateway.models.drill import Drill
 from gateway.models.health_probe import HealthProbe, HealthProbeTurn
 from gateway.models.idempotency import IdempotencyRecord
+from gateway.models.login_failure import LoginFailures
 from gateway.models.organisation import Organisation
 from gateway.models.price import Price
 from gateway.models.provider import Provider
+from gateway.models.role_grant import RoleGrant
 from gateway.models.rollup import LatencyCell, UsageCell, UsageHourChanged, UsageProgress
 from gateway.models.route import Route, Target
 from gateway.models.task_sign import TaskSign
@@ -44,9 +46,11 @@ __all__ = [
     "HealthProbeTurn",
     "IdempotencyRecord",
     "LatencyCell",
+    "LoginFailures",
     "Organisation",
     "Price",
     "Provider",
+    "RoleGrant",
     "Route",
     "Target",
     "TaskSign",
