@@ -17,6 +17,7 @@ from gateway.models.price import Price
 from gateway.models.provider import Provider
 from gateway.models.rollup import LatencyCell, UsageCell, UsageHourChanged, UsageProgress
 from gateway.models.route import Route, Target
+from gateway.models.stored_content import StoredContent
 from gateway.models.task_sign import TaskSign
 from gateway.models.team import ApiKey, Team
 
@@ -48,6 +49,7 @@ __all__ = [
     "Price",
     "Provider",
     "Route",
+    "StoredContent",
     "Target",
     "TaskSign",
     "Team",
