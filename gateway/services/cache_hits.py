@@ -13,6 +13,7 @@ from gateway.engine.errors import GatewayError, LedgerUnavailable
 from gateway.engine.words import CompletionStatus
 from gateway.ledger.money import usd_text
 from gateway.ledger.records import ZERO_USD, Intent, Settlement
+from gateway.metrics import completion_counted
 from gateway.services.call import Call
 from gateway.services.conversation import conversation_id
 from gateway.services.header_names import names_in_header
@@ -64,8 +65,10 @@ async def give_cached(
     conversation = conversation_id(call.headers, parsed.conversation_id)
     intent = _intent(runtime, call, parsed, route, answer, conversation, arrived_at)
     await runtime.ledger.open(intent)
+    settlement = _settlement(intent, answer)
+    completion_counted(intent, settlement)
     try:
-        settled = await runtime.ledger.settle(_settlement(intent, answer))
+        settled = await runtime.ledger.settle(settlement)
         conversation_cost_usd = settled.conversation_cost_usd
     except LedgerUnavailable:  # it stays queued
         conversation_cost_usd = None

@@ -104,7 +104,8 @@ class ContentWriter:
 
     def _next_batch(self) -> list[Content]:
         """At least one; they keep their place until they are written."""
-        batch, size = [], 0
+        batch: list[Content] = []
+        size = 0
         for content in self._waiting:
             size += content.size
             if batch and (size > _BATCH_BYTES or len(batch) == _BATCH_ROWS):
