@@ -12,6 +12,7 @@ from gateway.alerts.sweep import alerts_derive
 from gateway.ledger.connections import ledger_connections, ledger_lock_path
 from gateway.ledger.drain import dead_spools_drain
 from gateway.ledger.sweep import orphans_settle
+from gateway.services.content_retention import content_prune
 from gateway.services.idempotency_retention import idempotency_expire
 from gateway.services.provider_health import health_probes_run
 from gateway.services.retention import completions_prune
@@ -58,5 +59,6 @@ def rollups_sweep() -> None:
 
 @shared_task(name="gateway.completions_prune")
 def retention_sweep() -> None:
-    """Deletes requests that are older than they shall be kept."""
+    """Deletes requests, and what was asked and answered in them, that are older than they shall be kept."""
+    content_prune(now=timezone.now())
     completions_prune(now=timezone.now())

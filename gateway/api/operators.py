@@ -18,6 +18,7 @@ from gateway.api.operators_access import OPERATOR_AUTH, Operator
 from gateway.api.operators_alerts import router as alerts_router
 from gateway.api.operators_budgets import budget_raised
 from gateway.api.operators_cache import router as cache_router
+from gateway.api.operators_content import MAY_FORGET, ContentForgotten, content_forgotten
 from gateway.api.operators_conversations import conversations_told, team_of
 from gateway.api.operators_csv import completions_download
 from gateway.api.operators_docs import for_operators
@@ -168,6 +169,22 @@ def conversation(
     if usage is None:
         raise _unknown_conversation(conversation_id)
     return usage
+
+
+@api.delete(
+    "/conversations/{id}/content",
+    response={200: ContentForgotten, **_OR_MISSING},
+    summary="Delete what was asked and answered in a conversation",
+)
+def conversation_content(
+    request: HttpRequest, conversation_id: Annotated[str, Path(alias="id")], team: str | None = None
+) -> ContentForgotten:
+    """Only the stored content goes, the requests' rows and costs stay. `team` as where the conversation is read."""
+    only_parameters(request, "team")
+    operator: Operator = request.auth  # type: ignore[attr-defined]
+    operator.require(MAY_FORGET)
+    team_id, name = _conversation_team(conversation_id, team)
+    return content_forgotten(conversation_id, team_id, name, operator.actor)
 
 
 @api.get(

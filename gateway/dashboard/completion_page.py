@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from django.http import HttpRequest, HttpResponse
 
 from gateway.dashboard.access import back_office_page, render_page
+from gateway.dashboard.content_page import content_offered
 from gateway.dashboard.conversation_links import conversation_url
 from gateway.dashboard.links import changelist_url
 from gateway.engine.words import AttemptOutcome, CompletionStatus
@@ -86,6 +87,7 @@ def completion(request: HttpRequest, request_id: str) -> HttpResponse:
             conversation=story.conversation,
             created_at=story.line.created_at,
         ),
+        "content_offered": content_offered(request, story.line.id),
         "prices_url": changelist_url(request, "Price"),
         "key_url": changelist_url(request, "Completion", api_key_id__exact=story.api_key_id),
     }

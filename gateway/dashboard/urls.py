@@ -5,6 +5,7 @@ from django.urls import path
 from gateway.dashboard import (
     breakers_page,
     completion_page,
+    content_page,
     conversation_pages,
     drill_page,
     model_pages,
@@ -23,6 +24,7 @@ urlpatterns = [
     path("spend/", spend_page.spend, name="spend"),
     path("spend/table.csv", spend_page.spend_table, name="spend-csv"),
     path("completions/<str:request_id>/", completion_page.completion, name="completion"),
+    path("completions/<str:request_id>/content/", content_page.content, name="content"),
     path("providers/<str:name>/", provider_page.provider, name="provider"),
     path("providers/<str:name>/live/", provider_page.provider_live, name="provider-live"),
     path("providers/<str:name>/act/", provider_page.provider_act, name="provider-act"),

@@ -19,6 +19,7 @@ from gateway.models.provider import Provider
 from gateway.models.role_grant import RoleGrant
 from gateway.models.rollup import LatencyCell, UsageCell, UsageHourChanged, UsageProgress
 from gateway.models.route import Route, Target
+from gateway.models.stored_content import StoredContent
 from gateway.models.task_sign import TaskSign
 from gateway.models.team import ApiKey, Team
 
@@ -52,6 +53,7 @@ __all__ = [
     "Provider",
     "RoleGrant",
     "Route",
+    "StoredContent",
     "Target",
     "TaskSign",
     "Team",

@@ -205,6 +205,7 @@ class RouteEntry:
     stream_recovery: str = item(choice(StreamRecovery), StreamRecovery.CONTINUE.value)
     cache: CacheEntry = item(entry(CacheEntry), CacheEntry())
     store_content: bool = item(boolean, False)
+    store_content_days: int = item(whole(bounds.CONTENT_DAYS), 7)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -58,6 +58,7 @@ _SAME_IN_ROUTE = (
     "max_output_tokens",
     "stream_recovery",
     "store_content",
+    "store_content_days",
 )
 _SAME_IN_KEY = (
     "name",

@@ -152,6 +152,7 @@ def _route(row: models.Route, targets: list[tuple[bool, Target]]) -> Route:
         max_output_tokens=row.max_output_tokens,
         stream_recovery=row.stream_recovery,
         store_content=row.store_content,
+        store_content_days=row.store_content_days,
         cache=route_cache(row, targets),
     )
 

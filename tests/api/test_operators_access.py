@@ -204,6 +204,7 @@ def test_the_description_types_every_answer(api: Client) -> None:
         "/api/spend",
         "/api/conversations",
         "/api/conversations/{id}",
+        "/api/conversations/{id}/content",
         "/api/completions.csv",
         "/api/completions/{request_id}",
         "/api/budgets",
