@@ -2,7 +2,7 @@
 
 A completion's content is kept: also of one answered by the cache, of one in a fire drill, and the request alone of one
 that failed. A request refused before it began, or a repetition answered by `Idempotency-Key`, is no completion of its
-own and leaves nothing. Nothing here waits (docs/decisions/0020-stored-content.md).
+own and leaves nothing. Nothing here waits (docs/decisions/0021-stored-content.md).
 """
 
 from __future__ import annotations

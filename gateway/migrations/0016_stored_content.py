@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('gateway', '0013_cache_hits_and_savings'),
+        ('gateway', '0015_roles_and_login_throttle'),
     ]
 
     operations = [

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('gateway', '0014_stored_content'),
+        ('gateway', '0016_stored_content'),
     ]
 
     operations = [
