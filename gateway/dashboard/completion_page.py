@@ -14,6 +14,7 @@ from gateway.engine.words import AttemptOutcome, CompletionStatus
 from gateway.selectors.completions import AttemptStory, CompletionStory, FallbackStory, completion_story
 from gateway.selectors.conversation_neighbours import conversation_neighbours
 from gateway.selectors.explanation import budget_checks
+from gateway.selectors.feedback import feedback_of
 from gateway.selectors.prices import price_terms
 from gateway.templatetags.plain_words import duration, usd
 
@@ -77,6 +78,7 @@ def completion(request: HttpRequest, request_id: str) -> HttpResponse:
         "decision": decision_words(story.decision),
         "checks": budget_checks(story),
         "prices": price_terms(ids=(one.price_id for one in story.attempts if one.price_id is not None)),
+        "feedback": feedback_of(request_id=story.line.id),
         "axis": [duration(story.span_ms * quarter / 4) for quarter in range(5)],
         "admin_url": changelist_url(request, "Completion", id__exact=story.line.id),
         "conversation_url": conversation_url(story.conversation, story.team_id) if story.conversation else "",

@@ -10,6 +10,7 @@ from gateway.models.budget_window import BudgetReservation, BudgetWindow
 from gateway.models.completion import Attempt, Completion, Conversation, Fallback
 from gateway.models.configuration import ConfigurationChange, ConfigurationVersion
 from gateway.models.drill import Drill
+from gateway.models.feedback import Feedback
 from gateway.models.health_probe import HealthProbe, HealthProbeTurn
 from gateway.models.idempotency import IdempotencyRecord
 from gateway.models.organisation import Organisation
@@ -40,6 +41,7 @@ __all__ = [
     "Conversation",
     "Drill",
     "Fallback",
+    "Feedback",
     "HealthProbe",
     "HealthProbeTurn",
     "IdempotencyRecord",

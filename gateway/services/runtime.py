@@ -29,6 +29,7 @@ from gateway.services.idempotency_records import IdempotencyRecords
 from gateway.services.key_uses import KeyUses
 from gateway.services.metrics_sampling import Sampling
 from gateway.services.refusals import Refusals
+from gateway.services.row_thread import RowThread
 from gateway.services.shared_answers import SharedAnswers
 from gateway.services.snapshot import Snapshot
 from gateway.services.snapshot_holder import SnapshotHolder
@@ -62,6 +63,7 @@ class Runtime:
         self.limits = self._limit_store(redis_url, clock)
         self.answers = SharedAnswers(self._answer_store(redis_url, clock), clock)
         self.idempotency = IdempotencyRecords()
+        self.feedback = RowThread("feedback")
         self.key_uses = KeyUses()
         self.engine = Engine(self._caller_of, self.breakers, clock)
         self.started_at = time.time()
@@ -108,6 +110,7 @@ class Runtime:
         await self._background_finished()  # a call that was cut has left its settlement there
         await self.answers.store.aclose()
         await self.idempotency.aclose()
+        await self.feedback.aclose()
         await self.key_uses.aclose()
         self.refusals.flush()
         await asyncio.to_thread(self.ledger.stop)
