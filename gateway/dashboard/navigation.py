@@ -33,6 +33,8 @@ _CONFIGURE = (
     ("Routes", "route", "gateway.Route"),
     ("Teams", "groups", "gateway.Team"),
     ("API keys", "key", "gateway.ApiKey"),
+    ("Workloads", "category", "gateway.Workload"),
+    ("Scorer rules", "balance", "gateway.SimpleRules"),
     ("Prices", "sell", "gateway.Price"),
     ("Budgets", "savings", "gateway.Budget"),
     ("Alert channels", "notifications", "gateway.AlertChannel"),

@@ -18,8 +18,10 @@ from gateway.models.price import Price
 from gateway.models.provider import Provider
 from gateway.models.rollup import LatencyCell, UsageCell, UsageHourChanged, UsageProgress
 from gateway.models.route import Route, Target
+from gateway.models.simple_rules import SimpleRules
 from gateway.models.task_sign import TaskSign
 from gateway.models.team import ApiKey, Team
+from gateway.models.workload import Workload
 
 __all__ = [
     "Alert",
@@ -50,10 +52,12 @@ __all__ = [
     "Price",
     "Provider",
     "Route",
+    "SimpleRules",
     "Target",
     "TaskSign",
     "Team",
     "UsageCell",
     "UsageHourChanged",
     "UsageProgress",
+    "Workload",
 ]

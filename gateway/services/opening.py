@@ -43,7 +43,7 @@ async def completion_open(runtime: Runtime, call: Call, parsed: ParsedRequest, w
     plan = priced_targets(plan, snapshot.price_book, now)
     conversation = conversation_id(call.headers, parsed.conversation_id)
     if route.simple_target is not None or TIER_HEADER in call.headers:
-        plan = simple_plan(plan, route, call, parsed, conversation=conversation, prices=snapshot.price_book, at=now)
+        plan = simple_plan(plan, route, call, parsed, conversation=conversation, snapshot=snapshot, at=now)
     if snapshot.drills:
         plan = drilled_plan(
             plan,
