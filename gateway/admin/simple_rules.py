@@ -59,7 +59,8 @@ class _Numbers(forms.ModelForm):  # type: ignore[type-arg]
         return data
 
 
-RulesForm: Any = type(_Numbers)("RulesForm", (_Numbers,), dict(WEIGHT_FIELDS))
+_metaclass: Any = type(_Numbers)
+RulesForm = _metaclass("RulesForm", (_Numbers,), dict(WEIGHT_FIELDS))
 
 
 @admin.register(SimpleRules)

@@ -48,3 +48,22 @@ def _why(simple: Mapping[str, Any]) -> str:
         f"its score of {simple.get('score')} is {'below' if simple.get('tier') == 'simple' else 'not below'} "
         f"{simple.get('threshold')} by rules version {simple.get('rules')} ({told})"
     )
+
+
+_RULES = {
+    "caller": "The client's own word",
+    "tools": "Tools",
+    "images": "An image",
+    "documents": "A document or another file",
+    "structured_output": "Structured output",
+    "mid_conversation": "A later turn of a conversation",
+    "long_input": "Long input",
+    "too_little": "Too little to judge",
+    "workload": "The table of workloads",
+    "score": "The scorer",
+}
+
+
+def reason_words(reason: str) -> str:
+    """The rule that decided, as a heading of its row."""
+    return _RULES.get(reason, reason)

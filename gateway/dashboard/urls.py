@@ -11,6 +11,7 @@ from gateway.dashboard import (
     overview,
     provider_page,
     request_pages,
+    simple_page,
     spend_page,
 )
 
@@ -22,6 +23,7 @@ urlpatterns = [
     path("requests/live/", request_pages.requests_live, name="requests-live"),
     path("spend/", spend_page.spend, name="spend"),
     path("spend/table.csv", spend_page.spend_table, name="spend-csv"),
+    path("simple/", simple_page.simple, name="simple"),
     path("completions/<str:request_id>/", completion_page.completion, name="completion"),
     path("providers/<str:name>/", provider_page.provider, name="provider"),
     path("providers/<str:name>/live/", provider_page.provider_live, name="provider-live"),

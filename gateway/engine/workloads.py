@@ -65,7 +65,7 @@ class Workloads:
         """All conditions of the table's shapes that the request meets."""
         for shape in self._shapes:
             values = (found if asked else (None,) for asked, found in zip(shape, request, strict=True))
-            yield from product(*values)  # type: ignore[misc]
+            yield from product(*values)
 
 
 NO_WORKLOADS = Workloads()
