@@ -26,6 +26,7 @@ _WATCH = (
 _PAGES = (
     ("Requests", "receipt_long", "gateway.Completion", "requests"),
     ("Conversations", "forum", "gateway.Conversation", "conversations"),
+    ("Savings", "savings", "gateway.Completion", "savings"),
     ("Simple queries", "call_split", "gateway.Completion", "simple"),
     ("Breakers", "electrical_services", "gateway.BreakerStatus", "breakers"),
 )

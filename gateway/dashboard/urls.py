@@ -11,6 +11,7 @@ from gateway.dashboard import (
     overview,
     provider_page,
     request_pages,
+    savings_page,
     simple_page,
     spend_page,
 )
@@ -23,6 +24,7 @@ urlpatterns = [
     path("requests/live/", request_pages.requests_live, name="requests-live"),
     path("spend/", spend_page.spend, name="spend"),
     path("spend/table.csv", spend_page.spend_table, name="spend-csv"),
+    path("savings/", savings_page.savings_page, name="savings"),
     path("simple/", simple_page.simple, name="simple"),
     path("completions/<str:request_id>/", completion_page.completion, name="completion"),
     path("providers/<str:name>/", provider_page.provider, name="provider"),

@@ -34,7 +34,18 @@ _ZERO = Decimal(0)
 _CHEAP_DIDNT_DO = (FinishReason.LENGTH.value, FinishReason.REFUSAL.value)
 _TOKENS = ("input_tokens", "cached_input_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens")
 _COLUMNS = (
-    *("pk", "created_at", "route_name", "provider", "model", "status", "finish_reason", "fell_back", "cost_usd"),
+    *(
+        "pk",
+        "created_at",
+        "route_name",
+        "team_name",
+        "provider",
+        "model",
+        "status",
+        "finish_reason",
+        "fell_back",
+        "cost_usd",
+    ),
     *_TOKENS,
 )
 _STORED = ("choice", "reason", "tier", "target", "instead_of")
@@ -80,6 +91,7 @@ class RouteReport:
     choices: Counter[str] = field(default_factory=Counter)
     reasons: Counter[tuple[str, str]] = field(default_factory=Counter)
     saved_usd: Decimal = _ZERO
+    saved_by_team: defaultdict[str, Decimal] = field(default_factory=lambda: defaultdict(Decimal))
     would_save_usd: Decimal = _ZERO
     unpriced: int = 0
     disliked: list[str] = field(default_factory=list)
@@ -223,6 +235,7 @@ def _add_worth(report: RouteReport, row: Mapping[str, Any], worth: _Worth) -> No
     if choice == Choice.SENT:
         usd = worth.saved_usd(row)
         report.saved_usd += usd or _ZERO
+        report.saved_by_team[row["team_name"]] += usd or _ZERO
         report.unpriced += usd is None
     elif choice == Choice.SHADOW:
         report.would_save_usd += worth.would_save_usd(row) or _ZERO
