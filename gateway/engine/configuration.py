@@ -127,3 +127,4 @@ class Route:
     stream_recovery: str = "continue"
     store_content: bool = False
     cache: RouteCache | None = None  # None: its answers are not kept
+    prompt_prefix: bool = False  # marked for the provider's own prompt cache

@@ -195,6 +195,7 @@ class CacheEntry:
     enabled: bool = item(boolean, False)
     ttl_seconds: int = item(whole(bounds.CACHE_TTL_SECONDS), 300)
     scope: str = item(choice(CacheScope), CacheScope.TEAM.value)
+    prompt_prefix: bool = item(boolean, False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -174,7 +174,12 @@ def route_entry(row: Route) -> entries.RouteEntry:
         aliases=tuple(row.aliases),
         targets=tuple(_target_entry(target) for target in targets if not target.simple),
         simple_target=next((_target_entry(target) for target in targets if target.simple), None),
-        cache=entries.CacheEntry(enabled=row.cache_enabled, ttl_seconds=row.cache_ttl_seconds, scope=row.cache_scope),
+        cache=entries.CacheEntry(
+            enabled=row.cache_enabled,
+            ttl_seconds=row.cache_ttl_seconds,
+            scope=row.cache_scope,
+            prompt_prefix=row.cache_prompt_prefix,
+        ),
         **_copied(row, _SAME_IN_ROUTE),
     )
 
@@ -187,7 +192,7 @@ def route_write(row: Route, entry: entries.RouteEntry) -> None:
     _assign(row, _copied(entry, _SAME_IN_ROUTE))
     row.aliases = list(entry.aliases)
     row.cache_enabled, row.cache_ttl_seconds = entry.cache.enabled, entry.cache.ttl_seconds
-    row.cache_scope = entry.cache.scope
+    row.cache_scope, row.cache_prompt_prefix = entry.cache.scope, entry.cache.prompt_prefix
     row.save()
     providers = {provider.name: provider for provider in Provider.objects.alive()}
     wanted = [(position, False, target) for position, target in enumerate(entry.targets)]

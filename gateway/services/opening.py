@@ -100,6 +100,7 @@ def _ask(call: Call, parsed: ParsedRequest, route: Route, draft: Draft, *, must_
         bound_output=must_bound,
         operation=call.operation,
         output_limit_tokens=draft.output_limit_tokens,
+        prompt_prefix=route.prompt_prefix,
     )
 
 

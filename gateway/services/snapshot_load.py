@@ -156,6 +156,7 @@ def _route(row: models.Route, targets: list[tuple[bool, Target]]) -> Route:
         stream_recovery=row.stream_recovery,
         store_content=row.store_content,
         cache=route_cache(row, targets),
+        prompt_prefix=row.cache_prompt_prefix,
     )
 
 

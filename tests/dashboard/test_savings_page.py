@@ -87,7 +87,7 @@ def test_a_filter_narrows_all_three(saved: None) -> None:
              "long_cached_input_per_mtok": Decimal("0.6")},
             (1_000_000, 1_000_000, 0, 0), "5.4", id="long context",
         ),
-        pytest.param({"cached_input_per_mtok": None}, (1_000_000, 1_000_000, 0, 0), "0", id="no price for cached input"),
+        pytest.param({"cached_input_per_mtok": None}, (1_000_000, 1_000_000, 0, 0), "0", id="no cached price"),
     ],
 )  # fmt: skip
 def test_prompt_caching_is_reads_less_writes_at_the_calls_own_price(
