@@ -21,16 +21,15 @@ STOP_SECONDS = 20.0
 
 
 class Fleet:
-    """`database_url` "" is SQLite in the folder. All processes accept on `port`."""
+    """`database_url` "" is SQLite in the folder, `redis_url` "" is none. All processes accept on `port`."""
 
-    def __init__(self, folder: Path, listener: socket.socket, database_url: str) -> None:
+    def __init__(self, folder: Path, listener: socket.socket, database_url: str, redis_url: str = "") -> None:
         self.port = int(listener.getsockname()[1])
         self.data_dir = folder / "data"
         self._folder = folder
         self._listener = listener
-        unset = dict.fromkeys(("REDIS_URL", "CELERY_BROKER_URL"), "")
-        own = {"DATABASE_URL": database_url, "LLMOPS_DATA_DIR": str(self.data_dir), "LLMOPS_ENV": "demo"}
-        self.environment = {**os.environ, **unset, **own}
+        servers = {"DATABASE_URL": database_url, "REDIS_URL": redis_url, "CELERY_BROKER_URL": ""}
+        self.environment = {**os.environ, **servers, "LLMOPS_DATA_DIR": str(self.data_dir), "LLMOPS_ENV": "demo"}
         self._processes: list[subprocess.Popen[bytes]] = []
         self._started = 0
 
@@ -60,6 +59,19 @@ class Fleet:
                 )
             self._processes.append(process)
         self._wait_until_ready()
+
+    def wait_until_all_serve(self) -> None:
+        """Not only the first: each has told its log that a configuration is live."""
+        end = time.monotonic() + READY_SECONDS
+        waiting = {self._folder / f"gateway-{number}.log" for number in range(1, self._started + 1)}
+        while waiting := {log for log in waiting if "is live" not in log.read_text(errors="replace")}:
+            if time.monotonic() > end:
+                raise RuntimeError(f"{len(waiting)} gateways did not get ready")
+            time.sleep(0.05)
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        return tuple(process.pid for process in self._processes)
 
     def kill_one(self) -> None:
         """`kill -9` of the oldest process."""
@@ -92,10 +104,12 @@ class Fleet:
 
 
 @contextmanager
-def fleet(folder: Path, document: Mapping[str, Any], *, processes: int, database_url: str = "") -> Iterator[Fleet]:
+def fleet(
+    folder: Path, document: Mapping[str, Any], *, processes: int, database_url: str = "", redis_url: str = ""
+) -> Iterator[Fleet]:
     with socket.create_server(("127.0.0.1", 0), backlog=2048) as listener:
         listener.set_inheritable(True)
-        made = Fleet(folder, listener, database_url)
+        made = Fleet(folder, listener, database_url, redis_url)
         made.configure(document)
         try:
             made.start(processes)

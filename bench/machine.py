@@ -19,6 +19,15 @@ def memory_mb(pid: int) -> float:
     return sum(_status_kb(member, "VmRSS") for member in _tree(pid)) / 1024
 
 
+def open_files(pid: int) -> int:
+    """File descriptors of the process tree."""
+    return sum(len(list(Path(f"/proc/{member}/fd").iterdir())) for member in _tree(pid))
+
+
+def threads(pid: int) -> int:
+    return sum(len(list(Path(f"/proc/{member}/task").iterdir())) for member in _tree(pid))
+
+
 def machine_text() -> str:
     model = next(
         (

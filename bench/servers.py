@@ -75,11 +75,8 @@ class Servers:
 def servers(folder: Path) -> Iterator[Servers]:
     """Starts all three; what they log goes into files of the folder."""
     with ExitStack() as stack:
-        port = _free_port()
-        simulate = (sys.executable, "manage.py", "simulate", "--port", str(port))
-        log = folder / "simulator.log"
-        simulator = stack.enter_context(_process(simulate, port, "/control/health", log))
-        url = f"http://127.0.0.1:{port}"
+        simulator = stack.enter_context(simulator_process(folder))
+        url = f"http://127.0.0.1:{simulator.port}"
         _add_faults(url)
         environment = _gateway_environment(folder)
         _configure(folder, url, environment)
@@ -88,6 +85,14 @@ def servers(folder: Path) -> Iterator[Servers]:
         log = folder / "passthrough.log"
         passthrough = stack.enter_context(_web("bench.passthrough:application", "/healthz", log, upstream))
         yield Servers(simulator, gateway, passthrough)
+
+
+@contextmanager
+def simulator_process(folder: Path) -> Iterator[Server]:
+    port = _free_port()
+    command = (sys.executable, "manage.py", "simulate", "--port", str(port))
+    with _process(command, port, "/control/health", folder / "simulator.log") as simulator:
+        yield simulator
 
 
 def _gateway_environment(folder: Path) -> dict[str, str]:

@@ -130,10 +130,24 @@ UNFOLD: dict[str, Any] = {
 LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"plain": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "formatters": {
+        "plain": {"format": "{asctime} {levelname} {name} {message}", "style": "{"},
+        "json": {"()": "llmops.logs.JsonFormatter"},
+    },
+    "handlers": {
+        "stderr": {
+            "class": "logging.StreamHandler",
+            "formatter": env_choice("LLMOPS_LOG_FORMAT", ("plain", "json"), "plain"),
+        },
+    },
     "root": {"handlers": ["stderr"], "level": "WARNING"},
-    "loggers": {"gateway": {"level": "INFO"}, "llmops": {"level": "INFO"}},
+    "loggers": {
+        "gateway": {"level": "INFO"},
+        "gateway.requests": {
+            "level": "INFO" if env_choice("LLMOPS_LOG_REQUESTS", ("off", "on"), "off") == "on" else "WARNING",
+        },
+        "llmops": {"level": "INFO"},
+    },
 }
 
 # Celery does what may happen later. Tasks are idempotent sweeps over the database: messages may get lost or doubled.

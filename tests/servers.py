@@ -16,7 +16,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,19 +90,51 @@ def redis_process(folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
 @contextmanager
 def postgres_server() -> Iterator[str]:
     """A PostgreSQL of our own (not durable: it is thrown away); gives the URL of its `postgres` database."""
+    with own_postgres() as postgres:
+        yield postgres.url
+
+
+class OwnPostgres:
+    """The same, which may be stopped and started again at the same address."""
+
+    def __init__(self, folder: Path, account: pwd.struct_passwd | None) -> None:
+        binaries = _reachable(postgres_binaries(), folder, account)
+        cluster = folder / "cluster"
+        _make_cluster(binaries.initdb, cluster, account)
+        self._port = free_port()
+        self._account = account
+        self._log = folder / "postgres.log"
+        self._command = [str(binaries.postgres), "-D", str(cluster), "-p", str(self._port), "-h", "127.0.0.1", "-k", ""]
+        self._command += ["-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off"]
+        self._running = ExitStack()
+        self.pid = 0
+
+    @property
+    def url(self) -> str:
+        return f"postgres://llmops@127.0.0.1:{self._port}/postgres"
+
+    def start(self) -> None:
+        ready = _running(self._command, self._log, lambda: _takes_connections(self._port), self._account)
+        self.pid = self._running.enter_context(ready).pid
+
+    def stop(self) -> None:
+        """Open connections are broken off."""
+        self._running.close()
+
+
+@contextmanager
+def own_postgres() -> Iterator[OwnPostgres]:
     account = _unprivileged_account()
     with tempfile.TemporaryDirectory(prefix="llmops-postgres-") as name:
         folder = Path(name)
         if account:
             os.chown(folder, account.pw_uid, account.pw_gid)
-        binaries = _reachable(postgres_binaries(), folder, account)
-        cluster = folder / "cluster"
-        _make_cluster(binaries.initdb, cluster, account)
-        port = free_port()
-        command = [str(binaries.postgres), "-D", str(cluster), "-p", str(port), "-h", "127.0.0.1", "-k", ""]
-        command += ["-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off"]
-        with _running(command, folder / "postgres.log", lambda: _takes_connections(port), account):
-            yield f"postgres://llmops@127.0.0.1:{port}/postgres"
+        made = OwnPostgres(folder, account)
+        made.start()
+        try:
+            yield made
+        finally:
+            made.stop()
 
 
 def _unprivileged_account() -> pwd.struct_passwd | None:

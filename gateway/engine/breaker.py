@@ -6,6 +6,9 @@ closed ──threshold consecutive failures──▶ open ──cool-down over, 
 
 Every admitted attempt gets a `Permit` and gives it back with one outcome. A permit is fenced by a generation: reports
 of attempts that began before the breaker last opened or closed count for the failure rate only.
+
+"In a row" goes by when attempts began: silence is noticed late, so a time-out may be reported after attempts that began
+later have succeeded. Such a failure is stale; it says nothing about the provider as it is now, and isn't counted.
 """
 
 from __future__ import annotations
@@ -34,8 +37,11 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Permit:
+    """`admitted_at` is wall time, as the breaker's store knows it."""
+
     provider: str
     generation: int
+    admitted_at: float
     probe: bool = False
 
 
@@ -124,6 +130,7 @@ class Breaker:
     last_error: str = ""
     generation: int = 0
     probe_expires_at: float | None = None
+    answered_from: float = 0.0  # when the latest of the attempts that have succeeded began
     rate: FailureRate = field(default_factory=FailureRate)
 
     def admit(self, provider: Provider, now: float, longest_seconds: float) -> Permit | Refusal:
@@ -131,7 +138,7 @@ class Breaker:
         if provider.forced_breaker == "open":
             return Refusal(provider.name, None)
         if provider.forced_breaker == "closed" or self.state is BreakerState.CLOSED:
-            return Permit(provider.name, self.generation)
+            return Permit(provider.name, self.generation, now)
         next_probe_at = self.next_probe_at(provider.breaker)
         if next_probe_at is not None and now < next_probe_at:
             return Refusal(provider.name, next_probe_at)
@@ -150,9 +157,21 @@ class Breaker:
             self.last_error = error[:500]
         if permit.generation != self.generation or not provider_is_judged(provider, permit, self.state):
             return None
+        if outcome is Outcome.FAILURE and self.is_stale(permit):
+            return None
+        if outcome is Outcome.SUCCESS:
+            self.answer(permit)
         if permit.probe:
             return self._report_probe(outcome, now)
         return self._report_closed(failure_threshold(provider), outcome, now)
+
+    def is_stale(self, permit: Permit) -> bool:
+        """Whether an attempt that began later has already succeeded."""
+        return permit.admitted_at < self.answered_from
+
+    def answer(self, permit: Permit) -> None:
+        """An attempt has succeeded: failures of what began before it are stale."""
+        self.answered_from = max(self.answered_from, permit.admitted_at)
 
     def reset(self) -> None:
         """Closed, nothing counted: what operations ask for when they know better."""
@@ -171,7 +190,7 @@ class Breaker:
         self.state = BreakerState.HALF_OPEN
         self.generation += 1
         self.probe_expires_at = now + longest_seconds + PROBE_GRACE_SECONDS
-        return Permit(provider.name, self.generation, probe=True)
+        return Permit(provider.name, self.generation, now, probe=True)
 
     def _report_closed(self, threshold: int, outcome: Outcome, now: float) -> str | None:
         if outcome is Outcome.SUCCESS:

@@ -207,15 +207,15 @@ class Runtime:
 
 
 def _log_transition(change: BreakerChange) -> None:
-    logger.warning(
-        "breaker provider=%s from=%s to=%s cause=%s request=%s last_error=%s",
-        change.provider,
-        change.before.value,
-        change.reading.state.value,
-        change.cause,
-        change.request_id or "-",
-        change.reading.last_error or "-",
-    )
+    facts = {
+        "provider": change.provider,
+        "from": change.before.value,
+        "to": change.reading.state.value,
+        "cause": change.cause,
+        "request": change.request_id or "-",
+        "last_error": change.reading.last_error or "-",
+    }
+    logger.warning("breaker %s", " ".join(f"{name}={value}" for name, value in facts.items()), extra={"facts": facts})
 
 
 def _breaker_event(change: BreakerChange) -> BreakerEvent:

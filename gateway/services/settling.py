@@ -12,7 +12,7 @@ from gateway.engine.completion import Completion
 from gateway.engine.errors import GatewayError, LedgerUnavailable
 from gateway.engine.words import CompletionStatus, FinishReason
 from gateway.ledger.prices import PriceBook
-from gateway.ledger.records import NO_USAGE, ZERO_USD, BudgetCheck, FallbackRecord, Intent, Settlement
+from gateway.ledger.records import NO_USAGE, ZERO_USD, BudgetCheck, Intent, Settlement
 from gateway.ledger.writer import LedgerWriter
 from gateway.metrics import completion_counted
 from gateway.services.charging import (
@@ -23,8 +23,8 @@ from gateway.services.charging import (
     price_of,
     total_billing,
 )
+from gateway.services.request_lines import fallback_logged, request_logged
 
-logger = logging.getLogger("gateway.fallback")
 ledger_logger = logging.getLogger("gateway.ledger")
 
 
@@ -74,8 +74,9 @@ async def settle(
     """
     settlement = settlement_of(prices, intent, completion, bounds_of, ending, budget_checks, cache=cache)
     for fallback in settlement.fallbacks:
-        _log_fallback(intent, fallback)
+        fallback_logged(intent, fallback)
     completion_counted(intent, settlement)
+    request_logged(intent, settlement)
     tokens = settlement.usage.input_tokens + settlement.usage.output_tokens
     try:
         settled = await ledger.settle(settlement)
@@ -132,16 +133,3 @@ def _first_content_ms(first: Attempt | None, intent: Intent) -> int | None:
         return None
     waited_ms = int((first.started_at - intent.created_at.timestamp()) * 1000)
     return max(0, waited_ms) + first.first_content_ms
-
-
-def _log_fallback(intent: Intent, fallback: FallbackRecord) -> None:
-    logger.warning(
-        "fallback request=%s route=%s from=%s to=%s after_ms=%d extra_cost_usd=%s reason=%s",
-        intent.id,
-        intent.route_name,
-        fallback.from_target,
-        fallback.to_target,
-        fallback.after_ms,
-        fallback.extra_cost_usd,
-        fallback.reason,
-    )

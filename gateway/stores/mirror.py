@@ -33,6 +33,7 @@ class Mirror:
     rate: FleetRate = field(default_factory=FleetRate)
     breaker: Breaker = field(init=False)
     version: int = 0
+    failed_from: float = 0.0  # when the latest of the attempts that are counted as failures began
     known: bool = False
     learning: asyncio.Task[None] | None = None
     asking: bool = False  # one of this process's requests asks for the probe
@@ -55,6 +56,8 @@ class Mirror:
             "opened_at": to_ms(breaker.opened_at),
             "probe_expires_at": to_ms(breaker.probe_expires_at),
             "last_error": sendable(breaker.last_error),
+            "answered_from": to_ms(breaker.answered_from),
+            "failed_from": to_ms(self.failed_from),
             "generation": breaker.generation,
             "version": self.version,
         }
@@ -64,6 +67,8 @@ class Mirror:
         if int(told["version"]) < self.version:
             return
         self.version, self.known = int(told["version"]), True
+        self.failed_from = from_ms(told.get("failed_from", 0)) or 0.0
+        self.breaker.answered_from = max(self.breaker.answered_from, from_ms(told.get("answered_from", 0)) or 0.0)
         fill(self.breaker, told)
 
     def after(self, told: dict[str, Any]) -> Breaker:

@@ -3,7 +3,9 @@
 --
 -- KEYS[1]  the breaker's hash            ARGV[1]  the channel on which changes are published
 -- KEYS[2]  the failure rate's hash: successes and failures of the fleet by the time their bucket begins
--- ARGV[2]  the caller's view of it: {state, failures, opened_at, probe_expires_at, last_error, generation, version}
+-- ARGV[2]  the caller's view of it: {state, failures, opened_at, probe_expires_at, last_error, answered_from,
+--          failed_from, generation, version}; answered_from and failed_from are when the latest of the attempts that
+--          succeeded, and of those that are counted as failures, began
 -- ARGV[3]  what is asked: {act, …}
 -- Times are whole milliseconds since 1970 by this server's clock, 0 for none. `version` grows with every change.
 -- Whatever is asked may carry `counted: {window, buckets: [[start, successes, failures]]}`, what the caller has seen
@@ -30,6 +32,8 @@ local function copy(from)
     opened_at = tonumber(from.opened_at),
     probe_expires_at = tonumber(from.probe_expires_at),
     last_error = from.last_error,
+    answered_from = tonumber(from.answered_from or 0),
+    failed_from = tonumber(from.failed_from or 0),
     generation = tonumber(from.generation),
     version = tonumber(from.version),
     owner = from.owner or '',
@@ -63,7 +67,7 @@ end
 
 local function close()
   breaker.state, breaker.failures, breaker.opened_at = 'closed', 0, 0
-  breaker.probe_expires_at, breaker.last_error = 0, ''
+  breaker.probe_expires_at, breaker.last_error, breaker.failed_from = 0, '', 0
   breaker.generation = breaker.generation + 1
 end
 
@@ -86,21 +90,29 @@ local function report_probe(index, outcome)
   end
 end
 
-local function report_closed(index, outcome)
-  if outcome == 'success' and breaker.failures > 0 then
-    breaker.failures = 0
+local function succeed_closed(index, began)
+  breaker.answered_from = math.max(breaker.answered_from, began)
+  if breaker.failures > 0 then
+    breaker.failures, breaker.failed_from = 0, 0
     change(index, 'closed', '')
-  elseif outcome == 'failure' then
-    breaker.failures = breaker.failures + 1
-    local cause = ''
-    if breaker.failures >= ask.failure_threshold then
-      open(now)
-      cause = string.format('%d consecutive failures', breaker.failures)
-    end
-    change(index, 'closed', cause)
   end
 end
 
+-- Successes that a process saw while it knew of no failure were not reported. What it knows of them comes with its next
+-- failure: this one, and all that is counted, may be stale by it.
+local function fail_closed(index, began)
+  breaker.answered_from = math.max(breaker.answered_from, view.answered_from)
+  if began < breaker.answered_from then return end
+  if breaker.answered_from > breaker.failed_from then breaker.failures = 0 end
+  breaker.failures = breaker.failures + 1
+  breaker.failed_from = math.max(breaker.failed_from, began)
+  local cause = ''
+  if breaker.failures >= ask.failure_threshold then
+    open(now)
+    cause = string.format('%d consecutive failures', breaker.failures)
+  end
+  change(index, 'closed', cause)
+end
 local acts = {}
 
 function acts.admit()
@@ -131,7 +143,8 @@ function acts.report()
       if report.probe and breaker.state == 'half_open' then
         report_probe(index, report.outcome)
       elseif not report.probe and breaker.state == 'closed' then
-        report_closed(index, report.outcome)
+        if report.outcome == 'success' then succeed_closed(index, report.began) end
+        if report.outcome == 'failure' then fail_closed(index, report.began) end
       end
     end
   end

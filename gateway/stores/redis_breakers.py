@@ -133,6 +133,8 @@ class RedisBreakers:
         self, provider: Provider, permit: Permit, outcome: Outcome, *, error: str = "", request_id: str = ""
     ) -> None:
         mirror = self._mirror(provider.name)
+        if outcome is Outcome.SUCCESS and _is_judged(mirror, provider, permit):
+            mirror.breaker.answer(permit)
         if self._away_reason is None and not _matters(mirror, provider, permit, outcome):
             self._count(mirror, outcome, error)
             return
@@ -209,7 +211,9 @@ class RedisBreakers:
         if reply["granted"] is None:
             next_probe_at = mirror.after(reply["breaker"]).next_probe_at(provider.breaker)
             return self._refusal(provider, next_probe_at if next_probe_at is not None else self._now())
-        return Permit(provider.name, int(reply["breaker"]["generation"]), probe=reply["granted"] == "probe")
+        admitted_at = float(reply["now"]) / 1000
+        generation = int(reply["breaker"]["generation"])
+        return Permit(provider.name, generation, admitted_at, probe=reply["granted"] == "probe")
 
     def _give_back(self, provider: Provider, asked: asyncio.Task[Permit | Refusal]) -> None:
         if not asked.cancelled() and isinstance(permit := asked.result(), Permit):
@@ -408,18 +412,25 @@ class RedisBreakers:
 
 def _matters(mirror: Mirror, provider: Provider, permit: Permit, outcome: Outcome) -> bool:
     """Whether the shared breaker could move by it."""
-    breaker = mirror.breaker
-    if permit.generation != breaker.generation or not provider_is_judged(provider, permit, breaker.state):
+    if not _is_judged(mirror, provider, permit):
         return False
-    if permit.probe or outcome is Outcome.FAILURE:
+    if permit.probe:
         return True
+    if outcome is Outcome.FAILURE:
+        return not mirror.breaker.is_stale(permit)
     return outcome is Outcome.SUCCESS and not mirror.quiet
+
+
+def _is_judged(mirror: Mirror, provider: Provider, permit: Permit) -> bool:
+    breaker = mirror.breaker
+    return permit.generation == breaker.generation and provider_is_judged(provider, permit, breaker.state)
 
 
 def _wire(report: Report) -> dict[str, Any]:
     permit = report.permit
     return {
         "generation": permit.generation,
+        "began": to_ms(permit.admitted_at),
         "probe": permit.probe,
         "outcome": report.outcome.value,
         "error": report.error,

@@ -73,6 +73,28 @@ def test_exactly_five_failures_in_a_row_open_it(outcomes: str, state: BreakerSta
     assert (breaker.state, breaker.consecutive_failures) == (state, consecutive)
 
 
+@pytest.mark.parametrize(
+    ("success_began", "consecutive"), [(1.0, 0), (0.0, 5), (-1.0, 5)], ids=["later", "at once", "before"]
+)
+def test_a_failure_is_stale_once_an_attempt_that_began_later_has_succeeded(
+    success_began: float, consecutive: int
+) -> None:
+    breaker = Breaker()
+    silent = [admitted(breaker) for _ in range(5)]
+    report(breaker, admitted(breaker, success_began), Outcome.SUCCESS, now=2.0)
+    for permit in silent:
+        report(breaker, permit, Outcome.FAILURE, now=30.0)
+    assert breaker.consecutive_failures == consecutive
+
+
+def test_stale_failures_are_part_of_the_failure_rate() -> None:
+    breaker = Breaker()
+    silent = admitted(breaker)
+    report(breaker, admitted(breaker, 1.0), Outcome.SUCCESS, now=2.0)
+    report(breaker, silent, Outcome.FAILURE, now=30.0)
+    assert breaker.rate.value(30.0) == 0.5
+
+
 @pytest.mark.parametrize("threshold", [1, 2, 10])
 def test_the_threshold_is_a_setting(threshold: int) -> None:
     touchy = replace(PRIMARY, breaker=BreakerPolicy(failure_threshold=threshold))

@@ -47,6 +47,20 @@ async def test_a_success_elsewhere_resets_the_count_of_all(fleet: Fleet) -> None
     assert (one.is_closed(OPENAI), one.reading(OPENAI).consecutive_failures) == (True, 1)
 
 
+async def test_successes_that_nobody_needed_to_hear_of_make_earlier_failures_stale(fleet: Fleet, hand: Hand) -> None:
+    """The failures that all know of began before the success that only its process knows of."""
+    one, other = await fleet.member(), await fleet.member()
+    silent = [await one.admit(OPENAI, 30) for _ in range(4)]
+    hand.move(1)
+    await attempt(other, Outcome.SUCCESS)
+    for permit in silent:
+        assert isinstance(permit, Permit)
+        await one.report(OPENAI, permit, Outcome.FAILURE)
+    hand.move(1)
+    await attempt(other, Outcome.FAILURE)
+    assert other.reading(OPENAI).consecutive_failures == 1
+
+
 async def test_only_the_process_that_caused_a_change_announces_it(fleet: Fleet, hand: Hand) -> None:
     ears = [Ear(), Ear(), Ear()]
     one, two, three = [await fleet.member(ear) for ear in ears]

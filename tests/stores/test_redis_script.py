@@ -17,6 +17,8 @@ CLOSED = {
     "opened_at": 0,
     "probe_expires_at": 0,
     "last_error": "",
+    "answered_from": 0,
+    "failed_from": 0,
     "generation": 0,
     "version": 0,
 }
@@ -40,7 +42,7 @@ async def step(line: RedisLine, view: dict[str, Any], act: str, owner: str = "me
 
 
 def failure(generation: int) -> dict[str, Any]:
-    return {"generation": generation, "probe": False, "outcome": "failure", "error": "boom"}
+    return {"generation": generation, "began": NOW, "probe": False, "outcome": "failure", "error": "boom"}
 
 
 def state(breaker: dict[str, Any]) -> tuple[str, int, int]:
@@ -61,6 +63,19 @@ async def test_a_caller_who_knows_of_later_changes_is_believed(line: RedisLine) 
 async def test_a_caller_who_knows_less_learns_and_changes_nothing(line: RedisLine) -> None:
     await step(line, OPEN, "read")
     assert state(await step(line, {**CLOSED, "version": 4}, "read")) == ("open", 5, 1)
+
+
+async def test_what_is_counted_is_forgotten_when_its_caller_saw_something_later_succeed(line: RedisLine) -> None:
+    await step(line, CLOSED, "report", failure_threshold=5, reports=[failure(0)] * 4)
+    late = {**failure(0), "began": NOW + 20}
+    counted = await step(line, {**CLOSED, "answered_from": NOW + 10}, "report", failure_threshold=5, reports=[late])
+    assert state(counted) == ("closed", 1, 0)
+
+
+async def test_what_its_caller_saw_succeed_before_leaves_what_is_counted(line: RedisLine) -> None:
+    await step(line, CLOSED, "report", failure_threshold=5, reports=[failure(0)] * 4)
+    counted = await step(line, {**CLOSED, "answered_from": NOW}, "report", failure_threshold=5, reports=[failure(0)])
+    assert state(counted) == ("open", 5, 1)
 
 
 async def test_who_held_it_open_alone_opens_it_for_all_even_if_the_others_have_moved_on(line: RedisLine) -> None:

@@ -77,6 +77,8 @@ def seen(reading: BreakerReading) -> BreakerReading:
         "F F F F F 60 ask 34 ask 1 ask end-F end-N",
         "ask F F F F F end-F end-S 60 S",
         "ask F F F F F 60 S end-F F F F F F",
+        "ask ask ask ask ask 1 S end-F end-F end-F end-F end-F F",
+        "ask ask ask ask ask 1 ask end-F end-F end-F end-F end-S end-S F F F F F",
         "F F F F F reset F F F F F 60 S",
         "F F F F F 60 ask reset end-F F",
         "F F force-closed F F F F F F release F F F",
