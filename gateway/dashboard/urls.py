@@ -38,6 +38,7 @@ urlpatterns = [
     path("drills/<int:drill_id>/", drill_page.drill, name="drill"),
     path("drills/<int:drill_id>/stop/", drill_page.stop, name="drill_stop"),
     path("models/", model_pages.catalogue, name="models"),
+    path("models/forget/", model_pages.forget, name="models-forget"),
     path("models/targets/<int:target_id>/successor/", model_pages.succeed, name="succeed"),
     path("dashboard/drills/", overview.drills, name="drills"),
     path("dashboard/providers/", overview.providers, name="providers"),
