@@ -52,12 +52,16 @@ class RouteCard:
 @back_office_page
 def simple(request: HttpRequest) -> HttpResponse:
     scope = scope_of(request, now=timezone.now(), zone=timezone.get_current_timezone())
-    report = simple_report(scope.window, where=scope.where)
+    window = scope.window
+    report = simple_report(window, where=scope.where)
     routes = changelist_url(request, "Route")
     context = {
         **bar_context(scope, page="simple"),
         "report": report,
-        "cards": [_card(one, routes) for one in report.routes],
+        "cards": [
+            _card(one, routes, requests_url(route=one.route, from_=window.start, to=window.end))
+            for one in report.routes
+        ],
         "steps": _STEPS,
         "most": MOST_DECISIONS,
         "routes_url": routes,
@@ -67,7 +71,7 @@ def simple(request: HttpRequest) -> HttpResponse:
     return render_page(request, "dashboard/simple.html", "Simple queries", context)
 
 
-def _card(report: RouteReport, routes_url: str) -> RouteCard:
+def _card(report: RouteReport, routes_url: str, requests: str) -> RouteCard:
     return RouteCard(
         report=report,
         mode_words=_MODES.get(report.mode, f"{report.mode} of the simple conversations are sent to the cheap model."),
@@ -79,7 +83,7 @@ def _card(report: RouteReport, routes_url: str) -> RouteCard:
             for (reason, tier), count in report.reasons.most_common()
         ),
         settings_url=f"{routes_url}{report.route_id}/change/" if routes_url and report.route_id else "",
-        requests_url=requests_url(route=report.route, window="all"),
+        requests_url=requests,
     )
 
 

@@ -18,6 +18,7 @@ from django.db.models import F, QuerySet
 from django.db.models.fields.json import KT
 
 from gateway.engine.proportions import Share
+from gateway.engine.tier import Reason
 from gateway.engine.usage import Usage
 from gateway.engine.words import CompletionStatus, FinishReason, Wire
 from gateway.ledger.prices import PriceBook, cost_usd
@@ -48,7 +49,7 @@ _COLUMNS = (
     ),
     *_TOKENS,
 )
-_STORED = ("choice", "reason", "tier", "target", "instead_of")
+_STORED = ("choice", "reason", "tier", "target", "instead_of", "mode")
 
 
 @dataclass(slots=True)
@@ -75,8 +76,8 @@ class Group:
 class RouteReport:
     """`mode` and `route_id` are those of now; "" and None where the route is gone or has no cheap target any more.
 
-    `diced` are the requests sent that the caller didn't ask for by name; `control` those judged simple that stayed with
-    the strong model by the route's percentage: who is in which is chance, so the two may be compared. `saved_usd` may
+    `diced` are the requests that a percentage sent; `control` those judged simple that it left with the strong model:
+    who is in which is chance, so the two may be compared. `saved_usd` may
     be negative; `unpriced` requests have no price to estimate by and are left out of it. `would_save_usd` is the same
     for requests that were only watched.
     """
@@ -199,7 +200,8 @@ def _count(report: RouteReport, row: Mapping[str, Any], thumb: int, worth: _Wort
     report.decisions += 1
     report.choices[choice] += 1
     report.reasons[reason, row["simple_tier"]] += 1
-    for group in _groups(report, choice, reason):
+    by_chance = row["simple_mode"].endswith("%") and reason != Reason.CALLER
+    for group in _groups(report, choice, by_chance):
         _add(group, row, thumb)
     if choice == Choice.SENT:
         if _in_trouble(row) and len(report.escalated) < MOST_LINKED:
@@ -210,9 +212,9 @@ def _count(report: RouteReport, row: Mapping[str, Any], thumb: int, worth: _Wort
         _add_worth(report, row, worth)
 
 
-def _groups(report: RouteReport, choice: str, reason: str) -> Iterable[Group]:
+def _groups(report: RouteReport, choice: str, by_chance: bool) -> Iterable[Group]:
     if choice == Choice.SENT:
-        return (report.sent,) if reason == "caller" else (report.sent, report.diced)
+        return (report.sent, report.diced) if by_chance else (report.sent,)
     return (report.control,) if choice == Choice.KEPT else ()
 
 

@@ -40,7 +40,7 @@ def saved(db: None) -> None:
     for model, price in (("gpt-3.5-turbo", 1), ("gpt-4-turbo", 10)):
         Price.objects.create(kind="openai", model=model, input_per_mtok=price, output_per_mtok=price)
     add("req_1", cache="hit", attempt_count=0, saved_usd=Decimal("0.5"), team_name="research")
-    stored = {"choice": "sent", "reason": "score", "tier": "simple"}
+    stored = {"choice": "sent", "reason": "score", "tier": "simple", "mode": "on"}
     targets = {"target": "openai/gpt-3.5-turbo", "instead_of": "openai/gpt-4-turbo"}
     cheap = {"model": "gpt-3.5-turbo", "input_tokens": 100_000, "cost_usd": Decimal("0.1")}
     add("req_2", team_name="sales", route_name="other", decision={"simple": {**stored, **targets}}, **cheap)

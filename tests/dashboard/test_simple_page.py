@@ -10,39 +10,15 @@ from typing import Any
 
 import pytest
 from django.test import Client
-from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from gateway.dashboard.simple_page import verdict
 from gateway.engine.proportions import Share
-from gateway.models import Completion, Feedback, Price, Route, Target
+from gateway.models import Feedback, Price, Route, Target
 from gateway.selectors.windows import TimeWindow
 from gateway.services.simple_report import RouteReport, simple_report
-from tests.selectors.rows import add_attempt, add_completion, add_provider
-
-CHEAP, STRONG = "openai/gpt-3.5-turbo", "openai/gpt-4-turbo"
-NOW = timezone.now().replace(microsecond=0)
-
-
-def add_decided(request_id: str, choice: str, *, thumb: int = 0, reason: str = "score", **values: Any) -> Completion:
-    """1,000 tokens in and 100 out; answered by whom the choice says, unless told otherwise."""
-    tier = "complex" if choice == "strong" else "simple"
-    stored = {"choice": choice, "reason": reason, "tier": tier, "target": CHEAP, "instead_of": STRONG}
-    model = "gpt-3.5-turbo" if choice == "sent" else "gpt-4-turbo"
-    cost = Decimal("0.00065") if choice == "sent" else Decimal("0.013")
-    known = {
-        "model": model,
-        "cost_usd": cost,
-        "input_tokens": 1_000,
-        "output_tokens": 100,
-        "decision": {"simple": stored},
-    }
-    row = add_completion(request_id, at=NOW - timedelta(minutes=5), **known | values)
-    if thumb:
-        Feedback.objects.create(
-            completion=row, api_key_id=1, api_key_name="agents", score=thumb, created_at=NOW, updated_at=NOW
-        )
-    return row
+from tests.dashboard.simple_rows import NOW, add_decided
+from tests.selectors.rows import add_attempt, add_provider
 
 
 @pytest.fixture
@@ -107,11 +83,12 @@ def test_only_those_whom_chance_divided_are_compared(route: Route) -> None:
     add_decided("req_2", "sent", thumb=1)
     add_decided("req_3", "sent", thumb=-1, reason="caller")
     add_decided("req_4", "kept", thumb=1)
+    add_decided("req_6", "sent", thumb=-1, mode="on")
     add_decided("req_5", "strong", thumb=-1)
     report = report_of()
     assert (report.diced.disliked, report.control.disliked) == (Share(1, 2), Share(0, 1))
-    assert report.sent.thumbs_down == 2
-    assert set(report.disliked) == {"req_1", "req_3"}
+    assert report.sent.thumbs_down == 3
+    assert set(report.disliked) == {"req_1", "req_3", "req_6"}
 
 
 def test_the_worst_word_on_a_request_counts_once(route: Route) -> None:
@@ -152,7 +129,7 @@ def test_the_page_shows_mode_share_savings_and_what_decided(browser_of_operator:
     add_decided("req_1", "sent", thumb=-1)
     add_decided("req_2", "strong", reason="tools")
     text = text_of(browser_of_operator)
-    for words in ("25% of the simple conversations are sent", "50.0 %", "1 of 2 decided", "Tools complex 1 50.0 %"):
+    for words in ("25% of the simple conversations are sent", "50.0 %", "1 of 2 decided on", "Tools complex 1 50.0 %"):
         assert words in text
     assert "/completions/req_1/" in browser_of_operator.get("/simple/").content.decode()
 
