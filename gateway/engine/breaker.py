@@ -8,7 +8,8 @@ Every admitted attempt gets a `Permit` and gives it back with one outcome. A per
 of attempts that began before the breaker last opened or closed count for the failure rate only.
 
 "In a row" goes by when attempts began: silence is noticed late, so a time-out may be reported after attempts that began
-later have succeeded. Such a failure is stale; it says nothing about the provider as it is now, and isn't counted.
+later have succeeded. Such a failure is stale; it says nothing about the provider as it is now, and isn't counted. Only
+where most attempts fail a success now and then excuses nothing: there failures count in the order of their reports.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from gateway.engine.words import BreakerState
 
 RATE_WINDOW_SECONDS = 60.0
 RATE_BUCKET_SECONDS = 5.0
+# Fewer outcomes than these within the window don't tell whether a provider mostly fails.
+LEAST_OUTCOMES = 20
 # A probe is given up this long after its attempt must have ended, so that a dead prober can't wedge the breaker.
 PROBE_GRACE_SECONDS = 5.0
 OUT_OF_REACH = 1_000_000_000
@@ -109,11 +112,19 @@ class FailureRate:
             self._buckets.append([start, 0, 0])
         self._buckets[-1][2 if failed else 1] += 1
 
-    def value(self, now: float) -> float:
+    def counts(self, now: float) -> tuple[float, float]:
+        """Successes and failures within the window."""
         self._expire(now)
-        failures = sum(bucket[2] for bucket in self._buckets)
-        total = failures + sum(bucket[1] for bucket in self._buckets)
-        return failures / total if total else 0.0
+        return sum(bucket[1] for bucket in self._buckets), sum(bucket[2] for bucket in self._buckets)
+
+    def value(self, now: float) -> float:
+        successes, failures = self.counts(now)
+        return failures / (successes + failures) if failures else 0.0
+
+    def mostly_fails(self, now: float) -> bool:
+        """Whether more than half of the outcomes are failures, and there are enough of them to say so."""
+        successes, failures = self.counts(now)
+        return failures > successes and successes + failures >= LEAST_OUTCOMES
 
     def _expire(self, now: float) -> None:
         while self._buckets and self._buckets[0][0] <= now - RATE_WINDOW_SECONDS:
@@ -151,13 +162,12 @@ class Breaker:
 
     def report(self, provider: Provider, permit: Permit, outcome: Outcome, error: str, now: float) -> str | None:
         """Take an attempt's outcome; returns the cause if the state changed."""
+        stale = outcome is Outcome.FAILURE and self.is_stale(permit, now)
         if outcome is not Outcome.NONE:
             self.rate.add(now, failed=outcome is Outcome.FAILURE)
         if outcome is Outcome.FAILURE:
             self.last_error = error[:500]
-        if permit.generation != self.generation or not provider_is_judged(provider, permit, self.state):
-            return None
-        if outcome is Outcome.FAILURE and self.is_stale(permit):
+        if permit.generation != self.generation or not provider_is_judged(provider, permit, self.state) or stale:
             return None
         if outcome is Outcome.SUCCESS:
             self.answer(permit)
@@ -165,9 +175,13 @@ class Breaker:
             return self._report_probe(outcome, now)
         return self._report_closed(failure_threshold(provider), outcome, now)
 
-    def is_stale(self, permit: Permit) -> bool:
-        """Whether an attempt that began later has already succeeded."""
-        return permit.admitted_at < self.answered_from
+    def is_stale(self, permit: Permit, now: float) -> bool:
+        """Whether a failure says nothing: an attempt that began later has already succeeded, as most do.
+
+        Nothing has begun after `now`: where the clock was set back, what it said before is forgotten.
+        """
+        self.answered_from = min(self.answered_from, now)
+        return permit.admitted_at < self.answered_from and not self.rate.mostly_fails(now)
 
     def answer(self, permit: Permit) -> None:
         """An attempt has succeeded: failures of what began before it are stale."""

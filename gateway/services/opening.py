@@ -44,15 +44,6 @@ async def completion_open(runtime: Runtime, call: Call, parsed: ParsedRequest, w
     conversation = conversation_id(call.headers, parsed.conversation_id)
     if route.simple_target is not None or TIER_HEADER in call.headers:
         plan = simple_plan(plan, route, call, parsed, conversation=conversation, snapshot=snapshot, at=now)
-    if snapshot.drills:
-        plan = drilled_plan(
-            plan,
-            snapshot.drills,
-            route_id=route.id,
-            key_id=call.key.id,
-            now=now.timestamp(),
-            random=runtime.engine.random,
-        )
     draft = Draft(plan)
     while True:
         plan = draft.plan
@@ -72,6 +63,16 @@ async def completion_open(runtime: Runtime, call: Call, parsed: ParsedRequest, w
             draft = refit(
                 draft, refused, Fitting(route, call.operation, parsed.payload, snapshot.price_book, bounds, now)
             )
+    # Last, so that what a budget has put in place of what was asked is drilled as well.
+    if snapshot.drills:
+        plan = drilled_plan(
+            plan,
+            snapshot.drills,
+            route_id=route.id,
+            key_id=call.key.id,
+            now=now.timestamp(),
+            random=runtime.engine.random,
+        )
     ask = _ask(call, parsed, route, draft, must_bound=must_bound)
     room = Room(runtime.ledger, snapshot.price_book, intent, bounds)
     completion = Completion(

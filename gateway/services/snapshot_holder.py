@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 
 from django.db import connections
@@ -16,6 +17,9 @@ from gateway.services.snapshot_load import snapshot_load
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.5  # edits must be live within two seconds
+# While nothing can be read that is said at once, then after this time, then at twice the distance, and so on.
+COMPLAIN_AGAIN_SECONDS = 10.0
+COMPLAIN_AGAIN_MAX_SECONDS = 600.0
 
 
 class ConfigurationNotLoaded(GatewayError):
@@ -27,7 +31,8 @@ class ConfigurationNotLoaded(GatewayError):
 class SnapshotHolder:
     """`current` is the newest snapshot that could be built; reading it costs nothing and never blocks.
 
-    With the database away, or a configuration that can't be built, the old snapshot stays and one line is logged.
+    With the database away, or a configuration that can't be built, the old snapshot stays; that is logged at once, and
+    at growing distances as long as it lasts. `monotonic` tells the time for these.
     """
 
     def __init__(
@@ -36,6 +41,7 @@ class SnapshotHolder:
         load: Callable[[], Snapshot] = snapshot_load,
         version: Callable[[], int] = configuration_version,
         poll_seconds: float = POLL_SECONDS,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._load = load
         self._version = version
@@ -44,7 +50,9 @@ class SnapshotHolder:
         self._loaded = threading.Event()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
-        self._complaint = ""
+        self._monotonic = monotonic
+        self._complain_at = float("-inf")
+        self._complain_again_seconds = COMPLAIN_AGAIN_SECONDS
         self._loading = threading.Lock()  # the watcher and whoever announces a change load one after the other
 
     @property
@@ -94,7 +102,7 @@ class SnapshotHolder:
         try:
             if self._snapshot is None or self._version() > self._snapshot.version:
                 self._swap(self._load())
-            self._complaint = ""
+            self._complain_at, self._complain_again_seconds = float("-inf"), COMPLAIN_AGAIN_SECONDS
         except Exception as error:  # whatever is wrong with the new configuration, the old one keeps serving
             connections.close_all()
             self._complain(error)
@@ -107,11 +115,14 @@ class SnapshotHolder:
         logger.info("configuration version %d is live", snapshot.version)
 
     def _complain(self, error: Exception) -> None:
-        complaint = f"{type(error).__name__}: {error}"
-        if complaint != self._complaint:
-            kept = "serving version %d" % self._snapshot.version if self._snapshot else "none is loaded yet"  # noqa: UP031
-            logger.error("the configuration can't be read (%s): %s", kept, complaint)
-        self._complaint = complaint
+        """Whatever the error's words: a database that comes and goes finds new ones each time."""
+        now = self._monotonic()
+        if now < self._complain_at:
+            return
+        kept = "serving version %d" % self._snapshot.version if self._snapshot else "none is loaded yet"  # noqa: UP031
+        logger.error("the configuration can't be read (%s): %s: %s", kept, type(error).__name__, error)
+        self._complain_at = now + self._complain_again_seconds
+        self._complain_again_seconds = min(2 * self._complain_again_seconds, COMPLAIN_AGAIN_MAX_SECONDS)
 
     def _watch(self) -> None:
         try:

@@ -35,18 +35,16 @@ class FleetRate(FailureRate):
             self._untold[start] = [0, 0]
         self._untold[start][failed] += 1
 
-    def value(self, now: float) -> float:
+    def counts(self, now: float) -> tuple[float, float]:
         if self._told is None:
-            return super().value(now)
+            return super().counts(now)
         alive = [
             counts
             for buckets in (self._told, self._untold)
             for start, counts in buckets.items()
             if start > now - RATE_WINDOW_SECONDS
         ]
-        failures = sum(counts[1] for counts in alive)
-        total = failures + sum(counts[0] for counts in alive)
-        return failures / total if total else 0.0
+        return sum(counts[0] for counts in alive), sum(counts[1] for counts in alive)
 
     def take(self) -> dict[str, Any]:
         """What has been counted since the last taking, for the script; what is then lost with the line is missing from

@@ -16,10 +16,12 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from gateway.stores.answers import ALONE, LEAD_UNKEPT, WAIT, CachedAnswer, Lead, Looked, Slot
-from gateway.stores.redis_batch import RedisBatch
 from gateway.stores.redis_line import TIMEOUT_SECONDS, LineDown, Reply
+from gateway.stores.redis_shared import SharedScript, Told
 
-logger = logging.getLogger("gateway.cache")
+TOLD = Told(
+    logging.getLogger("gateway.cache"), "answers are not cached: Redis is away (%s)", "answers are cached again"
+)
 
 SCRIPT = Path(__file__).with_name("redis_answers.lua").read_text(encoding="utf-8")
 PREFIX = "llmops:cache:answer:"
@@ -32,8 +34,6 @@ LEASE_SECONDS = 10.0
 RENEW_SECONDS = LEASE_SECONDS / 4
 # After an answer that could not be kept nobody waits for the next one for so long.
 ALONE_SECONDS = 2.0
-REJOIN_FIRST_SECONDS = 0.1
-REJOIN_MAX_SECONDS = 2.0
 # Of an answer made without a look; a purge in between is not noticed.
 ANY_GENERATION = -1
 PURGE_CHUNK = 500
@@ -44,10 +44,12 @@ class RedisAnswers:
     """An `AnswerStore`. A request waits at most `timeout_seconds` for Redis; then there is no answer for it."""
 
     def __init__(self, url: str, *, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
-        self._batch = RedisBatch(url, SCRIPT, timeout_seconds)
+        self._script = SharedScript(url, SCRIPT, timeout_seconds, TOLD)
         self._leases: dict[str, tuple[Slot, str]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
-        self.away_reason: str | None = "not connected yet"
+
+    @property
+    def away_reason(self) -> str | None:
+        return self._script.away_reason
 
     @property
     def generation(self) -> int | None:
@@ -55,29 +57,15 @@ class RedisAnswers:
 
     async def start(self) -> None:
         """Connect; without Redis the process begins without a cache and has it later."""
-        try:
-            await self._batch.connect()
-            self.away_reason = None
-        except LineDown as down:
-            self.away_reason = None
-            self._lose(str(down))
-        self._spawn(self._renew())
+        await self._script.start()
+        self._script.spawn(self._renew())
 
     async def aclose(self) -> None:
-        self.away_reason = "this process is stopping"
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await self._batch.hang_up()
+        await self._script.aclose()
 
     async def look(self, slot: Slot, token: str) -> Looked:
-        if self.away_reason is not None:
-            return LEAD_UNKEPT
-        try:
-            told = await self._batch.ask(_keys(slot), {"act": "look", "token": token, "lease_ms": _ms(LEASE_SECONDS)})
-        except LineDown as down:
-            self._lose(str(down))
+        told = await self._script.ask(_keys(slot), {"act": "look", "token": token, "lease_ms": _ms(LEASE_SECONDS)})
+        if told is None:
             return LEAD_UNKEPT
         looked = _looked(told)
         if isinstance(looked, Lead):
@@ -101,48 +89,13 @@ class RedisAnswers:
 
     def _give_back(self, slot: Slot, token: str, told: dict[str, Any]) -> None:
         self._leases.pop(slot.digest, None)
-        self._tell(slot, {**told, "token": token})
-
-    def _tell(self, slot: Slot, told: dict[str, Any]) -> None:
-        if self.away_reason is not None:
-            return
-        try:
-            self._batch.tell(_keys(slot), told)
-        except LineDown as down:
-            self._lose(str(down))
+        self._script.tell(_keys(slot), {**told, "token": token})
 
     async def _renew(self) -> None:
         while True:
             await asyncio.sleep(RENEW_SECONDS)
             for slot, token in list(self._leases.values()):
-                self._tell(slot, {"act": "renew", "token": token, "lease_ms": _ms(LEASE_SECONDS)})
-
-    def _lose(self, reason: str) -> None:
-        if self.away_reason is not None:
-            return
-        self.away_reason = reason
-        logger.warning("answers are not cached: Redis is away (%s)", reason)
-        self._spawn(self._rejoin())
-
-    async def _rejoin(self) -> None:
-        wait_seconds = REJOIN_FIRST_SECONDS
-        while True:
-            await self._batch.hang_up()
-            await asyncio.sleep(wait_seconds)
-            wait_seconds = min(2 * wait_seconds, REJOIN_MAX_SECONDS)
-            try:
-                await self._batch.connect()
-            except LineDown as down:
-                self.away_reason = str(down)
-                continue
-            self.away_reason = None
-            logger.warning("answers are cached again")
-            return
-
-    def _spawn(self, work: Any) -> None:
-        task = asyncio.ensure_future(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+                self._script.tell(_keys(slot), {"act": "renew", "token": token, "lease_ms": _ms(LEASE_SECONDS)})
 
 
 def purge_redis(url: str, route_id: int | None, model: str | None) -> int:

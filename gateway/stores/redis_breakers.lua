@@ -90,8 +90,15 @@ local function report_probe(index, outcome)
   end
 end
 
+-- Nothing has begun after `now`: what a clock said that was set back since, here or at a caller's, is forgotten.
+local function answer(began)
+  local answered_from = math.min(math.max(breaker.answered_from, began), now)
+  if answered_from < breaker.answered_from then dirty = true end
+  breaker.answered_from = answered_from
+end
+
 local function succeed_closed(index, began)
-  breaker.answered_from = math.max(breaker.answered_from, began)
+  answer(began)
   if breaker.failures > 0 then
     breaker.failures, breaker.failed_from = 0, 0
     change(index, 'closed', '')
@@ -101,7 +108,7 @@ end
 -- Successes that a process saw while it knew of no failure were not reported. What it knows of them comes with its next
 -- failure: this one, and all that is counted, may be stale by it.
 local function fail_closed(index, began)
-  breaker.answered_from = math.max(breaker.answered_from, view.answered_from)
+  answer(view.answered_from)
   if began < breaker.answered_from then return end
   if breaker.answered_from > breaker.failed_from then breaker.failures = 0 end
   breaker.failures = breaker.failures + 1

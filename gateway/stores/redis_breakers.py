@@ -135,7 +135,7 @@ class RedisBreakers:
         mirror = self._mirror(provider.name)
         if outcome is Outcome.SUCCESS and _is_judged(mirror, provider, permit):
             mirror.breaker.answer(permit)
-        if self._away_reason is None and not _matters(mirror, provider, permit, outcome):
+        if self._away_reason is None and not self._matters(mirror, provider, permit, outcome):
             self._count(mirror, outcome, error)
             return
         taken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -243,14 +243,14 @@ class RedisBreakers:
         """One call for what still matters when its turn comes."""
         sent: list[Report] = []
         for report in batch:
-            if _matters(mirror, report.provider, report.permit, report.outcome):
+            if self._matters(mirror, report.provider, report.permit, report.outcome):
                 sent.append(report)
             else:
                 self._count(mirror, report.outcome, report.error)
         if not sent:
             return
         threshold = failure_threshold(sent[-1].provider)
-        ask = {"act": "report", "failure_threshold": threshold, "reports": [_wire(report) for report in sent]}
+        ask = {"act": "report", "failure_threshold": threshold, "reports": self._wired(mirror, sent)}
         try:
             reply = await self._call(mirror, ask)
         except LineDown:
@@ -260,6 +260,25 @@ class RedisBreakers:
         for report in sent:
             self._rate(mirror, report.outcome)
         self._tell_changes(mirror, sent[-1].provider, reply, sent)
+
+    def _matters(self, mirror: Mirror, provider: Provider, permit: Permit, outcome: Outcome) -> bool:
+        """Whether the shared breaker could move by it."""
+        if not _is_judged(mirror, provider, permit):
+            return False
+        if permit.probe:
+            return True
+        if outcome is Outcome.FAILURE:
+            return not mirror.breaker.is_stale(permit, self._now())
+        return outcome is Outcome.SUCCESS and not mirror.quiet
+
+    def _wired(self, mirror: Mirror, reports: list[Report]) -> list[dict[str, Any]]:
+        """Where most attempts fail, failures are sent as if they had begun only now, so that none of them is stale."""
+        now = self._now()
+        as_reported = mirror.rate.mostly_fails(now)
+        return [
+            _wire(report, now if as_reported and report.outcome is Outcome.FAILURE else report.permit.admitted_at)
+            for report in reports
+        ]
 
     def _count(self, mirror: Mirror, outcome: Outcome, error: str) -> None:
         """For the failure rate, and for people: the breaker itself doesn't move."""
@@ -410,27 +429,16 @@ class RedisBreakers:
             logger.error("the breakers' work in the background failed: %s", error, exc_info=error)
 
 
-def _matters(mirror: Mirror, provider: Provider, permit: Permit, outcome: Outcome) -> bool:
-    """Whether the shared breaker could move by it."""
-    if not _is_judged(mirror, provider, permit):
-        return False
-    if permit.probe:
-        return True
-    if outcome is Outcome.FAILURE:
-        return not mirror.breaker.is_stale(permit)
-    return outcome is Outcome.SUCCESS and not mirror.quiet
-
-
 def _is_judged(mirror: Mirror, provider: Provider, permit: Permit) -> bool:
     breaker = mirror.breaker
     return permit.generation == breaker.generation and provider_is_judged(provider, permit, breaker.state)
 
 
-def _wire(report: Report) -> dict[str, Any]:
+def _wire(report: Report, began: float) -> dict[str, Any]:
     permit = report.permit
     return {
         "generation": permit.generation,
-        "began": to_ms(permit.admitted_at),
+        "began": to_ms(began),
         "probe": permit.probe,
         "outcome": report.outcome.value,
         "error": report.error,

@@ -14,15 +14,17 @@ from typing import Any
 from gateway.engine.clock import Clock
 from gateway.stores.key_limits import LEASE_SECONDS, PLACE_RETRY_SECONDS, Asked, Standing, Verdict
 from gateway.stores.memory_limits import MemoryLimits
-from gateway.stores.redis_batch import RedisBatch
-from gateway.stores.redis_line import TIMEOUT_SECONDS, LineDown, Reply
+from gateway.stores.redis_line import TIMEOUT_SECONDS, Reply
+from gateway.stores.redis_shared import SharedScript, Told
 
-logger = logging.getLogger("gateway.limits")
+TOLD = Told(
+    logging.getLogger("gateway.limits"),
+    "limits of keys are counted by this process alone: Redis is away (%s)",
+    "limits of keys are shared again",
+)
 
 SCRIPT = Path(__file__).with_name("redis_limits.lua").read_text(encoding="utf-8")
 RENEW_SECONDS = LEASE_SECONDS / 4
-REJOIN_FIRST_SECONDS = 0.1
-REJOIN_MAX_SECONDS = 2.0
 
 
 class RedisLimits:
@@ -40,42 +42,31 @@ class RedisLimits:
         timeout_seconds: float = TIMEOUT_SECONDS,
         server_now: Callable[[], float] | None = None,
     ) -> None:
-        self._batch = RedisBatch(url, SCRIPT, timeout_seconds)
+        self._script = SharedScript(url, SCRIPT, timeout_seconds, TOLD, on_return=self._renew_now)
         self._own = MemoryLimits(clock)
         self._server_now = server_now
-        self._tasks: set[asyncio.Task[None]] = set()
-        self.away_reason: str | None = "not connected yet"
+
+    @property
+    def away_reason(self) -> str | None:
+        return self._script.away_reason
 
     async def start(self) -> None:
         """Connect; without Redis the process begins alone and joins later."""
-        try:
-            await self._batch.connect()
-            self.away_reason = None
-        except LineDown as down:
-            self.away_reason = None
-            self._lose(str(down))
-        self._spawn(self._renew())
+        await self._script.start()
+        self._script.spawn(self._renew())
 
     async def aclose(self) -> None:
         """What ends afterwards is only counted here; its places in Redis are free after their lease."""
-        self.away_reason = "this process is stopping"
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await self._batch.hang_up()
+        await self._script.aclose()
 
     async def take(self, asked: Asked) -> Verdict:
-        if self.away_reason is not None:
-            return self._own.take_now(asked)
         try:
-            told = await self._batch.ask(_keys(asked.key_id), self._dated(_take(asked)))
-        except LineDown as down:
-            self._lose(str(down))
-            return self._own.take_now(asked)
+            told = await self._script.ask(_keys(asked.key_id), self._dated(_take(asked)))
         except asyncio.CancelledError:  # its client has left, and the place may be taken all the same
             self._tell(asked.key_id, _finish(asked, second=0, more=0, less=0))
             raise
+        if told is None:
+            return self._own.take_now(asked)
         verdict = _verdict(asked, told)
         if verdict.refused_by is None:
             self._own.count(asked)
@@ -89,12 +80,7 @@ class RedisLimits:
             self._tell(asked.key_id, told)
 
     def _tell(self, key_id: int, told: dict[str, Any]) -> None:
-        if self.away_reason is not None:
-            return
-        try:
-            self._batch.tell(_keys(key_id), self._dated(told))
-        except LineDown as down:
-            self._lose(str(down))
+        self._script.tell(_keys(key_id), self._dated(told))
 
     async def _renew(self) -> None:
         while True:
@@ -105,34 +91,6 @@ class RedisLimits:
         self._own.renew()
         for key_id, request_ids in self._own.held().items():
             self._tell(key_id, {"act": "renew", "ids": request_ids, "lease_ms": round(LEASE_SECONDS * 1000)})
-
-    def _lose(self, reason: str) -> None:
-        if self.away_reason is not None:
-            return
-        self.away_reason = reason
-        logger.warning("limits of keys are counted by this process alone: Redis is away (%s)", reason)
-        self._spawn(self._rejoin())
-
-    async def _rejoin(self) -> None:
-        wait_seconds = REJOIN_FIRST_SECONDS
-        while True:
-            await self._batch.hang_up()
-            await asyncio.sleep(wait_seconds)
-            wait_seconds = min(2 * wait_seconds, REJOIN_MAX_SECONDS)
-            try:
-                await self._batch.connect()
-            except LineDown as down:
-                self.away_reason = str(down)
-                continue
-            self.away_reason = None
-            self._renew_now()
-            logger.warning("limits of keys are shared again")
-            return
-
-    def _spawn(self, work: Any) -> None:
-        task = asyncio.ensure_future(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
     def _dated(self, told: dict[str, Any]) -> dict[str, Any]:
         return told if self._server_now is None else {**told, "now_ms": round(self._server_now() * 1000)}

@@ -45,7 +45,7 @@ class RedisLine:
         self._timeout_seconds = timeout_seconds
         self._client: Redis | None = None
         self._news: PubSub | None = None
-        self._clients: list[Redis] = []
+        self._to_close: list[Redis | PubSub] = []
         self._sha = ""
         self._abandoned: set[asyncio.Task[Any]] = set()
 
@@ -56,6 +56,7 @@ class RedisLine:
                 client = self._new_client(single_connection_client=True)
                 self._sha = str(await client.script_load(SCRIPT))
                 self._news = self._new_client().pubsub()
+                self._to_close.append(self._news)
                 await self._news.subscribe(CHANNEL)
         except TimeoutError:
             raise LineDown(f"no connection within {CONNECT_TIMEOUT_SECONDS:g} s") from None
@@ -87,17 +88,14 @@ class RedisLine:
         raise LineDown("the subscription has ended")
 
     async def hang_up(self) -> None:
-        """Close both connections without waiting for anything Redis would have to say."""
-        news, self._client, self._news = self._news, None, None
-        clients, self._clients = self._clients, []
-        try:
-            async with asyncio.timeout(CLOSE_TIMEOUT_SECONDS):
-                if news is not None:
-                    await news.aclose()  # type: ignore[no-untyped-call]
-                for client in clients:
-                    await client.aclose()
-        except (RedisError, OSError, TimeoutError) as error:
-            logger.debug("closing a broken connection: %s", _reason(error))
+        """Close both connections without waiting for anything Redis would have to say.
+
+        Whatever goes wrong with one of them, the others are closed; who is cancelled meanwhile hangs up once more.
+        """
+        self._client, self._news = None, None
+        while self._to_close:
+            await _close(self._to_close[-1])
+            self._to_close.pop()
 
     def _new_client(self, *, single_connection_client: bool = False) -> Redis:
         client = Redis.from_url(
@@ -110,7 +108,7 @@ class RedisLine:
             socket_timeout=None,
             socket_connect_timeout=CONNECT_TIMEOUT_SECONDS,
         )
-        self._clients.append(client)
+        self._to_close.append(client)
         return client
 
     async def _evaluate(self, client: Redis, arguments: tuple[int | str, ...]) -> str:
@@ -146,6 +144,14 @@ class RedisLine:
         self._abandoned.discard(task)
         if not task.cancelled():
             task.exception()  # nobody is left to hear of it
+
+
+async def _close(connection: Redis | PubSub) -> None:
+    try:
+        async with asyncio.timeout(CLOSE_TIMEOUT_SECONDS):
+            await connection.aclose()
+    except (RedisError, OSError, TimeoutError) as error:
+        logger.debug("closing a broken connection: %s", _reason(error))
 
 
 def _reason(error: Exception) -> str:

@@ -34,6 +34,20 @@ def banner(url: str, route: str, credentials: Credentials | None) -> str:
     return "\n".join(parts)
 
 
+def banner_without_routes(url: str) -> str:
+    return "\n".join(
+        [
+            "",
+            "llmops runs, but no route is configured, so nothing can be answered yet.",
+            "",
+            f"  Add providers and routes at {url}/admin/, or by: manage.py apply FILE",
+            "  The first login is made by: manage.py createsuperuser",
+            "",
+            "Ctrl-C stops everything.",
+        ]
+    )
+
+
 def credentials_text(credentials: Credentials) -> str:
     return "\n".join(
         [

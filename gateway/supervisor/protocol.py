@@ -10,9 +10,8 @@ import asyncio
 import json
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-
 from gateway.supervisor.plan import SEND_TIMEOUT_SECONDS
+from gateway.supervisor.upgrades import OfferIgnoringProtocol
 
 # Far above what clients send (a few hundred bytes; a browser's cookies a few thousand).
 HEAD_LIMIT_BYTES = 64 * 1024
@@ -21,6 +20,8 @@ HEAD_TIMEOUT_SECONDS = 30.0
 # How long what a refused client goes on sending is read and forgotten: a connection that is closed on unread bytes is
 # reset, and takes the refusal with it.
 LINGER_SECONDS = 2.0
+# When we drain: how long a connection whose client couldn't be told of the end is kept for one more request.
+LAST_WORDS_SECONDS = 0.3
 
 _MALFORMED = (400, "Bad Request", "invalid_request", "This is not a well-formed HTTP request.")
 _TOO_LARGE = (
@@ -41,7 +42,7 @@ class HeadTooLarge(Exception):
     """Leaves a callback of the parser, which then ends the connection."""
 
 
-class BoundedProtocol(HttpToolsProtocol):
+class BoundedProtocol(OfferIgnoringProtocol):
     """Refuses a head that is too large (431) or too slow (408); a malformed one gets its 400 in the API's shape.
 
     What a client is sent and doesn't take is kept up to the transport's high-water mark (64 KiB); whoever answers then
@@ -61,6 +62,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._head_timer: asyncio.TimerHandle | None = None
         self._refused = False
         self._send_timer: asyncio.TimerHandle | None = None
+        self._ends_untold = False
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
@@ -79,6 +81,24 @@ class BoundedProtocol(HttpToolsProtocol):
     def resume_writing(self) -> None:
         self._client_reads()
         super().resume_writing()
+
+    def shutdown(self) -> None:
+        """Close once what is under way is answered.
+
+        The head of a stream that has begun said nothing of it, so its client may use the connection again: what it
+        asks soon after is answered, with `Connection: close`.
+        """
+        cycle = self.cycle
+        if cycle is not None and cycle.keep_alive and cycle.response_started and not cycle.response_complete:
+            self._ends_untold = True
+        else:
+            super().shutdown()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self._ends_untold and not self.pipeline:
+            self._ends_untold = False
+            self.loop.call_later(LAST_WORDS_SECONDS, self.shutdown)
 
     def _client_reads(self) -> None:
         if self._send_timer is not None:

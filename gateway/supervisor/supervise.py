@@ -19,7 +19,10 @@ DOUBLE_SIGNAL_SECONDS = 0.5  # one Ctrl-C may reach us twice (terminal and make)
 
 
 class Supervisor:
-    """`run` returns the exit status: 0 after a requested end, 1 if a part could not be kept running."""
+    """`run` returns the exit status: 0 after a requested end, 1 if a part could not be kept running.
+
+    `configured`: `/readyz` is expected to say yes soon. An installation without a route has its back office only.
+    """
 
     def __init__(
         self,
@@ -27,12 +30,14 @@ class Supervisor:
         listener: socket.socket,
         *,
         on_ready: Callable[[], None],
+        configured: bool = True,
         restart_seconds: float = RESTART_SECONDS,
         double_signal_seconds: float = DOUBLE_SIGNAL_SECONDS,
     ) -> None:
         self._listener = listener
         self._address = local_address(listener)
         self._on_ready = on_ready
+        self._configured = configured
         self._slots = [Slot(part, write_through, say, restart_seconds=restart_seconds) for part in parts]
         self._stop = asyncio.Event()
         self._stop_asked_at = 0.0
@@ -73,7 +78,8 @@ class Supervisor:
         for slot in gateway:
             slot.go()
         await asyncio.gather(*(slot.until_ready() for slot in gateway))
-        await self._until_serving()
+        if self._configured:
+            await self._until_serving()
         self._on_ready()
         while True:
             await self._reload.wait()

@@ -19,13 +19,12 @@ import uvicorn
 
 from gateway.supervisor.listener import BACKLOG
 from gateway.supervisor.plan import DRAIN_SECONDS, SEND_TIMEOUT_SECONDS
-from gateway.supervisor.protocol import BoundedProtocol
+from gateway.supervisor.protocol import LAST_WORDS_SECONDS, BoundedProtocol
 from gateway.supervisor.signs import tell_ready, wait_for_go
 from gateway.supervisor.spec import DEFAULT_APP
 
 KEEP_ALIVE_SECONDS = 75  # longer than the usual client pool keeps an idle connection, so that clients close first
 BREAK_OFF_SECONDS = 5  # for the errors that end what the drain didn't see answered
-LAST_WORDS_SECONDS = 0.3  # an accepted connection's time to send the request it was opened for, when we drain
 ALLOCATIONS_PER_COLLECTION = 20_000  # Python's default of 700 spends a fifth of a request's time looking for garbage
 
 
@@ -51,7 +50,7 @@ class Worker(uvicorn.Server):
             cycle = getattr(connection, "cycle", None)
             if cycle is not None and not cycle.response_complete:
                 connection.shutdown()  # answers with `Connection: close`; an idle connection would be closed at once
-        await asyncio.sleep(LAST_WORDS_SECONDS)
+        await asyncio.sleep(LAST_WORDS_SECONDS)  # for the request that an accepted connection was opened for
         break_off = asyncio.get_running_loop().call_later(self._drain_seconds, self._break_off)
         await super().shutdown(sockets)
         break_off.cancel()

@@ -95,6 +95,34 @@ def test_stale_failures_are_part_of_the_failure_rate() -> None:
     assert breaker.rate.value(30.0) == 0.5
 
 
+def test_a_success_now_and_then_does_not_keep_it_closed_where_most_attempts_stay_silent() -> None:
+    """Ten attempts a second, nine of them silent for twelve seconds: each time-out is told after a later success."""
+    breaker = Breaker()
+    outcomes = [(begun + 1, begun, Outcome.SUCCESS) for begun in range(60)]
+    outcomes += [(begun + 12, begun, Outcome.FAILURE) for begun in range(60) for _ in range(9)]
+    for told, begun, outcome in sorted(outcomes):
+        if breaker.state is CLOSED:
+            report(breaker, Permit(PRIMARY.name, 0, float(begun)), outcome, float(told))
+    assert breaker.state is OPEN
+
+
+def test_late_time_outs_of_a_provider_that_mostly_answers_do_not_open_it() -> None:
+    breaker = Breaker()
+    for begun in range(60):
+        for _ in range(9):
+            report(breaker, Permit(PRIMARY.name, 0, float(begun)), Outcome.SUCCESS, begun + 1.0)
+    for _ in range(9):
+        report(breaker, Permit(PRIMARY.name, 0, 50.0), Outcome.FAILURE, 62.0)
+    assert (breaker.state, breaker.consecutive_failures) == (CLOSED, 0)
+
+
+def test_a_clock_that_is_set_back_does_not_make_all_failures_stale() -> None:
+    breaker = Breaker()
+    play(breaker, "S", now=3600.0)
+    play(breaker, "F" * 5, now=10.0)
+    assert breaker.state is OPEN
+
+
 @pytest.mark.parametrize("threshold", [1, 2, 10])
 def test_the_threshold_is_a_setting(threshold: int) -> None:
     touchy = replace(PRIMARY, breaker=BreakerPolicy(failure_threshold=threshold))

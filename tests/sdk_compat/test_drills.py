@@ -15,6 +15,8 @@ import pytest
 from gateway.simulator.server import Simulator
 from tests.gateway_process import (
     AGENT_KEY,
+    CLAUDE,
+    GPT_4_TURBO,
     OTHER_TEAM_KEY,
     GatewayProcess,
     configuration,
@@ -28,6 +30,7 @@ FREE = ("503", "429", "timeout")
 SAID = " ".join(f"Line {number} is still here, word for word." for number in range(40))
 HELLO: Any = [{"role": "user", "content": f"[[say: {SAID}]]"}]
 PATIENCE_SECONDS = 5.0
+REACHED_BY_ONE: dict[str, Any] = {"window": "total", "limit_usd": "1", "step_down_at_percent": 1}
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +44,13 @@ def _drilled(_simulator: Simulator, tmp_path_factory: pytest.TempPathFactory) ->
             provider("anthropic", f"{_simulator.url}/anthropic"),
         ],
     )
+    cheap = {"provider": "cheap", "model": "gpt-3.5-turbo"}
+    document["providers"].append(provider("cheap", f"{_simulator.url}/openai/v1", kind="openai"))
+    document["routes"].append({"name": "thrifty", "targets": [GPT_4_TURBO, CLAUDE], "simple_target": cheap})
+    document["prices"].append(
+        {"kind": "openai", "model": "gpt-3.5-turbo", "input_per_mtok": "0.5", "output_per_mtok": "1.5"}
+    )
+    document["budgets"] = [{"name": "thrifty", "scope": "route", "subject": "thrifty", **REACHED_BY_ONE}]
     with gateway_process(tmp_path_factory.mktemp("drilled"), document) as gateway:
         yield gateway
 
@@ -114,6 +124,16 @@ def test_a_stream_is_rescued_whole(gateway: GatewayProcess, fault: str) -> None:
         assert ask_anthropic(gateway) == SAID
 
 
+def test_the_cheap_target_that_a_budget_puts_first_is_drilled_too(gateway: GatewayProcess) -> None:
+    ask(gateway, model="thrifty")
+    with drill(gateway, "503", provider="cheap", route=None) as drill_id:
+        text, headers = ask(gateway, model="thrifty")
+    told = gateway.get(f"/api/completions/{headers['x-request-id']}")
+    assert (text, headers["x-llmops-stepped-down"]) == (SAID, "true")
+    assert [attempt["provider"] for attempt in told["attempts"] if attempt["fault"]][:1] == ["cheap"]
+    assert told["drill_id"] == drill_id
+
+
 @pytest.mark.parametrize("fault", FREE)
 def test_what_never_reaches_the_provider_costs_nothing(
     gateway: GatewayProcess, simulator: Simulator, fault: str
@@ -148,7 +168,7 @@ def test_after_five_failures_the_drills_breaker_opens_and_the_real_one_stays_clo
     assert (report["provider"], report["to_state"]) == ("openai", "open")
     real = gateway.get("/api/breakers/openai")
     assert (real["state"], real["consecutive_failures"], real["drill"]) == ("closed", 0, None)
-    assert [one["provider"] for one in gateway.get("/api/breakers")] == ["anthropic", "openai"]
+    assert [one["provider"] for one in gateway.get("/api/breakers")] == ["anthropic", "cheap", "openai"]
 
 
 def test_nothing_lingers_after_the_stop(gateway: GatewayProcess) -> None:
@@ -234,7 +254,7 @@ def test_a_drill_started_by_command_is_live_within_two_seconds(gateway: GatewayP
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [
-        ({"provider": "nobody"}, "There are: anthropic, openai"),
+        ({"provider": "nobody"}, "There are: anthropic, cheap, openai"),
         ({"provider": None, "route": None}, "a provider, a route, or both"),
         ({"api_keys": ["nobody"]}, "There is no API key 'nobody'"),
         ({"provider": "openai", "route": "anthropic-only"}, "no target at openai"),

@@ -80,6 +80,30 @@ def test_the_old_snapshot_stays_while_the_new_one_cannot_be_built(
     assert [record.levelname for record in caplog.records].count("ERROR") == 1
 
 
+def test_an_outage_is_told_at_once_and_then_at_growing_distances(
+    source: Source, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """However its errors are worded."""
+    monkeypatch.setattr("gateway.services.snapshot_holder.connections.close_all", lambda: None)
+    seconds = iter(range(100))
+    holder = SnapshotHolder(load=source.load, version=source.version, monotonic=lambda: float(next(seconds)))
+    with caplog.at_level(logging.ERROR, logger="gateway"):
+        for second in range(100):
+            source.error = OSError(f"connection {second} refused")
+            holder.poll()
+    told = [record.getMessage().split("connection ")[1] for record in caplog.records]
+    assert told == ["0 refused", "10 refused", "30 refused", "70 refused"]
+
+
+def test_a_new_outage_is_told_at_once(holder: SnapshotHolder, source: Source, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.ERROR, logger="gateway"):
+        for error in (OSError("first"), None, ValueError("second")):
+            source.error = error
+            source.move()
+            holder.poll()
+    assert [record.levelname for record in caplog.records].count("ERROR") == 2
+
+
 def test_it_recovers_once_the_configuration_can_be_read(holder: SnapshotHolder, source: Source) -> None:
     source.error = OSError("database away")
     holder.poll()

@@ -10,6 +10,7 @@ import redis
 
 from gateway.engine.breaker import Outcome, Permit, Refusal
 from gateway.stores.redis_breakers import RedisBreakers
+from gateway.stores.redis_line import RedisLine
 from tests.stores.conftest import OPENAI, Ear, Fleet, Hand, OwnRedis, attempt, open_it, until
 
 pytestmark = pytest.mark.redis
@@ -159,3 +160,16 @@ async def test_the_reason_never_holds_the_password(url: str, hand: Hand) -> None
 def commands_of(own_redis: OwnRedis, name: str) -> bool:
     with redis.Redis.from_url(own_redis.url) as client:
         return f"cmdstat_{name}" in client.info("commandstats")
+
+
+async def test_a_hanging_up_that_is_cancelled_leaves_no_connection_behind(empty_redis: str) -> None:
+    """As when the process stops while it has just lost its line."""
+    line = RedisLine(empty_redis, timeout_seconds=2.0)
+    await line.connect()
+    hanging_up = asyncio.ensure_future(line.hang_up())
+    await asyncio.sleep(0)
+    hanging_up.cancel()
+    await asyncio.gather(hanging_up, return_exceptions=True)
+    await line.hang_up()
+    with redis.Redis.from_url(empty_redis) as client:
+        await until(lambda: len(client.client_list()) == 1, "only the asker is connected")

@@ -61,6 +61,29 @@ async def test_successes_that_nobody_needed_to_hear_of_make_earlier_failures_sta
     assert other.reading(OPENAI).consecutive_failures == 1
 
 
+async def test_silence_opens_it_although_a_success_now_and_then_began_later(fleet: Fleet, hand: Hand) -> None:
+    one, other = await fleet.member(), await fleet.member()
+    silent = [await member.admit(OPENAI, 30) for _ in range(30) for member in (one, other)]
+    hand.move(1)
+    await attempt(one, Outcome.SUCCESS)
+    await attempt(other, Outcome.SUCCESS)
+    hand.move(11)
+    for number, permit in enumerate(silent):
+        assert isinstance(permit, Permit)
+        await (one, other)[number % 2].report(OPENAI, permit, Outcome.FAILURE)
+    assert not one.is_closed(OPENAI)
+
+
+async def test_a_clock_of_redis_that_is_set_back_leaves_a_breaker_that_opens(fleet: Fleet, hand: Hand) -> None:
+    one, other = await fleet.member(), await fleet.member()
+    await attempt(one, Outcome.FAILURE)
+    await attempt(one, Outcome.SUCCESS)
+    hand.move(-3600)
+    await open_it(other)
+    assert not other.is_closed(OPENAI)
+    await until(lambda: not one.is_closed(OPENAI), "all know", KNOWN_WITHIN_SECONDS)
+
+
 async def test_only_the_process_that_caused_a_change_announces_it(fleet: Fleet, hand: Hand) -> None:
     ears = [Ear(), Ear(), Ear()]
     one, two, three = [await fleet.member(ear) for ear in ears]

@@ -68,8 +68,20 @@ async def test_a_caller_who_knows_less_learns_and_changes_nothing(line: RedisLin
 async def test_what_is_counted_is_forgotten_when_its_caller_saw_something_later_succeed(line: RedisLine) -> None:
     await step(line, CLOSED, "report", failure_threshold=5, reports=[failure(0)] * 4)
     late = {**failure(0), "began": NOW + 20}
-    counted = await step(line, {**CLOSED, "answered_from": NOW + 10}, "report", failure_threshold=5, reports=[late])
+    seen = {**CLOSED, "answered_from": NOW + 10}
+    counted = await step(line, seen, "report", failure_threshold=5, reports=[late], now=NOW + 30)
     assert state(counted) == ("closed", 1, 0)
+
+
+@pytest.mark.parametrize("outcome", ["failure", "success"])
+async def test_a_success_that_would_begin_only_later_makes_nothing_stale(line: RedisLine, outcome: str) -> None:
+    """The clock of Redis, or of the process that reports, was an hour ahead when it was noted."""
+    ahead = {**failure(0), "began": NOW + 3_600_000, "outcome": outcome}
+    seen = {**CLOSED, "answered_from": NOW + 3_600_000}
+    await step(line, seen, "report", failure_threshold=5, reports=[ahead])
+    now = {"now": NOW + 10, "reports": [{**failure(0), "began": NOW + 5}] * 5}
+    counted = await step(line, CLOSED, "report", failure_threshold=5, **now)
+    assert counted["state"] == "open"
 
 
 async def test_what_its_caller_saw_succeed_before_leaves_what_is_counted(line: RedisLine) -> None:

@@ -132,3 +132,68 @@ async def test_a_client_that_goes_on_reading_takes_as_long_as_it_likes() -> None
             assert len(await reader.read()) > 4_000_000
         writer.close()
         await writer.wait_closed()
+
+
+async def _echo(scope: Any, receive: Any, send: Any) -> None:
+    """The body, after its path."""
+    body, more = scope["path"].encode() + b" ", True
+    while more:
+        message = await receive()
+        body, more = body + message.get("body", b""), message.get("more_body", False)
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
+    await send({"type": "http.response.body", "body": body})
+
+
+OFFER = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA\r\n"
+
+
+@pytest.mark.parametrize("cut", [None, 20, -9, -4], ids=["whole", "in the head", "before the body", "in the body"])
+@pytest.mark.parametrize(
+    ("framing", "body"), [(b"content-length: 5", b"hello"), (b"transfer-encoding: chunked", b"5\r\nhello\r\n0\r\n\r\n")]
+)
+async def test_a_body_after_an_offer_of_another_protocol_is_read(framing: bytes, body: bytes, cut: int | None) -> None:
+    """In one piece or two, and so is the request after it."""
+    asked = b"POST /first HTTP/1.1\r\nhost: x\r\n" + OFFER + framing + b"\r\n\r\n" + body
+    last = b"GET /last HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
+    async with _serving(_echo) as (port, _):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(asked[:cut])
+        await writer.drain()
+        if cut is not None:
+            await asyncio.sleep(0)
+            writer.write(asked[cut:])
+        writer.write(last)
+        async with asyncio.timeout(10):
+            answers = await reader.read()
+        writer.close()
+        await writer.wait_closed()
+    assert answers.count(b"200 OK") == 2
+    assert b"/first hello" in answers
+    assert answers.endswith(b"/last ")
+
+
+async def test_a_stream_that_ends_in_a_drain_leaves_its_client_one_more_request() -> None:
+    """Its head was sent before and couldn't tell that the connection ends."""
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"one", "more_body": True})
+        begun.set()
+        await go_on.wait()
+        await send({"type": "http.response.body", "body": b"two"})
+
+    async with _serving(app) as (port, state), asyncio.timeout(10):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+        await begun.wait()
+        state.default_headers = [(b"connection", b"close")]
+        next(iter(state.connections)).shutdown()
+        go_on.set()
+        first = await reader.readuntil(b"0\r\n\r\n")
+        writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+        second = await reader.read()
+        writer.close()
+        await writer.wait_closed()
+    assert (b"connection: close" in first, b"connection: close" in second) == (False, True)
+    assert second.endswith(b"0\r\n\r\n")

@@ -19,7 +19,7 @@ from gateway.metrics import counts_forget
 from gateway.models import Route
 from gateway.services.configuration_file import ConfigurationFileError
 from gateway.supervisor import plan, prepare
-from gateway.supervisor.banner import banner, credentials_text
+from gateway.supervisor.banner import banner, banner_without_routes, credentials_text
 from gateway.supervisor.listener import PortUnavailable, check_free, listen, local_address
 from gateway.supervisor.only_one import AlreadyUp, only_one
 from gateway.supervisor.private_redis import NoPrivateRedis, PrivateRedis, private_redis
@@ -51,6 +51,9 @@ class Command(BaseCommand):
             help="how long what was accepted may take when we stop; then it gets an error (default %(default)s)",
         )
         parser.add_argument("--no-simulator", action="store_true", help="don't start the simulator")
+        parser.add_argument(
+            "--no-tasks", action="store_true", help="don't start Celery's worker and beat: they run elsewhere"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         private = private_redis_for(options["workers"])
@@ -68,13 +71,14 @@ class Command(BaseCommand):
         if simulator:
             check_free("127.0.0.1", SIMULATOR_PORT, "The simulator can't start")
         credentials = prepare.demo_credentials() if settings.LLMOPS_ENV == "demo" else None
-        route = Route.objects.alive().order_by("pk").values_list("name", flat=True).first() or "default"
+        route = Route.objects.alive().order_by("pk").values_list("name", flat=True).first()
         prepare.database_release()
         counts_forget()
         parts = parts_of_this_machine(
             listener,
             options["workers"],
             simulator=simulator,
+            tasks=not options["no_tasks"],
             drain_seconds=options["drain_seconds"],
             private=private,
         )
@@ -128,6 +132,7 @@ def parts_of_this_machine(
     workers: int,
     *,
     simulator: bool,
+    tasks: bool = True,
     drain_seconds: int = plan.DRAIN_SECONDS,
     private: PrivateRedis | None = None,
 ) -> list[Part]:
@@ -146,15 +151,19 @@ def parts_of_this_machine(
     ]
     if private is not None:
         parts.append(private.part)
-    if settings.CELERY_BROKER_URL == FILESYSTEM:
-        empty_broker_folder(settings.DATA_DIR)
-    parts += [plan.task_worker_part(), plan.task_clock_part(settings.DATA_DIR)]
+    if tasks:
+        if settings.CELERY_BROKER_URL == FILESYSTEM:
+            empty_broker_folder(settings.DATA_DIR)
+        parts += [plan.task_worker_part(), plan.task_clock_part(settings.DATA_DIR)]
     if simulator:
         parts.append(plan.simulator_part(Path(settings.BASE_DIR) / "manage.py", SIMULATOR_PORT))
     return parts
 
 
-def run(parts: Sequence[Part], listener: socket.socket, route: str, credentials: prepare.Credentials | None) -> int:
+def run(
+    parts: Sequence[Part], listener: socket.socket, route: str | None, credentials: prepare.Credentials | None
+) -> int:
+    """`route` is one to show an example of; None where there is none yet."""
     host, port = local_address(listener)
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     shown = False
@@ -162,10 +171,10 @@ def run(parts: Sequence[Part], listener: socket.socket, route: str, credentials:
     def on_ready() -> None:
         nonlocal shown
         shown = True
-        say(banner(url, route, credentials))
+        say(banner(url, route, credentials) if route else banner_without_routes(url))
 
     try:
-        return asyncio.run(Supervisor(parts, listener, on_ready=on_ready).run())
+        return asyncio.run(Supervisor(parts, listener, on_ready=on_ready, configured=bool(route)).run())
     finally:
         if credentials and not shown:
             say(credentials_text(credentials))  # they were made and can't be found out later
