@@ -51,9 +51,10 @@ class AlertChannelForm(ConfigurationForm):
 @admin.register(AlertChannel)
 class AlertChannelAdmin(ConfigurationAdmin):
     form = AlertChannelForm
+    form_only = frozenset({"url"})
     list_display = ("name", "told")
     actions = (*ConfigurationAdmin.actions, "send_test")
-    actions_detail = ("send_test_now",)
+    actions_detail = ("send_test_now", *ConfigurationAdmin.actions_detail)
     fieldsets = ((None, {"fields": ("name", "url", "events")}),)
 
     @admin.display(description="is told about")

@@ -6,11 +6,13 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
-from django.core.exceptions import ValidationError
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.urls import reverse
+from django.urls import path, reverse
 from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from unfold.decorators import action  # type: ignore[import-untyped]
 from unfold.widgets import (  # type: ignore[import-untyped]
     UnfoldAdminDecimalFieldWidget,
@@ -30,6 +32,7 @@ from gateway.selectors.configuration import organisation_zone
 from gateway.services.budget_raises import budget_raise, budget_raises_end
 
 SUBJECTS_SHOWN = 20
+STANDING_EVERY_SECONDS = 5
 
 
 class BudgetForm(ConfigurationForm):
@@ -89,12 +92,13 @@ class RaiseForm(forms.Form):
 @admin.register(Budget)
 class BudgetAdmin(ConfigurationAdmin):
     form = BudgetForm
+    form_only = frozenset({"span"})
     list_display = ("name", "whose", "window", "limit", "used", "enforcement")
     list_filter = (*ConfigurationAdmin.list_filter, "scope", "enforcement")
     list_select_related = tuple(SUBJECT_COLUMNS.values())
     conditional_fields = {column: f"scope == '{scope}'" for scope, column in SUBJECT_COLUMNS.items()}
     readonly_fields = ("what_it_does", "standing")
-    actions_detail = ("raise_limit", "end_raises")
+    actions_detail = ("raise_limit", "end_raises", *ConfigurationAdmin.actions_detail)
     fieldsets = (
         (None, {"fields": ("what_it_does", "standing")}),
         (
@@ -113,7 +117,8 @@ class BudgetAdmin(ConfigurationAdmin):
         return changes
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        return self.fieldsets if obj is not None else self.fieldsets[1:]
+        fieldsets = super().get_fieldsets(request, obj)
+        return fieldsets if obj is not None else fieldsets[1:]
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         kwargs["queryset"] = db_field.remote_field.model.objects.alive()
@@ -125,8 +130,24 @@ class BudgetAdmin(ConfigurationAdmin):
 
     @admin.display(description="how it stands")
     def standing(self, row: Budget) -> str:
+        """Asked for again every few seconds while the page is open."""
+        url = reverse("admin:gateway_budget_standing", args=[row.pk])
+        words = '<div id="budget-standing" hx-get="{}" hx-trigger="every {}s">{}</div>'
+        return format_html(words, url, STANDING_EVERY_SECONDS, self._standing_now(row))
+
+    def _standing_now(self, row: Budget) -> SafeString:
         with timezone.override(organisation_zone()):
             return standings_table(standings_of([row], now=timezone.now(), subjects_per_budget=SUBJECTS_SHOWN))
+
+    def get_urls(self) -> list[Any]:
+        view = self.admin_site.admin_view(self.standing_part)
+        return [path("<int:object_id>/standing/", view, name="gateway_budget_standing"), *super().get_urls()]
+
+    def standing_part(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        """How it stands at this moment, for its open page."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        return HttpResponse(self._standing_now(get_object_or_404(Budget, pk=object_id)))
 
     @admin.display(description="for")
     def whose(self, row: Budget) -> str:

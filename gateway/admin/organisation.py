@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
 from gateway.admin.base import AnnouncingAdmin
+from gateway.admin.plain_fields import PlainForm
 from gateway.models import Organisation
 from gateway.models.organisation import ONLY_ROW
 from gateway.services.configuration_rows import OrganisationEntry, organisation_entry
@@ -16,6 +17,7 @@ from gateway.services.configuration_rows import OrganisationEntry, organisation_
 
 @admin.register(Organisation)
 class OrganisationAdmin(AnnouncingAdmin):
+    form = PlainForm
     fieldsets = (
         (None, {"fields": ("time_zone",)}),
         (

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
-from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
@@ -20,6 +20,7 @@ from gateway.ledger.money import usd_text
 from gateway.models import Price
 from gateway.models.words import PriceSource
 from gateway.selectors.prices import charges_at
+from gateway.services.archive import configuration_archive
 from gateway.services.price_book import archive_effects
 
 
@@ -44,10 +45,11 @@ class PriceForm(ConfigurationForm):
         replaced = superseded(data.get("kind"), data.get("model"), data.get("valid_from")).first()
         if replaced is not None and not data.get("supersede"):
             since = f"from {replaced.valid_from:%Y-%m-%d %H:%M} UTC" if replaced.valid_from else "since ever"
-            raise ValidationError(
+            self.add_error(
+                "supersede",
                 f"Version {replaced.pk} of {replaced.model} ({usd_text(replaced.input_per_mtok)} in, "
                 f"{usd_text(replaced.output_per_mtok)} out, {since}) is in use. Switch on “Replace the version in use” "
-                "to supersede it, or give another time in “Valid from”."
+                "to supersede it, or give another time in “Valid from”.",
             )
         return data
 
@@ -61,12 +63,13 @@ def superseded(kind: Any, model: Any, valid_from: Any) -> QuerySet[Price]:
 @admin.register(Price)
 class PriceAdmin(ConfigurationAdmin):
     form = PriceForm
-    list_display = ("model", "kind", "input_per_mtok", "cached", "output_per_mtok", "long", "free", "begins", "source")
+    form_only = frozenset({"supersede"})
+    list_display = ("model", "kind", "goes_in", "cached", "comes_out", "long", "free", "begins", "source")
     list_filter = (*ConfigurationAdmin.list_filter, "kind", "source", "free")
     search_fields = ("model",)
     ordering = ("kind", "model", "valid_from", "pk")
     actions_list = ("refresh_prices", "unpriced")
-    actions_detail = ("new_version",)
+    actions_detail = ("new_version", *ConfigurationAdmin.actions_detail)
     readonly_fields = ("charged",)
     fieldsets: Any = (
         (None, {"fields": ("kind", "model", "free", "valid_from", "note")}),
@@ -117,15 +120,13 @@ class PriceAdmin(ConfigurationAdmin):
         super().save_model(request, obj, form, change)
 
     @admin.action(description="Archive: take out of use", permissions=["change"])
-    def archive(  # type: ignore[override]  # it may ask first
-        self, request: HttpRequest, queryset: QuerySet[Any]
-    ) -> HttpResponse | None:
+    def archive(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
         """Asks first where a price in force of a model in use is among them."""
         rows = list(queryset.filter(archived_at__isnull=True))
         effects = archive_effects(rows, at=timezone.now())
         if effects and request.POST.get("confirmed") != "yes":
             return price_pages.archive_page(request, self._context(request), rows, effects)
-        super().archive(request, queryset)
+        self._each(request, rows, configuration_archive, "archived")
         return None
 
     @action(description="Refresh prices", url_path="refresh", permissions=["change"], icon="sync")  # type: ignore[untyped-decorator]
@@ -146,17 +147,24 @@ class PriceAdmin(ConfigurationAdmin):
     def _context(self, request: HttpRequest) -> dict[str, Any]:
         return {**self.admin_site.each_context(request), "opts": Price._meta}
 
-    @admin.display(description="cached input")
-    def cached(self, row: Price) -> Any:
-        return row.cached_input_per_mtok
+    @admin.display(description="input, $ per million tokens", ordering="input_per_mtok")
+    def goes_in(self, row: Price) -> str:
+        return "free" if row.free else _dollars(row.input_per_mtok)
 
-    @admin.display(description="long context")
+    @admin.display(description="cached input, $ per million")
+    def cached(self, row: Price) -> str:
+        return _dollars(row.cached_input_per_mtok)
+
+    @admin.display(description="output, $ per million tokens", ordering="output_per_mtok")
+    def comes_out(self, row: Price) -> str:
+        return "free" if row.free else _dollars(row.output_per_mtok)
+
+    @admin.display(description="long context, $ per million")
     def long(self, row: Price) -> str:
         if row.long_context_above_tokens is None:
             return ""
-        prices = (row.long_input_per_mtok, row.long_output_per_mtok)
-        told = " / ".join(usd_text(price) for price in prices if price is not None)
-        return f"{told} above {row.long_context_above_tokens:,}"
+        told = " / ".join(filter(None, map(_dollars, (row.long_input_per_mtok, row.long_output_per_mtok))))
+        return f"{told} above {row.long_context_above_tokens:,} tokens"
 
     @admin.display(description="valid from", ordering="valid_from")
     def begins(self, row: Price) -> Any:
@@ -168,3 +176,7 @@ class PriceAdmin(ConfigurationAdmin):
     def charged(self, row: Price) -> str:
         count = charges_at(price_id=row.pk)
         return f"{count:,} attempt{'s' if count != 1 else ''}; they keep it whatever follows"
+
+
+def _dollars(per_mtok: Decimal | None) -> str:
+    return "" if per_mtok is None else f"${usd_text(per_mtok)}"

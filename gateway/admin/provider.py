@@ -5,13 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
-from django.contrib import admin
-from django.http import HttpRequest
+from django.contrib import admin, messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from unfold.decorators import action  # type: ignore[import-untyped]
+from unfold.widgets import UnfoldBooleanSwitchWidget  # type: ignore[import-untyped]
 
 from gateway.admin.base import ConfigurationAdmin, ConfigurationForm
+from gateway.admin.confirm import is_confirmed
 from gateway.admin.fields import HeadersField, SecretField
 from gateway.models import Provider
+from gateway.services.archive_words import disable_consequences
 from gateway.services.breakers import breaker_force_closed, breaker_force_open, breaker_release
+from gateway.services.provider_health import provider_test
+from gateway.services.snapshot_load import provider_of
 
 _ORDERS = {"open": breaker_force_open, "closed": breaker_force_closed, None: breaker_release}
 
@@ -21,6 +28,12 @@ class ProviderForm(ConfigurationForm):
         label="API key", help_text="Stored encrypted. Leave empty to keep the stored one; naming a variable forgets it."
     )
     extra_headers = HeadersField(help_text="Sent with every call, one Name: value a line. Not the place for secrets.")
+    sure = forms.BooleanField(
+        label="Switch it off although it is in use",
+        required=False,
+        widget=UnfoldBooleanSwitchWidget,
+        help_text="Needed where routes send requests to it.",
+    )
 
     class Meta:
         model = Provider
@@ -30,24 +43,37 @@ class ProviderForm(ConfigurationForm):
         data: dict[str, Any] = super().clean() or self.cleaned_data
         plain, variable = data.get("api_key"), data.get("api_key_env")
         if plain and variable:
-            raise forms.ValidationError("Give the API key by variable or store it here, not both.")
-        if plain:
+            self.add_error("api_key", "Give the API key by variable or store it here, not both.")
+        elif plain:
             self.instance.set_api_key(plain)
         elif variable:
             self.instance.api_key_encrypted = ""
         if not data.get("forced_breaker"):
             data["forced_breaker"] = None
+        self._check_switched_off(data)
         return data
+
+    def _check_switched_off(self, data: dict[str, Any]) -> None:
+        """Asks before requests are turned away from what they use."""
+        if data.get("enabled") or "enabled" not in self.changed_data or data.get("sure") or not self.instance.pk:
+            return
+        stored = Provider.objects.get(pk=self.instance.pk)
+        if sentences := disable_consequences(stored):
+            self.add_error("enabled", [*sentences, f"If that is meant, switch on “{self.fields['sure'].label}”."])
 
 
 @admin.register(Provider)
 class ProviderAdmin(ConfigurationAdmin):
     form = ProviderForm
+    form_only = frozenset({"api_key", "sure"})
+    readonly_fields = ("key_in_use",)
+    conditional_fields = {"sure": "enabled == false"}
+    actions_detail = ("test_now", *ConfigurationAdmin.actions_detail)
     list_display = ("name", "kind", "base_url", "key_from", "forced", "enabled")
     list_filter = (*ConfigurationAdmin.list_filter, "kind", "enabled")
     fieldsets = (
-        (None, {"fields": ("name", "kind", "base_url", "enabled")}),
-        ("API key", {"fields": ("api_key", "api_key_env")}),
+        (None, {"fields": ("name", "kind", "base_url", "enabled", "sure")}),
+        ("API key", {"fields": ("key_in_use", "api_key", "api_key_env")}),
         (
             "Time",
             {
@@ -88,6 +114,20 @@ class ProviderAdmin(ConfigurationAdmin):
         ("Load", {"fields": ("max_in_flight", "max_queued", "queue_timeout_seconds", "extra_headers")}),
     )
 
+    @action(description="Test now", url_path="test-now", permissions=["archive_row"], icon="network_check")  # type: ignore[untyped-decorator]
+    def test_now(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """One real minimal call with the saved settings, after a question: it may cost a fraction of a cent."""
+        row = get_object_or_404(Provider.objects.alive(), pk=object_id)
+        if not is_confirmed(request):
+            sentence = (
+                f"One minimal request goes to {row.base_url} with the saved key. It moves no breaker and costs next to "
+                "nothing. Save changes first."
+            )
+            return self._ask(request, f"Test {row} now?", [sentence], self._row_url(row), "Test now")
+        probe = provider_test(provider=row, actor=str(request.user))
+        self.message_user(request, f"{row}: {probe.words}", messages.SUCCESS if probe.ok else messages.ERROR)
+        return redirect(self._row_url(row))
+
     def save_model(self, request: HttpRequest, obj: Provider, form: Any, change: bool) -> None:
         """An order to the breaker is no column like others: it goes the way of every such order, after the rest."""
         order, reason = obj.forced_breaker or None, obj.forced_breaker_reason
@@ -108,6 +148,20 @@ class ProviderAdmin(ConfigurationAdmin):
         if row.api_key_env:
             return f"variable {row.api_key_env}"
         return "stored, encrypted" if row.api_key_encrypted else "none"
+
+    @admin.display(description="key in use")
+    def key_in_use(self, row: Provider) -> str:
+        """Never the key itself."""
+        if row.api_key_env:
+            if provider_of(row).api_key is not None:
+                return f"From the environment variable {row.api_key_env}, which is set."
+            return (
+                f"From the environment variable {row.api_key_env}, which is not set: calls will be turned down. "
+                "Set it where the gateway runs and start it again."
+            )
+        if row.api_key_encrypted:
+            return "The one stored here, encrypted. It is never shown again; enter another to replace it."
+        return "None: calls will be turned down. Enter a key, or name the environment variable that holds it."
 
     @admin.display(description="breaker")
     def forced(self, row: Provider) -> str:

@@ -21,6 +21,7 @@ from gateway.api.operators_cache import router as cache_router
 from gateway.api.operators_conversations import conversations_told, team_of
 from gateway.api.operators_csv import completions_download
 from gateway.api.operators_drills import router as drills_router
+from gateway.api.operators_dry_run import router as dry_run_router
 from gateway.api.operators_errors import (
     NotFound,
     NotServingHere,
@@ -213,6 +214,7 @@ def nothing_here(request: HttpRequest, path: str) -> HttpResponse:
 
 api.add_router("", alerts_router)
 api.add_router("", drills_router)
+api.add_router("", dry_run_router)
 api.add_router("/prices", prices_router)
 api.add_router("", cache_router)
 api.add_router("", rest)  # last, since paths are tried in their order

@@ -8,11 +8,11 @@ from django.http import HttpRequest, HttpResponse
 
 from gateway.dashboard.access import back_office_page, render_page
 from gateway.dashboard.conversation_links import conversation_url
-from gateway.dashboard.decision_words import decision_words
 from gateway.dashboard.links import changelist_url
 from gateway.engine.words import AttemptOutcome, CompletionStatus
 from gateway.selectors.completions import AttemptStory, CompletionStory, FallbackStory, completion_story
 from gateway.selectors.conversation_neighbours import conversation_neighbours
+from gateway.selectors.decision_words import decision_words
 from gateway.selectors.explanation import budget_checks
 from gateway.selectors.feedback import feedback_of
 from gateway.selectors.prices import price_terms

@@ -146,7 +146,7 @@ class Price(ConfigurationRow):
                 {"input_per_mtok": "Must be more than 0; a model that costs nothing must be marked as free."}
             )
         if self.free and (self.input_per_mtok or self.output_per_mtok):
-            raise ValidationError("A free model can't have a price.")
+            raise ValidationError({"free": "A free model can't have a price."})
         problem = long_context_problem({name: getattr(self, name) for name in LONG_CONTEXT_COLUMNS})
         if problem:
             raise ValidationError(dict([problem]))

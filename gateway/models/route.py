@@ -121,7 +121,8 @@ class Route(ConfigurationRow):
         for name, aliases in others:
             taken = sorted({self.name, *self.aliases} & {name, *aliases})
             if taken:
-                raise ValidationError(f"{', '.join(taken)} already leads to the route {name}.")
+                field = "name" if self.name in taken else "aliases"
+                raise ValidationError({field: f"{', '.join(taken)} already leads to the route {name}."})
 
 
 class Target(models.Model):

@@ -33,11 +33,16 @@ def authenticate(snapshot: Snapshot, headers: Mapping[str, str], now: datetime) 
     key = snapshot.keys.get(hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest())
     if key is None:
         raise NotAuthenticated("Unknown API key.")
+    key_check(key, now)
+    return key
+
+
+def key_check(key: ApiKey, now: datetime) -> None:
+    """Raises NotAuthenticated for a key that is known and not taken."""
     if key.disabled:
         raise NotAuthenticated(f"The API key {key.name!r} is disabled.")
     if key.expires_at is not None and key.expires_at <= now:
         raise NotAuthenticated(f"The API key {key.name!r} expired on {key.expires_at:%Y-%m-%d %H:%M} UTC.")
-    return key
 
 
 def allowed_routes(snapshot: Snapshot, key: ApiKey) -> list[Route]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from gateway.engine.completion import Completion
@@ -14,9 +15,9 @@ from gateway.engine.second_round import ROUNDS
 from gateway.engine.words import Operation, StreamRecovery
 from gateway.ledger.admission import NotGranted, granted_checks
 from gateway.ledger.budgets import CompletionFacts, claims_for
-from gateway.ledger.records import ZERO_USD, Intent
+from gateway.ledger.records import ZERO_USD, Intent, Opened
 from gateway.services.access import route_for
-from gateway.services.bounding import check_bounded, request_bounds
+from gateway.services.bounding import RequestBounds, check_bounded, request_bounds
 from gateway.services.call import Call, forwarded_headers
 from gateway.services.charging import BoundsOf, worst_case_usd
 from gateway.services.conversation import conversation_id
@@ -34,9 +35,63 @@ from gateway.wires.continuation import continuable
 LEASE_MARGIN_SECONDS = 60
 
 
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """A request as it will be sent once its budgets have granted it; `must_bound`: one of them blocks."""
+
+    route: Route
+    draft: Draft
+    intent: Intent
+    bounds: RequestBounds
+    must_bound: bool
+    opened: Opened
+
+
 async def completion_open(runtime: Runtime, call: Call, parsed: ParsedRequest, waited_seconds: float = 0.0) -> Work:
     """Route, plan and reserve; the intent is durable when this returns. `waited_seconds` of the deadline are over."""
     snapshot = runtime.snapshot
+    opening = await opening_plan(snapshot, call, parsed, reserve=runtime.ledger.open, holder=runtime.ledger.holder)
+    route, draft, intent, bounds = opening.route, opening.draft, opening.intent, opening.bounds
+    plan = draft.plan
+    # Last, so that what a budget has put in place of what was asked is drilled as well.
+    if snapshot.drills:
+        plan = drilled_plan(
+            plan,
+            snapshot.drills,
+            route_id=route.id,
+            key_id=call.key.id,
+            now=intent.created_at.timestamp(),
+            random=runtime.engine.random,
+        )
+    ask = _ask(call, parsed, route, draft, must_bound=opening.must_bound)
+    room = Room(runtime.ledger, snapshot.price_book, intent, bounds)
+    completion = Completion(
+        runtime.engine,
+        ask,
+        plan,
+        deadline_seconds=route.deadline_seconds - waited_seconds,
+        recovery=_recovery(route, call.operation, parsed),
+        before_paid_again=room.before_paid_again if intent.claims else None,
+    )
+    room.attempts = completion.attempts
+    checks = (*draft.checks, *granted_checks(intent.claims, opening.opened.windows))
+    adjusted = headers_of(draft)
+    remaining_usd = opening.opened.budget_remaining_usd
+    return Work(runtime, call, intent, completion, bounds, snapshot, remaining_usd, checks, adjusted)
+
+
+async def opening_plan(
+    snapshot: Snapshot,
+    call: Call,
+    parsed: ParsedRequest,
+    *,
+    reserve: Callable[[Intent], Awaitable[Opened]],
+    holder: str,
+) -> Opening:
+    """What will be asked of whom, and the most it can cost; `reserve` asks the budgets, as the ledger or as a dry run.
+
+    Without fire drills. Raises GatewayError, and what `reserve` raises where no draft is granted.
+    """
     now = datetime.now(UTC)
     route = route_for(snapshot, call.key, parsed.model)
     plan = able_targets(plan_completion(route, parsed.model), call.operation)
@@ -55,38 +110,14 @@ async def completion_open(runtime: Runtime, call: Call, parsed: ParsedRequest, w
         bounds = (
             bounds if draft.output_limit_tokens is None else replace(bounds, limit_tokens=draft.output_limit_tokens)
         )
-        intent = _intent(snapshot, call, parsed, route, draft, facts, bounds, now, runtime.ledger.holder)
+        intent = _intent(snapshot, call, parsed, route, draft, facts, bounds, now, holder)
         try:
-            opened = await runtime.ledger.open(intent)
-            break
+            opened = await reserve(intent)
+            return Opening(route, draft, intent, bounds, must_bound, opened)
         except NotGranted as refused:
             draft = refit(
                 draft, refused, Fitting(route, call.operation, parsed.payload, snapshot.price_book, bounds, now)
             )
-    # Last, so that what a budget has put in place of what was asked is drilled as well.
-    if snapshot.drills:
-        plan = drilled_plan(
-            plan,
-            snapshot.drills,
-            route_id=route.id,
-            key_id=call.key.id,
-            now=now.timestamp(),
-            random=runtime.engine.random,
-        )
-    ask = _ask(call, parsed, route, draft, must_bound=must_bound)
-    room = Room(runtime.ledger, snapshot.price_book, intent, bounds)
-    completion = Completion(
-        runtime.engine,
-        ask,
-        plan,
-        deadline_seconds=route.deadline_seconds - waited_seconds,
-        recovery=_recovery(route, call.operation, parsed),
-        before_paid_again=room.before_paid_again if intent.claims else None,
-    )
-    room.attempts = completion.attempts
-    checks = (*draft.checks, *granted_checks(intent.claims, opened.windows))
-    adjusted = headers_of(draft)
-    return Work(runtime, call, intent, completion, bounds, snapshot, opened.budget_remaining_usd, checks, adjusted)
 
 
 def _ask(call: Call, parsed: ParsedRequest, route: Route, draft: Draft, *, must_bound: bool) -> Ask:

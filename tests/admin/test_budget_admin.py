@@ -149,3 +149,11 @@ def test_raises_can_be_ended_at_once_but_not_by_following_a_link(operations: Cli
     assert BudgetRaise.objects.filter(until__gt=timezone.now()).count() == 1
     operations.post(address)
     assert BudgetRaise.objects.filter(until__gt=timezone.now()).count() == 0
+
+
+def test_an_open_page_is_told_again_what_is_spent(operations: Client) -> None:
+    row = Budget.objects.create(name="all", scope="global", window="total", limit_usd="50")
+    page = operations.get(f"/admin/gateway/budget/{row.pk}/change/").content.decode()
+    assert f'hx-get="/admin/gateway/budget/{row.pk}/standing/"' in page
+    BudgetWindow.objects.create(budget_id=row.pk, subject="", window_epoch=0, spent_usd="12.5")
+    assert "$12.50" in operations.get(f"/admin/gateway/budget/{row.pk}/standing/").content.decode()

@@ -184,7 +184,7 @@ def test_a_key_whose_form_is_refused_is_not_shown(operations: Client, configured
 
 def test_what_is_still_needed_cannot_be_archived(operations: Client, configured: None) -> None:
     row = Provider.objects.get(name="openai")
-    data = {"action": "archive", "_selected_action": [row.pk]}
+    data = {"action": "archive", "_selected_action": [row.pk], "confirmed": "yes"}
     page = operations.post("/admin/gateway/provider/", data, follow=True).content.decode()
     assert "openai was not archived: openai is still needed by the route &quot;default&quot;." in page
     row.refresh_from_db()
@@ -196,7 +196,7 @@ def test_archiving_and_restoring_are_announced(operations: Client, configured: N
     version = configuration_version()
     for action, archived in (("archive", True), ("restore", False)):
         url = "/admin/gateway/team/?archived=all"
-        operations.post(url, {"action": action, "_selected_action": [row.pk]})
+        operations.post(url, {"action": action, "_selected_action": [row.pk], "confirmed": "yes"})
         row.refresh_from_db()
         assert row.archived is archived
     assert configuration_version() == version + 2
@@ -205,7 +205,7 @@ def test_archiving_and_restoring_are_announced(operations: Client, configured: N
 def test_what_needs_something_archived_is_not_restored(operations: Client, configured: None) -> None:
     team = Team.objects.get(name="research")
     key = ApiKey.objects.create(name="k", hash="h", team=team, archived_at=team.created_at)
-    operations.post("/admin/gateway/team/", {"action": "archive", "_selected_action": [team.pk]})
+    operations.post("/admin/gateway/team/", {"action": "archive", "_selected_action": [team.pk], "confirmed": "yes"})
     url = "/admin/gateway/apikey/?archived=yes"
     page = operations.post(url, {"action": "restore", "_selected_action": [key.pk]}, follow=True).content.decode()
     assert "It needs research, which is archived" in page

@@ -203,6 +203,7 @@ def test_the_description_types_every_answer(client: Client) -> None:
         "/api/drills/{id}/stop",
         "/api/prices/refresh",
         "/api/providers/{provider}/test",
+        "/api/routes/{name}/dry-run",
         "/api/alerts",
         "/api/alerts/{id}/acknowledge",
         "/api/alert-channels/{name}/test",

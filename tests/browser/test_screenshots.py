@@ -10,9 +10,9 @@ import pytest
 from django.urls import reverse
 from playwright.sync_api import Page, ViewportSize
 
-from gateway.models import BreakerStatus, Completion, Provider
+from gateway.models import BreakerStatus, Completion, Provider, Route
 from tests.browser.conftest import Visit, log_in
-from tests.browser.scene import DRILLED_ID, STORY_ID, stage, stage_drill, stage_prices
+from tests.browser.scene import DRILLED_ID, SONNET, STORY_ID, stage, stage_drill, stage_prices
 
 pytestmark = pytest.mark.browser
 
@@ -66,6 +66,19 @@ def test_pages_fit_their_screens_in_every_theme_and_size(visit: Visit, folder: P
         "conversations": visit.base_url + reverse("dashboard:conversations"),
         "conversation": visit.base_url + reverse("dashboard:conversation", args=["c-3"]),
     }
+    assert picture_all(visit, folder, pages) == []
+
+
+def test_the_pages_for_editing_a_route_fit_their_screens(visit: Visit, folder: Path) -> None:
+    stage()
+    visit.do(lambda page: log_in(page, visit.base_url))
+    route = Route.objects.create(name="everyday", aliases=["gpt-4-turbo"])
+    for position, (provider, model) in enumerate([("openai", "gpt-4-turbo"), ("anthropic", SONNET)]):
+        route.targets.create(provider=Provider.objects.get(name=provider), model=model, position=position)
+    names = {"route": "change", "route-dry-run": "dry_run", "route-archive": "archive_row"}
+    address = visit.base_url
+    pages = {name: address + reverse(f"admin:gateway_route_{part}", args=[route.pk]) for name, part in names.items()}
+
     assert picture_all(visit, folder, pages) == []
 
 

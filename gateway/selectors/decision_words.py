@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.dashboard.simple_words import simple_sentences
+from gateway.selectors.simple_words import simple_sentences
 
 _LEFT_OUT = {
     "left_out_without_price": "no price is known for it",
@@ -39,17 +39,22 @@ class DecisionWords:
 
 
 def decision_words(decision: Mapping[str, Any]) -> DecisionWords:
-    left_out = {name: why for key, why in _LEFT_OUT.items() for name in _names(decision.get(key))}
+    left_out = left_out_reasons(decision)
     return DecisionWords(
         reason=str(decision.get("reason", "")),
         candidates=tuple(Candidate(name, left_out.get(name, "")) for name in _names(decision.get("targets"))),
-        budgets=tuple(_budget_sentences(decision)),
+        budgets=tuple(budget_sentences(decision)),
         simple=tuple(simple_sentences(decision)),
         others=tuple((_title(key), _plain(value)) for key, value in decision.items() if key not in _KNOWN),
     )
 
 
-def _budget_sentences(decision: Mapping[str, Any]) -> Iterator[str]:
+def left_out_reasons(decision: Mapping[str, Any]) -> dict[str, str]:
+    """By target why it could not be used."""
+    return {name: why for key, why in _LEFT_OUT.items() for name in _names(decision.get(key))}
+
+
+def budget_sentences(decision: Mapping[str, Any]) -> Iterator[str]:
     """What budgets made of the request (`gateway.services.fitting`)."""
     stepped, shrunk = decision.get("stepped_down"), decision.get("shrunk_output")
     if isinstance(stepped, Mapping):

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from gateway.dashboard.decision_words import Candidate, DecisionWords, decision_words
+from gateway.selectors.decision_words import Candidate, DecisionWords, decision_words
 
 
 def test_an_empty_decision_says_nothing() -> None:
