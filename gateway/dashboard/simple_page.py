@@ -12,8 +12,8 @@ from gateway.dashboard.links import changelist_url
 from gateway.dashboard.request_query import requests_url
 from gateway.dashboard.scope import scope_of
 from gateway.dashboard.scope_bar import bar_context
-from gateway.dashboard.simple_words import reason_words
 from gateway.engine.proportions import FEWEST, Share, difference
+from gateway.selectors.simple_words import reason_words
 from gateway.services.simple_report import MOST_DECISIONS, RouteReport, simple_report
 
 _MODES = {
