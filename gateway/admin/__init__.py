@@ -12,7 +12,9 @@ from gateway.admin import (
     price,
     provider,
     route,
+    simple_rules,
     team,
+    workload,
 )
 
 __all__ = [
@@ -27,5 +29,7 @@ __all__ = [
     "price",
     "provider",
     "route",
+    "simple_rules",
     "team",
+    "workload",
 ]

@@ -122,7 +122,7 @@ class RouteAdmin(ConfigurationAdmin):
         (None, {"fields": ("name", "aliases")}),
         ("Limits", {"fields": ("deadline_seconds", "max_output_tokens", "stream_recovery")}),
         ("Cheap model for simple queries", {"fields": ("simple_mode",)}),
-        ("Cache", {"fields": ("cache_enabled", "cache_ttl_seconds", "cache_scope")}),
+        ("Cache", {"fields": ("cache_enabled", "cache_ttl_seconds", "cache_scope", "cache_prompt_prefix")}),
         ("Content", {"fields": ("store_content", "store_content_days"), "description": CONTENT_WARNING}),
     )
     actions = (*ConfigurationAdmin.actions, "purge_cache")

@@ -15,6 +15,7 @@ from gateway.selectors.completions import AttemptStory, CompletionStory, Fallbac
 from gateway.selectors.conversation_neighbours import conversation_neighbours
 from gateway.selectors.decision_words import decision_words
 from gateway.selectors.explanation import budget_checks
+from gateway.selectors.feedback import feedback_of
 from gateway.selectors.prices import price_terms
 from gateway.templatetags.plain_words import duration, usd
 
@@ -78,6 +79,7 @@ def completion(request: HttpRequest, request_id: str) -> HttpResponse:
         "decision": decision_words(story.decision),
         "checks": budget_checks(story),
         "prices": price_terms(ids=(one.price_id for one in story.attempts if one.price_id is not None)),
+        "feedback": feedback_of(request_id=story.line.id),
         "axis": [duration(story.span_ms * quarter / 4) for quarter in range(5)],
         "admin_url": changelist_url(request, "Completion", id__exact=story.line.id),
         "conversation_url": conversation_url(story.conversation, story.team_id) if story.conversation else "",

@@ -8,12 +8,14 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST
 
 from gateway.dashboard.access import back_office_page, render_page, to_login
 from gateway.dashboard.links import model_list_url
 from gateway.models import Target
 from gateway.selectors.model_catalogue import model_lines, retiring_targets
-from gateway.services.permissions import CHANGE_ROUTES, SEE_PRICES, missing_words
+from gateway.services.cache_purge import CacheAway, cache_purge
+from gateway.services.permissions import CHANGE_ROUTES, PURGE_CACHE, SEE_PRICES, missing_words
 from gateway.services.price_book import prices_now
 from gateway.services.succession import succession_of, target_succeed
 
@@ -57,6 +59,23 @@ def succeed(request: HttpRequest, target_id: int) -> HttpResponse:
         messages.error(request, f"Nothing was changed: {' '.join(error.messages)}")
         return redirect("dashboard:models")
     return render_page(request, "dashboard/succeed.html", f"Replace {target.model}", context)
+
+
+@require_POST
+def forget(request: HttpRequest) -> HttpResponse:
+    """Forget the answers of one model that the response cache keeps; those of all where none is named."""
+    if not admin.site.has_permission(request):
+        return to_login(request)
+    if not request.user.has_perm(PURGE_CACHE):
+        raise PermissionDenied(missing_words(PURGE_CACHE))
+    model = request.POST.get("model", "")[:MOST_SEARCHED_CHARACTERS]
+    try:
+        purged = cache_purge(actor=request.user.get_username(), model=model or None)
+    except CacheAway as away:
+        messages.error(request, away.message)
+    else:
+        messages.success(request, f"{purged} cached answers of {model or 'every model'} forgotten.")
+    return redirect("dashboard:models")
 
 
 def _done(request: HttpRequest, target: Target) -> HttpResponse:

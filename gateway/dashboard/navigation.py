@@ -17,6 +17,7 @@ _OPEN_PAGES = (
 # Title, symbol (Material Symbols), model. A model that isn't registered or that the user may not see is left out.
 _WATCH = (
     ("Fallbacks", "alt_route", "gateway.Fallback"),
+    ("Feedback", "thumbs_up_down", "gateway.Feedback"),
     ("Fire drills", "local_fire_department", "gateway.Drill"),
     ("Incidents", "emergency_home", "gateway.Alert"),
     ("Alert messages", "outgoing_mail", "gateway.AlertDelivery"),
@@ -25,6 +26,8 @@ _WATCH = (
 _PAGES = (
     ("Requests", "receipt_long", "gateway.Completion", "requests"),
     ("Conversations", "forum", "gateway.Conversation", "conversations"),
+    ("Savings", "savings", "gateway.Completion", "savings"),
+    ("Simple queries", "call_split", "gateway.Completion", "simple"),
     ("Breakers", "electrical_services", "gateway.BreakerStatus", "breakers"),
 )
 _CONFIGURE = (
@@ -32,6 +35,8 @@ _CONFIGURE = (
     ("Routes", "route", "gateway.Route"),
     ("Teams", "groups", "gateway.Team"),
     ("API keys", "key", "gateway.ApiKey"),
+    ("Workloads", "category", "gateway.Workload"),
+    ("Scorer rules", "balance", "gateway.SimpleRules"),
     ("Prices", "sell", "gateway.Price"),
     ("Budgets", "savings", "gateway.Budget"),
     ("Alert channels", "notifications", "gateway.AlertChannel"),

@@ -12,6 +12,8 @@ from gateway.dashboard import (
     overview,
     provider_page,
     request_pages,
+    savings_page,
+    simple_page,
     spend_page,
 )
 
@@ -23,6 +25,8 @@ urlpatterns = [
     path("requests/live/", request_pages.requests_live, name="requests-live"),
     path("spend/", spend_page.spend, name="spend"),
     path("spend/table.csv", spend_page.spend_table, name="spend-csv"),
+    path("savings/", savings_page.savings_page, name="savings"),
+    path("simple/", simple_page.simple, name="simple"),
     path("completions/<str:request_id>/", completion_page.completion, name="completion"),
     path("completions/<str:request_id>/content/", content_page.content, name="content"),
     path("providers/<str:name>/", provider_page.provider, name="provider"),
@@ -36,6 +40,7 @@ urlpatterns = [
     path("drills/<int:drill_id>/", drill_page.drill, name="drill"),
     path("drills/<int:drill_id>/stop/", drill_page.stop, name="drill_stop"),
     path("models/", model_pages.catalogue, name="models"),
+    path("models/forget/", model_pages.forget, name="models-forget"),
     path("models/targets/<int:target_id>/successor/", model_pages.succeed, name="succeed"),
     path("dashboard/drills/", overview.drills, name="drills"),
     path("dashboard/providers/", overview.providers, name="providers"),

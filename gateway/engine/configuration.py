@@ -128,3 +128,4 @@ class Route:
     store_content: bool = False
     store_content_days: int = 7
     cache: RouteCache | None = None  # None: its answers are not kept
+    prompt_prefix: bool = False  # marked for the provider's own prompt cache

@@ -99,7 +99,7 @@ async def opening_plan(
     plan = priced_targets(plan, snapshot.price_book, now)
     conversation = conversation_id(call.headers, parsed.conversation_id)
     if route.simple_target is not None or TIER_HEADER in call.headers:
-        plan = simple_plan(plan, route, call, parsed, conversation=conversation, prices=snapshot.price_book, at=now)
+        plan = simple_plan(plan, route, call, parsed, conversation=conversation, snapshot=snapshot, at=now)
     draft = Draft(plan)
     while True:
         plan = draft.plan
@@ -133,6 +133,7 @@ def _ask(call: Call, parsed: ParsedRequest, route: Route, draft: Draft, *, must_
         bound_output=must_bound,
         operation=call.operation,
         output_limit_tokens=draft.output_limit_tokens,
+        prompt_prefix=route.prompt_prefix,
     )
 
 

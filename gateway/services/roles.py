@@ -31,16 +31,22 @@ _SEEN = (
     "conversation",
     "drill",
     "fallback",
+    "feedback",
     "healthprobe",
     "organisation",
     "price",
     "provider",
     "route",
+    "simplerules",
     "target",
     "team",
+    "workload",
 )
 _EDITED = {
-    OPERATOR: ("provider", "route", "target", "alertchannel", "drill", "alert", "alertdelivery"),
+    OPERATOR: (
+        *("provider", "route", "target", "workload", "simplerules"),
+        *("alertchannel", "drill", "alert", "alertdelivery"),
+    ),
     FINANCE: ("budget", "budgetraise", "price"),
 }
 _ALSO_SEEN = {OPERATOR: ("alertchannel", "apikey"), FINANCE: ("apikey",)}

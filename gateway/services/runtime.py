@@ -30,6 +30,7 @@ from gateway.services.idempotency_records import IdempotencyRecords
 from gateway.services.key_uses import KeyUses
 from gateway.services.metrics_sampling import Sampling
 from gateway.services.refusals import Refusals
+from gateway.services.row_thread import RowThread
 from gateway.services.shared_answers import SharedAnswers
 from gateway.services.snapshot import Snapshot
 from gateway.services.snapshot_holder import SnapshotHolder
@@ -64,6 +65,7 @@ class Runtime:
         self.answers = SharedAnswers(self._answer_store(redis_url, clock), clock)
         self.idempotency = IdempotencyRecords()
         self.content = ContentWriter()
+        self.feedback = RowThread("feedback")
         self.key_uses = KeyUses()
         self.engine = Engine(self._caller_of, self.breakers, clock)
         self.started_at = time.time()
@@ -111,6 +113,7 @@ class Runtime:
         await self.answers.store.aclose()
         await self.idempotency.aclose()
         await self.content.aclose()
+        await self.feedback.aclose()
         await self.key_uses.aclose()
         self.refusals.flush()
         await asyncio.to_thread(self.ledger.stop)
