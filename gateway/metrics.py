@@ -96,7 +96,8 @@ def _time_counted(intent: Intent, settlement: Settlement, route: str, provider: 
         RESPONSE_SECONDS.labels(route, "false").observe(settlement.latency_ms / 1000)
     elif first_ms is not None:
         RESPONSE_SECONDS.labels(route, "true").observe(first_ms / 1000)
-        FIRST_TOKEN_SECONDS.labels(provider, model).observe(first_ms / 1000)
+        if settlement.provider:  # the cache's answers tell no provider's time
+            FIRST_TOKEN_SECONDS.labels(provider, model).observe(first_ms / 1000)
 
 
 def _attempt_counted(attempt: AttemptRecord) -> None:

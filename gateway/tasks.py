@@ -14,6 +14,7 @@ from gateway.ledger.drain import dead_spools_drain
 from gateway.ledger.sweep import orphans_settle
 from gateway.models import Batch
 from gateway.services.batch_create import batches_expire
+from gateway.services.content_retention import content_prune
 from gateway.services.idempotency_retention import idempotency_expire
 from gateway.services.provider_health import health_probes_run
 from gateway.services.retention import completions_prune
@@ -60,7 +61,8 @@ def rollups_sweep() -> None:
 
 @shared_task(name="gateway.completions_prune")
 def retention_sweep() -> None:
-    """Deletes requests that are older than they shall be kept."""
+    """Deletes requests, and what was asked and answered in them, that are older than they shall be kept."""
+    content_prune(now=timezone.now())
     completions_prune(now=timezone.now())
 
 

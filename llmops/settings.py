@@ -8,6 +8,7 @@ from typing import Any
 
 from llmops.broker import broker_options, broker_url
 from llmops.env import database_from_url, env_choice, env_integer, env_list, env_text, env_url, usable_folder
+from llmops.production import refuse_insecure
 from llmops.secrets import encryption_keys, installation_secret
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -45,6 +46,8 @@ CELERY_BROKER_URL = env_url("CELERY_BROKER_URL", ("redis", "rediss", "amqp", "am
 
 ALLOWED_HOSTS = env_list("LLMOPS_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]" if PRODUCTION else "*")
 CSRF_TRUSTED_ORIGINS = env_list("LLMOPS_TRUSTED_ORIGINS", "")
+if PRODUCTION:
+    refuse_insecure(secret_key=SECRET_KEY, hosts=ALLOWED_HOSTS, origins=CSRF_TRUSTED_ORIGINS)
 
 INSTALLED_APPS = [
     "unfold",
@@ -60,8 +63,10 @@ INSTALLED_APPS = [
 
 # The back office's only: the API's paths run none of it (docs/architecture.md).
 MIDDLEWARE = [
+    "gateway.dashboard.content_policy.ContentPolicy",
     "django.middleware.security.SecurityMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
+    "gateway.dashboard.sessions.SessionLimits",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -109,6 +114,7 @@ STATIC_ROOT = DATA_DIR / "static"
 
 LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "/"
+CSRF_FAILURE_VIEW = "gateway.dashboard.error_pages.csrf_failure"
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
@@ -120,7 +126,19 @@ X_FRAME_OPTIONS = "DENY"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_SECURE = PRODUCTION
+SESSION_COOKIE_AGE = 12 * 60 * 60
+LLMOPS_SESSION_IDLE_MINUTES = env_integer("LLMOPS_SESSION_IDLE_MINUTES", 60, minimum=1, maximum=12 * 60)
 CSRF_COOKIE_SECURE = PRODUCTION
+# How many proxies of our own stand before the gateway: whose word on address and scheme is taken.
+LLMOPS_TRUSTED_PROXIES = env_integer("LLMOPS_TRUSTED_PROXIES", 0, minimum=0, maximum=10)
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if LLMOPS_TRUSTED_PROXIES else None
+SECURE_SSL_REDIRECT = PRODUCTION
+# Programs of the same network may come without TLS: they bring a key, and follow no redirect with it.
+SECURE_REDIRECT_EXEMPT = [r"^api/(?!docs)", r"^metrics$"]
+SECURE_HSTS_SECONDS = 365 * 24 * 60 * 60 if PRODUCTION else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = PRODUCTION
+# W021 asks for HSTS preloading: whether browsers ship a domain as HTTPS only is its owner's decision.
+SILENCED_SYSTEM_CHECKS = ["security.W021"]
 
 UNFOLD: dict[str, Any] = {
     "SITE_TITLE": "llmops",
@@ -128,6 +146,8 @@ UNFOLD: dict[str, Any] = {
     "SITE_SUBHEADER": "LLM gateway back office",
     "SITE_URL": "/",
     "SITE_SYMBOL": "hub",
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "gateway.dashboard.favicon.favicon_url"}],
+    "LOGIN": {"form": "gateway.dashboard.login_form.ThrottledLoginForm"},
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
     "SIDEBAR": {"navigation": "gateway.dashboard.navigation.sidebar"},

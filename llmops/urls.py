@@ -8,12 +8,18 @@ from django.urls import include, path
 from gateway.api.metrics_page import metrics
 from gateway.api.operators import urls as operators_urls
 from gateway.api.public import api as public_api
+from gateway.dashboard.favicon import favicon
 
 urlpatterns = [
     path("admin/", admin.site.urls),
     path("api/", operators_urls()),
     path("metrics", metrics),
+    path("favicon.ico", favicon),
     # Before the agents' API, whose router has a page of its own at "/".
     path("", include("gateway.dashboard.urls")),
     path("", public_api.urls),
 ]
+
+handler403 = "gateway.dashboard.error_pages.forbidden"
+handler404 = "gateway.dashboard.error_pages.not_found"
+handler500 = "gateway.dashboard.error_pages.broken"

@@ -13,7 +13,9 @@ from gateway.admin import (
     price,
     provider,
     route,
+    simple_rules,
     team,
+    workload,
 )
 
 __all__ = [
@@ -29,5 +31,7 @@ __all__ = [
     "price",
     "provider",
     "route",
+    "simple_rules",
     "team",
+    "workload",
 ]

@@ -12,6 +12,7 @@ from django.utils import timezone
 from gateway.admin.ledger import LedgerAdmin
 from gateway.models import Alert, AlertDelivery
 from gateway.services.incidents import delivery_retry, incident_acknowledge
+from gateway.services.permissions import ACKNOWLEDGE_INCIDENTS
 
 
 @admin.register(Alert)
@@ -41,7 +42,7 @@ class AlertAdmin(LedgerAdmin):
         self.message_user(request, f"{done} acknowledged.", messages.SUCCESS if done else messages.INFO)
 
     def has_acknowledge_permission(self, request: HttpRequest) -> bool:
-        return bool(request.user.has_perm("gateway.change_alert"))
+        return bool(request.user.has_perm(ACKNOWLEDGE_INCIDENTS))
 
 
 @admin.register(AlertDelivery)

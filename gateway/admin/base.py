@@ -23,8 +23,6 @@ from gateway.services.configuration import CHANGED, CREATED, change_record, conf
 from gateway.services.configuration_diff import differences
 from gateway.services.configuration_rows import section_of
 
-NOT_IN_FORCE = "Kept, but not in force yet: these settings change nothing in this version."
-
 
 class ConfigurationForm(PlainForm):
     """Checks the constraints that say "among those in use", which Django skips for fields that aren't in the form."""

@@ -20,6 +20,7 @@ from gateway.models import ApiKey, Drill, Provider, Route
 from gateway.models.drill import LONGEST_SECONDS
 from gateway.selectors.drills import running_first
 from gateway.services.drills import drill_check, drill_start, drill_stop
+from gateway.services.permissions import STOP_DRILLS
 
 _LONGEST_MINUTES = LONGEST_SECONDS // 60
 
@@ -126,7 +127,7 @@ class DrillAdmin(ReadOnly, ModelAdmin):  # type: ignore[misc]
             self.message_user(request, f"Fire drill {row.pk} {what}.", messages.SUCCESS if stopped else messages.INFO)
 
     def has_stop_permission(self, request: HttpRequest) -> bool:
-        return bool(request.user.has_perm("gateway.change_drill"))
+        return bool(request.user.has_perm(STOP_DRILLS))
 
     @admin.display(description="state")
     def state(self, row: Drill) -> str:

@@ -21,6 +21,7 @@ from gateway.models import (
     ConfigurationChange,
     Conversation,
     Fallback,
+    Feedback,
     HealthProbe,
 )
 
@@ -61,7 +62,7 @@ class StoryLinks(LedgerAdmin):
     """Rows that belong to a completion, each with a link to its story."""
 
     @admin.display(description="request", ordering="completion_id")
-    def request_story(self, row: Attempt | Fallback) -> SafeString:
+    def request_story(self, row: Attempt | Fallback | Feedback) -> SafeString:
         return story_link(str(row.completion_id))
 
 
@@ -102,6 +103,14 @@ class FallbackAdmin(StoryLinks):
     list_display = ("created_at", "request_story", "from_target", "to_target", "reason", "after_ms", "extra_cost_usd")
     search_fields = ("=completion__id",)
     ordering = ("-created_at",)
+
+
+@admin.register(Feedback)
+class FeedbackAdmin(StoryLinks):
+    list_display = ("updated_at", "request_story", "score", "note", "api_key_name")
+    list_filter = ("score",)
+    search_fields = ("=completion__id",)
+    ordering = ("-updated_at",)
 
 
 @admin.register(BreakerStatus)

@@ -1,25 +1,116 @@
-"""Users and groups of the back office, in its own looks."""
+"""Users and groups of the back office, in its own looks. Each change of them is a row of history."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, User
+from django.http import HttpRequest
 from unfold.admin import ModelAdmin  # type: ignore[import-untyped]
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm  # type: ignore[import-untyped]
+
+from gateway.services.configuration import CHANGED, CREATED, DELETED, change_record
 
 admin.site.unregister(User)
 admin.site.unregister(Group)
 
 
+def user_words(user: User) -> str:
+    """What of an account matters to others; never its password."""
+    marks = ("is_active", "is_staff", "is_superuser")
+    groups = ", ".join(user.groups.order_by("name").values_list("name", flat=True))
+    lines = [f"email={user.email}", *(f"{mark}={str(getattr(user, mark)).lower()}" for mark in marks)]
+    return "\n".join([*lines, f"groups={groups}", f"permissions={_permissions(user.user_permissions)}"])
+
+
+def group_words(group: Group) -> str:
+    return f"permissions={_permissions(group.permissions)}"
+
+
+def _permissions(permissions: Any) -> str:
+    names = permissions.order_by("content_type__app_label", "codename").values_list(
+        "content_type__app_label", "codename"
+    )
+    return ", ".join(f"{app_label}.{codename}" for app_label, codename in names)
+
+
+class RecordedPeople:
+    """Writes history where Django writes its log: once everything of a form is saved."""
+
+    section: str
+    model: Any
+
+    def words(self, row: Any) -> str:
+        raise NotImplementedError
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        if change:
+            request.people_before = self._told(self.model._default_manager.get(pk=obj.pk))  # type: ignore[attr-defined]
+        super().save_model(request, obj, form, change)  # type: ignore[misc]
+
+    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        self._record(request, CREATED, obj, "", self._told(obj))
+        return super().log_addition(request, obj, message)  # type: ignore[misc]
+
+    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        after = self._told(obj)
+        before = getattr(request, "people_before", after)
+        if before != after:
+            self._record(request, CHANGED, obj, before, after)
+        elif "password" in str(message).lower():
+            self._record(request, CHANGED, obj, "", "a new password")
+        return super().log_change(request, obj, message)  # type: ignore[misc]
+
+    def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
+        for row in queryset:
+            self._record(request, DELETED, row, self._told(row), "")
+        return super().log_deletions(request, queryset)  # type: ignore[misc]
+
+    def _told(self, row: Any) -> str:
+        return f"name={row}\n{self.words(row)}"
+
+    def _record(self, request: HttpRequest, action: str, row: Any, before: str, after: str) -> None:
+        actor = str(request.user)
+        change_record(actor=actor, action=action, section=self.section, name=str(row), before=before, after=after)
+
+
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[misc,type-arg]
+class UserAdmin(RecordedPeople, DjangoUserAdmin, ModelAdmin):  # type: ignore[misc,type-arg]
+    """Only a superuser makes superusers or changes one: otherwise whoever manages people could become one."""
+
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
+    section = "users"
+
+    def words(self, row: User) -> str:
+        return user_words(row)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        fields = tuple(super().get_readonly_fields(request, obj))
+        return fields if _superuser(request) else (*fields, "is_superuser")
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(super().has_change_permission(request, obj)) and _within_reach(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(super().has_delete_permission(request, obj)) and _within_reach(request, obj)
+
+
+def _superuser(request: HttpRequest) -> bool:
+    return bool(getattr(request.user, "is_superuser", False))
+
+
+def _within_reach(request: HttpRequest, user: User | None) -> bool:
+    return user is None or not user.is_superuser or _superuser(request)
 
 
 @admin.register(Group)
-class GroupAdmin(DjangoGroupAdmin, ModelAdmin):  # type: ignore[misc]
-    pass
+class GroupAdmin(RecordedPeople, DjangoGroupAdmin, ModelAdmin):  # type: ignore[misc]
+    section = "groups"
+
+    def words(self, row: Group) -> str:
+        return group_words(row)

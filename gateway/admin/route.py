@@ -17,7 +17,7 @@ from django.utils.safestring import SafeString, mark_safe
 from unfold.admin import StackedInline  # type: ignore[import-untyped]
 from unfold.decorators import action  # type: ignore[import-untyped]
 
-from gateway.admin.base import NOT_IN_FORCE, ConfigurationAdmin, ConfigurationForm
+from gateway.admin.base import ConfigurationAdmin, ConfigurationForm
 from gateway.admin.dry_run_pages import dry_run_page, dry_run_panel
 from gateway.admin.fields import LinesField
 from gateway.admin.plain_fields import PlainForm
@@ -26,6 +26,12 @@ from gateway.models.route import TARGET_OVERRIDES
 from gateway.selectors.model_catalogue import RetiringTarget, retirement_of
 from gateway.services.cache_purge import CacheAway, cache_purge
 from gateway.services.price_book import model_is_priced
+
+CONTENT_WARNING = (
+    "When switched on, everything agents send to this route and everything they are answered (prompts, files, images, "
+    "tool results, and whatever personal or secret things are in them) is kept, encrypted, for the days given here. "
+    "People with the permission to view stored content can read it; every look is recorded."
+)
 
 
 class TargetFormSet(forms.BaseInlineFormSet):  # type: ignore[type-arg]
@@ -116,8 +122,8 @@ class RouteAdmin(ConfigurationAdmin):
         (None, {"fields": ("name", "aliases")}),
         ("Limits", {"fields": ("deadline_seconds", "max_output_tokens", "stream_recovery")}),
         ("Cheap model for simple queries", {"fields": ("simple_mode",)}),
-        ("Cache", {"fields": ("cache_enabled", "cache_ttl_seconds", "cache_scope")}),
-        ("Content", {"fields": ("store_content",), "description": NOT_IN_FORCE}),
+        ("Cache", {"fields": ("cache_enabled", "cache_ttl_seconds", "cache_scope", "cache_prompt_prefix")}),
+        ("Content", {"fields": ("store_content", "store_content_days"), "description": CONTENT_WARNING}),
     )
     actions = (*ConfigurationAdmin.actions, "purge_cache")
     actions_detail = ("dry_run", *ConfigurationAdmin.actions_detail)

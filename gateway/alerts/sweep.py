@@ -15,6 +15,7 @@ from gateway.alerts.budget_thresholds import budget_thresholds_derive
 from gateway.alerts.drills import drill_alerts_derive
 from gateway.alerts.incidents import incidents_expire
 from gateway.alerts.rates import rate_alerts_derive
+from gateway.alerts.retirements import retirement_alerts_derive
 from gateway.alerts.spool import SPOOL_WATCH
 
 logger = logging.getLogger("gateway.alerts")
@@ -34,6 +35,7 @@ PARTS: tuple[Callable[..., int], ...] = (
     account_alerts_derive,
     drill_alerts_derive,
     rate_alerts_derive,
+    retirement_alerts_derive,
 )
 
 

@@ -18,8 +18,10 @@ from gateway.api.operators_access import OPERATOR_AUTH, Operator
 from gateway.api.operators_alerts import router as alerts_router
 from gateway.api.operators_budgets import budget_raised
 from gateway.api.operators_cache import router as cache_router
+from gateway.api.operators_content import MAY_FORGET, ContentForgotten, content_forgotten
 from gateway.api.operators_conversations import conversations_told, team_of
 from gateway.api.operators_csv import completions_download
+from gateway.api.operators_docs import for_operators
 from gateway.api.operators_drills import router as drills_router
 from gateway.api.operators_dry_run import router as dry_run_router
 from gateway.api.operators_errors import (
@@ -47,6 +49,7 @@ from gateway.selectors.objectives import service_levels
 from gateway.selectors.spend_report import SpendGroup, SpendReport, spend_report
 from gateway.services.breakers import NotServing, breaker_force_closed, breaker_force_open, breaker_reset
 from gateway.services.live import LiveState, live_state
+from gateway.services.permissions import ORDER_BREAKERS, RAISE_BUDGETS, TEST_PROVIDERS
 from gateway.services.provider_health import provider_test
 
 MAX_SPEND_GROUPS = 10_000
@@ -60,6 +63,7 @@ api = NinjaAPI(
     description="For operations staff and their programs. Amounts are decimal strings, times ISO 8601 in UTC.",
     urls_namespace="operators",
     auth=OPERATOR_AUTH,
+    docs_decorator=for_operators,
 )
 handle_errors(api)
 api.get("/completions.csv", summary="Every completion of a stretch of time, as CSV")(completions_download)
@@ -95,6 +99,7 @@ def breaker_order(request: HttpRequest, provider: str, order: schemas.BreakerOrd
     if row is None:
         raise _unknown_provider(provider)
     operator: Operator = request.auth  # type: ignore[attr-defined]
+    operator.require(ORDER_BREAKERS)
     try:
         _ACTIONS[order.action](provider=row, reason=order.reason, actor=operator.actor)
     except NotServing as error:
@@ -114,6 +119,7 @@ def provider_tested(request: HttpRequest, provider: str) -> HealthProbe:
     if row is None:
         raise _unknown_provider(provider)
     operator: Operator = request.auth  # type: ignore[attr-defined]
+    operator.require(TEST_PROVIDERS)
     return provider_test(provider=row, actor=operator.actor)
 
 
@@ -165,6 +171,22 @@ def conversation(
     return usage
 
 
+@api.delete(
+    "/conversations/{id}/content",
+    response={200: ContentForgotten, **_OR_MISSING},
+    summary="Delete what was asked and answered in a conversation",
+)
+def conversation_content(
+    request: HttpRequest, conversation_id: Annotated[str, Path(alias="id")], team: str | None = None
+) -> ContentForgotten:
+    """Only the stored content goes, the requests' rows and costs stay. `team` as where the conversation is read."""
+    only_parameters(request, "team")
+    operator: Operator = request.auth  # type: ignore[attr-defined]
+    operator.require(MAY_FORGET)
+    team_id, name = _conversation_team(conversation_id, team)
+    return content_forgotten(conversation_id, team_id, name, operator.actor)
+
+
 @api.get(
     "/completions/{request_id}", response={200: CompletionExplained, **_OR_MISSING}, summary="One completion explained"
 )
@@ -194,6 +216,7 @@ def budget_raise_order(request: HttpRequest, name: str, order: schemas.RaiseOrde
     """It ends by itself. Live on every process within 2 seconds."""
     only_parameters(request)
     operator: Operator = request.auth  # type: ignore[attr-defined]
+    operator.require(RAISE_BUDGETS)
     return budget_raised(name=_searchable(name), order=order, actor=operator.actor)
 
 

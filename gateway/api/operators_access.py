@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, cast
 
-from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, PermissionsMixin
+from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest
 from django.utils import timezone
 from ninja.security import APIKeyHeader, HttpBearer
@@ -16,11 +16,10 @@ from ninja.utils import check_csrf
 from gateway.engine.errors import NotAllowed, NotAuthenticated
 from gateway.models import ApiKey
 from gateway.models.words import KeyRole
+from gateway.services.access import presented_key
 from gateway.services.keys import key_of_text
+from gateway.services.permissions import SEE_PAGES, may, missing_words
 from gateway.services.runtime import running_runtime
-
-SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-MAY_READ, MAY_CHANGE = "gateway.view_completion", "gateway.change_provider"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +32,7 @@ class Operator:
     def require(self, permission: str) -> None:
         """Raises NotAllowed for a person without it; an operator's key may do everything."""
         if self.user is not None and not self.user.has_perm(permission):
-            raise NotAllowed(f"Your account lacks the permission {permission}; an administrator can grant it.")
+            raise NotAllowed(missing_words(permission))
 
 
 class BearerKey(HttpBearer):
@@ -53,26 +52,28 @@ class HeaderKey(APIKeyHeader):
 
 
 class BackOfficeSession(SessionAuth):
-    """A person who may enter the admin and has the permission; what changes something also needs the CSRF token."""
+    """A person of the back office who may see its pages. What changes something also needs the CSRF token, and a
+    permission that its operation asks for (`Operator.require`).
+    """
 
     def __call__(self, request: HttpRequest) -> Operator | None:
         user = cast("Any", request.user)
         if isinstance(user, AnonymousUser) or not user.is_active:
             return None
-        permission = MAY_READ if request.method in SAFE_METHODS else MAY_CHANGE
-        if not _may(user, permission):
-            raise NotAllowed(f"Your account lacks the permission {permission}; an administrator can grant it.")
+        if not may(user, SEE_PAGES):
+            raise NotAllowed(missing_words(SEE_PAGES))
         if check_csrf(request) is not None:
             raise NotAllowed("The CSRF token is missing or wrong; send the csrftoken cookie's value as X-CSRFToken.")
         return Operator(actor=user.get_username(), user=user)
 
 
+def operator_of_headers(request: HttpRequest) -> Operator | None:
+    """Whose key came along, None without one. Raises NotAuthenticated, NotAllowed."""
+    text = presented_key({name.lower(): value for name, value in request.headers.items()})
+    return _operator_of(text) if text else None
+
+
 OPERATOR_AUTH = [BearerKey(), HeaderKey(), BackOfficeSession()]
-
-
-def _may(user: AbstractBaseUser, permission: str) -> bool:
-    person = cast("PermissionsMixin", user)
-    return bool(getattr(user, "is_staff", False)) and person.has_perm(permission)
 
 
 def _note_use(key: ApiKey) -> None:

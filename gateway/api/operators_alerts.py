@@ -20,6 +20,7 @@ from gateway.models import AlertChannel
 from gateway.models.words import AlertEvent
 from gateway.selectors.incidents import Incident, incident_list, incident_of
 from gateway.services.incidents import channel_test, incident_acknowledge
+from gateway.services.permissions import ACKNOWLEDGE_INCIDENTS, TEST_CHANNELS
 
 MOST_ALERTS = 1_000
 _LARGEST_ID = 2**63 - 1
@@ -73,7 +74,7 @@ def acknowledge(request: HttpRequest, id: int, order: Acknowledgement) -> Incide
     """The first one stays: what is acknowledged already is answered as it is."""
     only_parameters(request)
     operator: Operator = request.auth  # type: ignore[attr-defined]
-    operator.require("gateway.change_alert")
+    operator.require(ACKNOWLEDGE_INCIDENTS)
     row = AlertRow.objects.filter(pk=id).first() if 0 < id <= _LARGEST_ID else None
     if row is None:
         raise NotFound(f"There is no alert {id}; GET /api/alerts lists them.", param="id")
@@ -91,7 +92,7 @@ def channel_tested(request: HttpRequest, name: str) -> dict[str, Any]:
     """Answers 200 whatever came of it."""
     only_parameters(request)
     operator: Operator = request.auth  # type: ignore[attr-defined]
-    operator.require("gateway.change_alertchannel")
+    operator.require(TEST_CHANNELS)
     row = AlertChannel.objects.alive().filter(name=name).first() if name.isprintable() else None
     if row is None:
         known = ", ".join(AlertChannel.objects.alive().order_by("name").values_list("name", flat=True)[:50])

@@ -21,6 +21,7 @@ from gateway.models.drill import LONGEST_SECONDS
 from gateway.selectors.drills import DrillLine, DrillReport, drill_line, drill_list, drill_report
 from gateway.services.drill_names import drill_start_named
 from gateway.services.drills import drill_stop
+from gateway.services.permissions import START_DRILLS, STOP_DRILLS
 
 MOST_DRILLS = 1000
 _LARGEST_ID = 2**63 - 1
@@ -116,6 +117,7 @@ def drills(request: HttpRequest, limit: Annotated[int, Query(ge=1, le=MOST_DRILL
 def start(request: HttpRequest, order: DrillOrder) -> Status[DrillLine]:
     only_parameters(request)
     operator: Operator = request.auth  # type: ignore[attr-defined]
+    operator.require(START_DRILLS)
     try:
         row = drill_start_named(**order.dict(), actor=operator.actor)
     except ValidationError as error:
@@ -136,10 +138,11 @@ def report(request: HttpRequest, id: int) -> dict[str, Any]:
 def stop(request: HttpRequest, id: int) -> DrillLine:
     """What is over already stays as it is."""
     only_parameters(request)
+    operator: Operator = request.auth  # type: ignore[attr-defined]
+    operator.require(STOP_DRILLS)
     row = DrillRow.objects.filter(pk=id).first() if 0 < id <= _LARGEST_ID else None
     if row is None:
         raise _unknown(id)
-    operator: Operator = request.auth  # type: ignore[attr-defined]
     drill_stop(drill=row, actor=operator.actor)
     return drill_line(row, timezone.now())
 

@@ -113,6 +113,15 @@ class BudgetCheck(Schema):
     verdict: str | None = Field(description="fits, over (it only alerts), step_down or no_room (asked in another way).")
 
 
+class Feedback(Schema):
+    """What the holder of a key said of the answer (`POST /v1/feedback`). `score` is 1 or -1."""
+
+    score: int
+    note: str
+    api_key: str
+    updated_at: Moment
+
+
 class ConversationTotals(Schema):
     id: str
     completions: int | None = Field(description="Settled ones; null before the first.")
@@ -150,6 +159,7 @@ class CompletionExplained(Charged):
     fallbacks: list[Fallback]
     prices: list[Price]
     dropped_params: list[str]
+    feedback: list[Feedback]
 
 
 # What the answer takes over from the story and its line under the same name.
@@ -177,6 +187,7 @@ def explained(explanation: Explanation) -> CompletionExplained:
         fallbacks=[_fallback(one) for one in story.fallbacks],
         prices=[Price.from_orm(one) for one in explanation.prices],
         budget_checks=[BudgetCheck.from_orm(one) for one in explanation.budget_checks],
+        feedback=[Feedback.from_orm(one) for one in explanation.feedback],
         **{name: getattr(line, name) for name in _LINE},
         **{name: getattr(story, name) for name in _STORY},
     )

@@ -15,6 +15,7 @@ from gateway.api.operators_errors import NotFound, only_parameters
 from gateway.engine.errors import InvalidRequest
 from gateway.models import ApiKey, Route, Team
 from gateway.services.keys import DEFAULT_OVERLAP, NO_OVERLAP, key_create, key_disable, key_rotate
+from gateway.services.permissions import ADD_KEYS, CHANGE_KEYS, SEE_KEYS
 
 _FAULTS: dict[Any, Any] = {frozenset({400, 401, 403}): schemas.ErrorReply}
 _OR_MISSING: dict[Any, Any] = {**_FAULTS, 404: schemas.ErrorReply}
@@ -84,7 +85,7 @@ def add_keys(api: NinjaAPI) -> None:
 
 def keys(request: HttpRequest) -> list[dict[str, Any]]:
     only_parameters(request)
-    _operator(request).require("gateway.view_apikey")
+    _operator(request).require(SEE_KEYS)
     rows = ApiKey.objects.alive().select_related("team").prefetch_related("routes")
     return [_told(row) for row in rows]
 
@@ -92,7 +93,7 @@ def keys(request: HttpRequest) -> list[dict[str, Any]]:
 def key_make(request: HttpRequest, wanted: NewKey) -> dict[str, Any]:
     only_parameters(request)
     operator = _operator(request)
-    operator.require("gateway.add_apikey")
+    operator.require(ADD_KEYS)
     fields = wanted.model_dump(exclude={"name", "team", "routes"})
     team = None if wanted.team is None else _named(Team, "team", wanted.team)
     routes = None if wanted.routes is None else [_named(Route, "routes", name) for name in wanted.routes]
@@ -106,7 +107,7 @@ def key_make(request: HttpRequest, wanted: NewKey) -> dict[str, Any]:
 def key_order(request: HttpRequest, name: str, order: KeyOrder) -> dict[str, Any]:
     only_parameters(request)
     operator = _operator(request)
-    operator.require("gateway.change_apikey")
+    operator.require(CHANGE_KEYS)
     row = ApiKey.objects.alive().filter(name=name if name.isprintable() else "").first()
     if row is None:
         raise NotFound(f"There is no API key {name[:60]!r}. GET /api/keys lists them.", param="name")

@@ -12,9 +12,9 @@ from pydantic import Field
 from gateway.api import operators_schemas as schemas
 from gateway.api.operators_access import Operator
 from gateway.api.operators_errors import only_parameters
+from gateway.services.permissions import CHANGE_PRICES
 from gateway.services.price_refresh import PriceChange, price_refresh, price_refresh_preview
 
-MAY_PRICE = "gateway.change_price"
 _FAULTS: dict[Any, Any] = {frozenset({400, 401, 403}): schemas.ErrorReply}
 
 router = Router()
@@ -52,6 +52,6 @@ def refresh(request: HttpRequest, dry_run: bool = False) -> dict[str, Any]:
     """With `dry_run` nothing changes. Prices of operations' own are never touched."""
     only_parameters(request, "dry_run")
     operator: Operator = request.auth  # type: ignore[attr-defined]
-    operator.require(MAY_PRICE)
+    operator.require(CHANGE_PRICES)
     changes: tuple[PriceChange, ...] = price_refresh_preview() if dry_run else price_refresh(actor=operator.actor)
     return {"dry_run": dry_run, "changes": list(changes)}

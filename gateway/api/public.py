@@ -23,6 +23,7 @@ from gateway.services.access import allowed_routes, authenticate, route_for
 from gateway.services.call import Call
 from gateway.services.completion import completion_obtain
 from gateway.services.counting import tokens_count
+from gateway.services.feedback import feedback_keep, feedback_parse
 from gateway.services.runtime import Runtime, running_runtime
 from gateway.services.task_signs import worker_words_soon
 from gateway.services.work import PlainReply
@@ -114,6 +115,18 @@ async def model(request: HttpRequest, model: str) -> HttpResponse:
     snapshot = running_runtime().snapshot
     key = authenticate(snapshot, headers_of(request), datetime.now(UTC))
     return _json(request, _model_object(model, route_for(snapshot, key, model)))
+
+
+@api.post("/v1/feedback", summary="Say whether an answer was good", tags=["both wires"])
+async def feedback(request: HttpRequest) -> HttpResponse:
+    runtime = running_runtime()
+    now = datetime.now(UTC)
+    key = authenticate(runtime.snapshot, headers_of(request), now)
+    runtime.key_uses.note(key.id, now)
+    word = feedback_parse(request.read())
+    await runtime.feedback.run(feedback_keep, word=word, key=key, now=now)
+    told = {"object": "feedback", "request_id": word.request_id, "score": word.score, "note": word.note}
+    return _json(request, told)
 
 
 def _model_list(routes: list[Route]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from gateway.engine.words import Wire
 
 ANTHROPIC_PATHS = "/v1/messages"
-SHARED_PATHS = "/v1/models"
+SHARED_PATHS = ("/v1/models", "/v1/feedback")
 
 
 def lower_headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
@@ -26,6 +26,6 @@ def headers_of(request: HttpRequest) -> dict[str, str]:
 
 
 def surface_of(path: str, headers: dict[str, str]) -> Wire:
-    """Surfaces are told apart by path; what both have (`/v1/models`) by Anthropic's version header."""
+    """Surfaces are told apart by path; what both have by Anthropic's version header."""
     shared = path.startswith(SHARED_PATHS) and "anthropic-version" in headers
     return Wire.ANTHROPIC if shared or path.startswith(ANTHROPIC_PATHS) else Wire.OPENAI

@@ -15,15 +15,18 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from gateway.dashboard.error_pages import no_access
 from gateway.selectors.configuration import organisation_zone
+from gateway.services.permissions import SEE_PAGES
 
 View = TypeVar("View", bound=Callable[..., HttpResponse])
 
 
 def back_office_page(view: View) -> View:
-    """Let in whom the admin lets in; show times in the organisation's zone.
+    """Let in staff who may see what pages are made of; show times in the organisation's zone.
 
-    Others go to the login form. An htmx refresh can't follow them there, so the whole page is told to go.
+    Strangers go to the login form, staff without the permission read whom to ask. An htmx refresh can't follow to
+    the form, so the whole page is told to go.
     """
 
     @never_cache
@@ -32,6 +35,8 @@ def back_office_page(view: View) -> View:
     def guarded(request: HttpRequest, **kwargs: str) -> HttpResponse:
         if not admin.site.has_permission(request):
             return to_login(request)
+        if not request.user.has_perm(SEE_PAGES):
+            return no_access(request)
         with timezone.override(organisation_zone()):
             return view(request, **kwargs)
 

@@ -19,6 +19,7 @@ from gateway.selectors.drills import drills_running
 from gateway.selectors.ledger_spool import ledger_spool_state, ledger_spool_words
 from gateway.selectors.model_catalogue import RetiringTarget, retiring_targets
 from gateway.selectors.prices import unpriced_models
+from gateway.services.permissions import SEE_PRICES
 from gateway.templatetags.plain_words import clock, fault_words, usd, used_percent
 
 _ORDER = ("bad", "warn", "info")
@@ -125,7 +126,7 @@ def _alerts(request: HttpRequest, now: datetime) -> Iterator[Attention]:
 
 
 def _models(request: HttpRequest, now: datetime) -> Iterator[Attention]:
-    catalogue = reverse("dashboard:models") if request.user.has_perm("gateway.view_price") else ""
+    catalogue = reverse("dashboard:models") if request.user.has_perm(SEE_PRICES) else ""
     for one in unpriced_models(now=now):
         if not one.routes:
             continue

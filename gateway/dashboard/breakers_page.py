@@ -28,6 +28,7 @@ from gateway.selectors.breaker_days import breaker_days
 from gateway.selectors.breakers import by_urgency
 from gateway.selectors.provider_page import Band
 from gateway.services.live import live_state
+from gateway.services.permissions import START_DRILLS
 
 BANDS_TOLD = 20
 
@@ -51,7 +52,7 @@ def breakers(request: HttpRequest) -> HttpResponse:
         "chosen": request.GET.get("provider", ""),
         "may_act": may_act(request),
         "reason_characters": REASON_CHARACTERS,
-        "drill_url": f"{drills}add/" if drills and request.user.has_perm("gateway.add_drill") else "",
+        "drill_url": f"{drills}add/" if drills and request.user.has_perm(START_DRILLS) else "",
     }
     return render_page(request, "dashboard/breakers.html", "Breakers", context)
 

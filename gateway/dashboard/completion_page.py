@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from django.http import HttpRequest, HttpResponse
 
 from gateway.dashboard.access import back_office_page, render_page
+from gateway.dashboard.content_page import content_offered
 from gateway.dashboard.conversation_links import conversation_url
 from gateway.dashboard.links import changelist_url
 from gateway.engine.words import AttemptOutcome, CompletionStatus
@@ -14,6 +15,7 @@ from gateway.selectors.completions import AttemptStory, CompletionStory, Fallbac
 from gateway.selectors.conversation_neighbours import conversation_neighbours
 from gateway.selectors.decision_words import decision_words
 from gateway.selectors.explanation import budget_checks
+from gateway.selectors.feedback import feedback_of
 from gateway.selectors.prices import price_terms
 from gateway.templatetags.plain_words import duration, usd
 
@@ -77,6 +79,7 @@ def completion(request: HttpRequest, request_id: str) -> HttpResponse:
         "decision": decision_words(story.decision),
         "checks": budget_checks(story),
         "prices": price_terms(ids=(one.price_id for one in story.attempts if one.price_id is not None)),
+        "feedback": feedback_of(request_id=story.line.id),
         "axis": [duration(story.span_ms * quarter / 4) for quarter in range(5)],
         "admin_url": changelist_url(request, "Completion", id__exact=story.line.id),
         "conversation_url": conversation_url(story.conversation, story.team_id) if story.conversation else "",
@@ -86,6 +89,7 @@ def completion(request: HttpRequest, request_id: str) -> HttpResponse:
             conversation=story.conversation,
             created_at=story.line.created_at,
         ),
+        "content_offered": content_offered(request, story.line.id),
         "prices_url": changelist_url(request, "Price"),
         "key_url": changelist_url(request, "Completion", api_key_id__exact=story.api_key_id),
     }

@@ -12,12 +12,13 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST
 
-from gateway.dashboard.access import back_office_page, render_page
+from gateway.dashboard.access import back_office_page, render_page, to_login
 from gateway.dashboard.links import changelist_url
 from gateway.models import Drill
 from gateway.selectors.drill_words import keys_words, latency_words
 from gateway.selectors.drills import drill_report, drills_running
 from gateway.services.drills import drill_stop
+from gateway.services.permissions import STOP_DRILLS, missing_words
 
 
 @back_office_page
@@ -40,15 +41,17 @@ def drill(request: HttpRequest, drill_id: int) -> HttpResponse:
 @require_POST
 def stop(request: HttpRequest, drill_id: int) -> HttpResponse:
     """Whoever may change drills stops one from wherever its button stands. Raises PermissionDenied."""
-    if not admin.site.has_permission(request) or not may_stop(request):
-        raise PermissionDenied
+    if not admin.site.has_permission(request):
+        return to_login(request)
+    if not may_stop(request):
+        raise PermissionDenied(missing_words(STOP_DRILLS))
     stopped = drill_stop(drill=get_object_or_404(Drill, pk=drill_id), actor=str(request.user))
     messages.success(request, f"Fire drill {drill_id} {'is stopped' if stopped else 'was over already'}.")
     return HttpResponseRedirect(reverse("dashboard:drill", args=[drill_id]))
 
 
 def may_stop(request: HttpRequest) -> bool:
-    return bool(request.user.has_perm("gateway.change_drill"))
+    return bool(request.user.has_perm(STOP_DRILLS))
 
 
 def banner_context(request: HttpRequest) -> dict[str, Any]:

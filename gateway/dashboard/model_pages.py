@@ -8,23 +8,25 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST
 
 from gateway.dashboard.access import back_office_page, render_page, to_login
 from gateway.dashboard.links import model_list_url
 from gateway.models import Target
 from gateway.selectors.model_catalogue import model_lines, retiring_targets
+from gateway.services.cache_purge import CacheAway, cache_purge
+from gateway.services.permissions import CHANGE_ROUTES, PURGE_CACHE, SEE_PRICES, missing_words
 from gateway.services.price_book import prices_now
 from gateway.services.succession import succession_of, target_succeed
 
-MAY_SEE, MAY_ACT = "gateway.view_price", "gateway.change_route"
 MOST_SEARCHED_CHARACTERS = 200
 
 
 @back_office_page
 def catalogue(request: HttpRequest) -> HttpResponse:
     """Every model that has a price or a route, with `q` those whose name holds it."""
-    if not request.user.has_perm(MAY_SEE):
-        raise PermissionDenied(f"Your account lacks the permission {MAY_SEE}; an administrator can grant it.")
+    if not request.user.has_perm(SEE_PRICES):
+        raise PermissionDenied(missing_words(SEE_PRICES))
     now = timezone.now()
     searched = request.GET.get("q", "").strip()[:MOST_SEARCHED_CHARACTERS]
     prices = prices_now(at=now)
@@ -33,7 +35,7 @@ def catalogue(request: HttpRequest) -> HttpResponse:
         "rows": [(line, prices.get((line.kind, line.model))) for line in lines],
         "retiring": retiring_targets(now),
         "searched": searched,
-        "may_act": request.user.has_perm(MAY_ACT),
+        "may_act": request.user.has_perm(CHANGE_ROUTES),
         "prices_url": model_list_url(request, "gateway.Price"),
     }
     return render_page(request, "dashboard/models.html", "Models", context)
@@ -44,8 +46,8 @@ def succeed(request: HttpRequest, target_id: int) -> HttpResponse:
     """GET asks, with what it changes in price; POST does it."""
     if not admin.site.has_permission(request):
         return to_login(request)
-    if not request.user.has_perm(MAY_ACT):
-        raise PermissionDenied(f"Your account lacks the permission {MAY_ACT}; an administrator can grant it.")
+    if not request.user.has_perm(CHANGE_ROUTES):
+        raise PermissionDenied(missing_words(CHANGE_ROUTES))
     target = Target.objects.filter(pk=target_id, route__archived_at=None).select_related("provider", "route").first()
     if target is None:
         raise Http404("There is no such target in a route in use.")
@@ -57,6 +59,23 @@ def succeed(request: HttpRequest, target_id: int) -> HttpResponse:
         messages.error(request, f"Nothing was changed: {' '.join(error.messages)}")
         return redirect("dashboard:models")
     return render_page(request, "dashboard/succeed.html", f"Replace {target.model}", context)
+
+
+@require_POST
+def forget(request: HttpRequest) -> HttpResponse:
+    """Forget the answers of one model that the response cache keeps; those of all where none is named."""
+    if not admin.site.has_permission(request):
+        return to_login(request)
+    if not request.user.has_perm(PURGE_CACHE):
+        raise PermissionDenied(missing_words(PURGE_CACHE))
+    model = request.POST.get("model", "")[:MOST_SEARCHED_CHARACTERS]
+    try:
+        purged = cache_purge(actor=request.user.get_username(), model=model or None)
+    except CacheAway as away:
+        messages.error(request, away.message)
+    else:
+        messages.success(request, f"{purged} cached answers of {model or 'every model'} forgotten.")
+    return redirect("dashboard:models")
 
 
 def _done(request: HttpRequest, target: Target) -> HttpResponse:

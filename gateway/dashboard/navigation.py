@@ -18,6 +18,7 @@ _OPEN_PAGES = (
 _WATCH = (
     ("Fallbacks", "alt_route", "gateway.Fallback"),
     ("Batches", "stacks", "gateway.Batch"),
+    ("Feedback", "thumbs_up_down", "gateway.Feedback"),
     ("Fire drills", "local_fire_department", "gateway.Drill"),
     ("Incidents", "emergency_home", "gateway.Alert"),
     ("Alert messages", "outgoing_mail", "gateway.AlertDelivery"),
@@ -26,6 +27,8 @@ _WATCH = (
 _PAGES = (
     ("Requests", "receipt_long", "gateway.Completion", "requests"),
     ("Conversations", "forum", "gateway.Conversation", "conversations"),
+    ("Savings", "savings", "gateway.Completion", "savings"),
+    ("Simple queries", "call_split", "gateway.Completion", "simple"),
     ("Breakers", "electrical_services", "gateway.BreakerStatus", "breakers"),
 )
 _CONFIGURE = (
@@ -33,6 +36,8 @@ _CONFIGURE = (
     ("Routes", "route", "gateway.Route"),
     ("Teams", "groups", "gateway.Team"),
     ("API keys", "key", "gateway.ApiKey"),
+    ("Workloads", "category", "gateway.Workload"),
+    ("Scorer rules", "balance", "gateway.SimpleRules"),
     ("Prices", "sell", "gateway.Price"),
     ("Budgets", "savings", "gateway.Budget"),
     ("Alert channels", "notifications", "gateway.AlertChannel"),

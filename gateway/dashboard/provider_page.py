@@ -31,9 +31,9 @@ from gateway.selectors.provider_page import (
 )
 from gateway.services.breakers import NotServing, breaker_force_closed, breaker_force_open, breaker_reset
 from gateway.services.live import LiveState, live_state
+from gateway.services.permissions import ORDER_BREAKERS, missing_words
 from gateway.services.provider_health import provider_test
 
-MAY_ACT = "gateway.change_provider"
 TIMELINE_HOURS = 24
 TRAFFIC_HOURS = (1, 24)
 REASON_CHARACTERS = 300
@@ -83,7 +83,7 @@ def provider_act(request: HttpRequest, name: str) -> HttpResponse:
     if not admin.site.has_permission(request):
         return to_login(request)
     if not may_act(request):
-        raise PermissionDenied(f"Your account lacks the permission {MAY_ACT}; an administrator can grant it.")
+        raise PermissionDenied(missing_words(ORDER_BREAKERS))
     row, action = _provider(name), request.POST.get("action", "")
     if action == "test":
         _test(request, row)
@@ -183,7 +183,7 @@ def _settings_url(request: HttpRequest, row: Provider) -> str:
 
 
 def may_act(request: HttpRequest) -> bool:
-    return cast("PermissionsMixin", request.user).has_perm(MAY_ACT)
+    return cast("PermissionsMixin", request.user).has_perm(ORDER_BREAKERS)
 
 
 def _actor(request: HttpRequest) -> str:

@@ -161,6 +161,15 @@ def _time_tiles(request: HttpRequest, scope: Scope, figures: Figures) -> tuple[T
             _rows(request, scope, status__in=_BEGUN),
             count(usage.input_tokens + usage.output_tokens),
         ),
+        Tile(
+            "cache",
+            "Answered from the cache",
+            "cached",
+            percent(share(usage.cache_hits, usage.answered)),
+            _cache_note(usage),
+            _rows(request, scope, cache__exact="hit"),
+            count(usage.cache_hits),
+        ),
     )
 
 
@@ -250,6 +259,12 @@ def _tokens_note(usage: Usage) -> str:
     if not usage.cached_input_tokens:
         return note
     return f"{note}; {percent(usage.cached_input_tokens / usage.input_tokens)} of input from providers' caches"
+
+
+def _cache_note(usage: Usage) -> str:
+    if not usage.cache_hits:
+        return "no answer came from the cache"
+    return f"{count(usage.cache_hits)} of {_many(usage.answered, 'answer')}, {usd(usage.saved_usd)} saved"
 
 
 def _many(number: int, thing: str) -> str:

@@ -126,4 +126,6 @@ class Route:
     max_output_tokens: int = 4096
     stream_recovery: str = "continue"
     store_content: bool = False
+    store_content_days: int = 7
     cache: RouteCache | None = None  # None: its answers are not kept
+    prompt_prefix: bool = False  # marked for the provider's own prompt cache

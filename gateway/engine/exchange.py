@@ -66,7 +66,7 @@ class Ask:
     `default_output_tokens` is the route's bound where the client sets none; it is sent where the target's wire demands
     one, and with `bound_output` always (a blocking budget must know the most it can cost). `operation` picks the
     provider's path. `output_limit_tokens` lowers whatever limit there is, to what a budget can pay. `passage` is the
-    attempt's own, for its caller to fill in.
+    attempt's own, for its caller to fill in. `prompt_prefix` asks providers to keep the prompt's stable beginning.
     """
 
     request_id: str
@@ -81,6 +81,7 @@ class Ask:
     operation: Operation = Operation.CHAT
     output_limit_tokens: int | None = None
     passage: Passage = field(default_factory=Passage)
+    prompt_prefix: bool = False
 
 
 @dataclass(frozen=True, slots=True)

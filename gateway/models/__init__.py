@@ -11,15 +11,21 @@ from gateway.models.budget_window import BudgetReservation, BudgetWindow
 from gateway.models.completion import Attempt, Completion, Conversation, Fallback
 from gateway.models.configuration import ConfigurationChange, ConfigurationVersion
 from gateway.models.drill import Drill
+from gateway.models.feedback import Feedback
 from gateway.models.health_probe import HealthProbe, HealthProbeTurn
 from gateway.models.idempotency import IdempotencyRecord
+from gateway.models.login_failure import LoginFailures
 from gateway.models.organisation import Organisation
 from gateway.models.price import Price
 from gateway.models.provider import Provider
+from gateway.models.role_grant import RoleGrant
 from gateway.models.rollup import LatencyCell, UsageCell, UsageHourChanged, UsageProgress
 from gateway.models.route import Route, Target
+from gateway.models.simple_rules import SimpleRules
+from gateway.models.stored_content import StoredContent
 from gateway.models.task_sign import TaskSign
 from gateway.models.team import ApiKey, Team
+from gateway.models.workload import Workload
 
 __all__ = [
     "Alert",
@@ -46,18 +52,24 @@ __all__ = [
     "Conversation",
     "Drill",
     "Fallback",
+    "Feedback",
     "HealthProbe",
     "HealthProbeTurn",
     "IdempotencyRecord",
     "LatencyCell",
+    "LoginFailures",
     "Organisation",
     "Price",
     "Provider",
+    "RoleGrant",
     "Route",
+    "SimpleRules",
+    "StoredContent",
     "Target",
     "TaskSign",
     "Team",
     "UsageCell",
     "UsageHourChanged",
     "UsageProgress",
+    "Workload",
 ]

@@ -67,6 +67,7 @@ class AlertEvent(StrEnum):
     FALLBACK_RATE_HIGH = "fallback_rate_high"
     LEDGER_SPOOL = "ledger_spool"
     DRILL_FINISHED = "drill_finished"
+    MODEL_RETIRING = "model_retiring"
 
 
 def choices(words: type[StrEnum]) -> list[tuple[str, str]]:

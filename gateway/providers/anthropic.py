@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import ClassVar
 
 from anthropic import AsyncAnthropic
@@ -13,7 +14,9 @@ from gateway.engine.exchange import Ask
 from gateway.engine.words import Operation, Wire
 from gateway.providers.caller import NO_KEY, HttpCaller, http_client
 from gateway.providers.errors import ErrorReply, read_error, upstream_error
+from gateway.wires import Translated
 from gateway.wires.meanings import ANTHROPIC_TYPES, COMMON_STATUSES, Meaning, by_class, by_sentence
+from gateway.wires.prompt_prefix import with_prompt_prefix
 
 # The version whose requests may carry sampling parameters; the next one refuses them.
 VERSION_WITH_SAMPLING = "2023-06-01"
@@ -80,6 +83,12 @@ class AnthropicCaller(HttpCaller):
             headers["x-api-key"] = self.provider.api_key or NO_KEY  # as the SDKs of that version send it
             headers.pop("authorization", None)
         return headers
+
+    def _translate(self, ask: Ask, target: Target) -> Translated:
+        translated = super()._translate(ask, target)
+        if not ask.prompt_prefix:
+            return translated
+        return replace(translated, body=with_prompt_prefix(translated.body))
 
     def classify(self, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
         return classify(status, headers, body)

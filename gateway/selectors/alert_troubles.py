@@ -12,7 +12,7 @@ from gateway.models.alert import Alert, AlertDelivery
 LOOK_BACK = timedelta(days=7)
 OPEN_ALERTS = 10
 # Pages say these from their own sources, at the moment of reading.
-_TOLD_ELSEWHERE = ("breaker_", "budget_", "objective_", "ledger_spool", "drill_")
+_TOLD_ELSEWHERE = ("breaker_", "budget_", "objective_", "ledger_spool", "drill_", "model_")
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from gateway.selectors.budget_checks import StoredCheck
 from gateway.selectors.budget_status import subject_names
 from gateway.selectors.completions import CompletionStory, completion_story
 from gateway.selectors.configuration import organisation_zone
+from gateway.selectors.feedback import FeedbackStory, feedback_of
 from gateway.selectors.prices import PriceTerms, price_terms
 
 _ZERO_USD = Decimal(0)
@@ -57,6 +58,7 @@ class Explanation:
     story: CompletionStory
     prices: tuple[PriceTerms, ...]
     budget_checks: tuple[BudgetCheck, ...]
+    feedback: tuple[FeedbackStory, ...] = ()
 
 
 def completion_explanation(*, request_id: str) -> Explanation | None:
@@ -65,7 +67,7 @@ def completion_explanation(*, request_id: str) -> Explanation | None:
     if story is None:
         return None
     prices = price_terms(ids=(one.price_id for one in story.attempts if one.price_id is not None))
-    return Explanation(story, prices, budget_checks(story))
+    return Explanation(story, prices, budget_checks(story), feedback_of(request_id=request_id))
 
 
 def budget_checks(story: CompletionStory) -> tuple[BudgetCheck, ...]:

@@ -33,6 +33,12 @@ from gateway.services.configuration_rows import (
 )
 from gateway.services.configuration_uses import configuration_uses
 from gateway.services.price_seed import price_is_listed, prices_seed
+from gateway.services.simple_configuration import (
+    RULES_SECTION,
+    simple_rules_entry,
+    simple_rules_in_force,
+    simple_rules_row,
+)
 
 
 @transaction.atomic
@@ -48,6 +54,7 @@ def configuration_apply(text: str, *, actor: str, dry_run: bool = False) -> tupl
     prices_seed(_models_in_use(file), only_new_models=True)
     changes = [change for section in SECTIONS for change in _apply_section(section, file)]
     changes += _apply_organisation(file)
+    changes += _apply_simple_rules(file, actor)
     for change in changes:
         change_record(
             actor=actor,
@@ -131,6 +138,16 @@ def _fresh(section: Section, entry: Any) -> Any:
         return section.model()
     archived.archived_at = None
     return archived
+
+
+def _apply_simple_rules(file: ConfigurationFile, actor: str) -> list[Change]:
+    """Other rules are a new version."""
+    before, wanted = simple_rules_entry(simple_rules_in_force()), file.simple_rules
+    if wanted is None or wanted == before:
+        return []
+    row = simple_rules_row(wanted, actor=actor)
+    row.save()
+    return [Change(CHANGED, RULES_SECTION, str(row), *differences(before, wanted))]
 
 
 def _apply_organisation(file: ConfigurationFile) -> list[Change]:

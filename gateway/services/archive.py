@@ -7,8 +7,8 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
-from gateway.models import ApiKey, Budget, Price, Route
-from gateway.services.configuration import ARCHIVED, CREATED, change_record, configuration_changed
+from gateway.models import ApiKey, Budget, Price, Route, Workload
+from gateway.services.configuration import ARCHIVED, RESTORED, change_record, configuration_changed
 from gateway.services.configuration_diff import differences
 from gateway.services.configuration_rows import Section, section_of
 from gateway.services.configuration_uses import configuration_uses
@@ -38,7 +38,7 @@ def configuration_restore(*, row: Any, actor: str) -> None:
     row.save(update_fields=["archived_at"])
     entry = section.entry(row)
     change_record(
-        actor=actor, action=CREATED, section=section.name, name=section.title(entry), after=differences(None, entry)[1]
+        actor=actor, action=RESTORED, section=section.name, name=section.title(entry), after=differences(None, entry)[1]
     )
     configuration_changed()
 
@@ -51,6 +51,8 @@ def _require_parts(row: Any) -> None:
         parts = [row.team]
     elif isinstance(row, Budget):
         parts = [row.subject]
+    elif isinstance(row, Workload):
+        parts = [row.api_key, row.team]
     gone = sorted({str(part) for part in parts if part is not None and part.archived})
     if gone:
         raise ValidationError(f"It needs {', '.join(gone)}, which is archived: restore that first.")

@@ -13,9 +13,11 @@ from gateway.engine.errors import GatewayError, LedgerUnavailable
 from gateway.engine.words import CompletionStatus
 from gateway.ledger.money import usd_text
 from gateway.ledger.records import ZERO_USD, Intent, Settlement
+from gateway.metrics import completion_counted
 from gateway.services.call import Call
 from gateway.services.conversation import conversation_id
 from gateway.services.header_names import names_in_header
+from gateway.services.intents import intent_of
 from gateway.services.limits import Admission
 from gateway.services.runtime import Runtime
 from gateway.services.stream_reply import COMMENT
@@ -62,10 +64,21 @@ async def give_cached(
 ) -> PlainReply | CachedStream:
     """Settle the hit and make the reply. No budget is asked: it costs nothing. Raises LedgerUnavailable."""
     conversation = conversation_id(call.headers, parsed.conversation_id)
-    intent = _intent(runtime, call, parsed, route, answer, conversation, arrived_at)
+    intent = intent_of(
+        call,
+        parsed,
+        route,
+        conversation=conversation,
+        created_at=arrived_at,
+        lease_until=arrived_at + LEASE,
+        decision=_decision(route, answer, arrived_at),
+        holder=runtime.ledger.holder,
+    )
     await runtime.ledger.open(intent)
+    settlement = _settlement(intent, answer)
+    completion_counted(intent, settlement)
     try:
-        settled = await runtime.ledger.settle(_settlement(intent, answer))
+        settled = await runtime.ledger.settle(settlement)
         conversation_cost_usd = settled.conversation_cost_usd
     except LedgerUnavailable:  # it stays queued
         conversation_cost_usd = None
@@ -77,37 +90,6 @@ async def give_cached(
     if total is not None:
         headers["x-llmops-conversation-cost-usd"] = total
     return PlainReply(answer.body, headers)
-
-
-def _intent(
-    runtime: Runtime,
-    call: Call,
-    parsed: ParsedRequest,
-    route: Route,
-    answer: CachedAnswer,
-    conversation: str,
-    arrived_at: datetime,
-) -> Intent:
-    key = call.key
-    return Intent(
-        id=call.request_id,
-        created_at=arrived_at,
-        surface=call.operation.surface,
-        operation=call.operation.value,
-        requested_model=parsed.model[:200],
-        route_id=route.id or None,
-        route_name=route.name,
-        api_key_id=key.id,
-        api_key_name=key.name,
-        team_id=key.team_id,
-        team_name=key.team_name or "",
-        conversation=conversation,
-        stream=parsed.stream,
-        reserved_usd=ZERO_USD,
-        lease_until=arrived_at + LEASE,
-        decision=_decision(route, answer, arrived_at),
-        holder=runtime.ledger.holder,
-    )
 
 
 def _decision(route: Route, answer: CachedAnswer, now: datetime) -> dict[str, Any]:

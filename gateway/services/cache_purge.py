@@ -8,6 +8,7 @@ from django.conf import settings
 
 from gateway.engine.errors import GatewayError
 from gateway.models import Route
+from gateway.services.configuration import CHANGED, change_record
 from gateway.services.live import serving_runtime
 from gateway.stores.answers import MemoryAnswers
 from gateway.stores.redis_answers import purge_redis
@@ -31,6 +32,7 @@ def cache_purge(*, actor: str, route: Route | None = None, model: str | None = N
     route_id = None if route is None else route.pk
     purged = _purge(route_id, model or None)
     what = f"route={'all' if route is None else route.name} model={model or 'all'}"
+    change_record(actor=actor, action=CHANGED, section="cache", name=what, after=f"{purged} answers forgotten")
     logger.warning("cache purged: %s, %d answers, by %s", what, purged, actor)
     return purged
 

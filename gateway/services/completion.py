@@ -10,10 +10,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable
 
+from gateway.engine.configuration import Route
 from gateway.engine.errors import GatewayError
 from gateway.engine.exchange import Answer
 from gateway.engine.live_stream import LiveStream
 from gateway.services.call import Call
+from gateway.services.content_keeping import content_kept
 from gateway.services.idempotency import IDEMPOTENCY_KEY, idempotent
 from gateway.services.limits import Admission, limits_admit
 from gateway.services.opening import completion_open
@@ -58,10 +60,15 @@ async def _obtain(
     def make(making: Making) -> Awaitable[PlainReply | StreamReply]:
         return _make(runtime, call, parsed, admission, making)
 
+    async def obtained(route: Route | None) -> PlainReply | WholeStream:
+        if route is None or route.cache is None:
+            return await make(Making())
+        return await answer_cached(runtime, call, parsed, admission, route, make)
+
     route = runtime.snapshot.routes.get(parsed.model)
-    if route is None or route.cache is None:
-        return await make(Making())
-    return await answer_cached(runtime, call, parsed, admission, route, make)
+    if route is not None and route.store_content:
+        return await content_kept(runtime.content, call, route, admission, lambda: obtained(route))
+    return await obtained(route)
 
 
 async def _make(

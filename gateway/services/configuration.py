@@ -9,7 +9,7 @@ from django.utils import timezone
 from gateway.models import ConfigurationChange, ConfigurationVersion
 from gateway.models.configuration import ONLY_ROW
 
-CREATED, CHANGED, ARCHIVED = "created", "changed", "archived"
+CREATED, CHANGED, ARCHIVED, RESTORED, DELETED = "created", "changed", "archived", "restored", "deleted"
 
 
 def configuration_changed() -> None:

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
 from gateway import bounds
+from gateway.engine.tier import BUILT_IN_RULES, DEFAULT_WEIGHTS, Feature, Tier
 from gateway.engine.words import Wire
 from gateway.models.alert_channel import events_problem
 from gateway.models.base import LABEL, MODEL_NAME, NAME, ROUTE_NAME
@@ -28,6 +29,7 @@ from gateway.models.organisation import (
 )
 from gateway.models.provider import api_key_env_problem, base_url_problem, extra_headers_problem
 from gateway.models.words import AlertEvent, BudgetScope, CacheScope, Enforcement, KeyRole, StreamRecovery
+from gateway.models.workload import FINGERPRINT, MAX_TAG_CHARACTERS, NO_CONDITION, TAG
 from gateway.services.configuration_readers import (
     Wrong,
     boolean,
@@ -64,6 +66,8 @@ _secret = text(
     2_000, secret=True, check=matching(re.compile(r"[\x21-\x7e]+\Z"), "must be printable ASCII without spaces")
 )
 _token = text(10_000, secret=True)
+_tag = text(MAX_TAG_CHARACTERS, check=_rule(TAG, "must be written like name=value"))
+_fingerprint = text(16, check=_rule(FINGERPRINT, "must be a fingerprint of 16 hexadecimal digits, in quotes"))
 _timeout = seconds(bounds.TIMEOUT_SECONDS)
 _wait = seconds(bounds.WAIT_SECONDS)
 _price = decimal(bounds.PRICE_PER_MTOK, 6)
@@ -191,6 +195,7 @@ class CacheEntry:
     enabled: bool = item(boolean, False)
     ttl_seconds: int = item(whole(bounds.CACHE_TTL_SECONDS), 300)
     scope: str = item(choice(CacheScope), CacheScope.TEAM.value)
+    prompt_prefix: bool = item(boolean, False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,6 +210,7 @@ class RouteEntry:
     stream_recovery: str = item(choice(StreamRecovery), StreamRecovery.CONTINUE.value)
     cache: CacheEntry = item(entry(CacheEntry), CacheEntry())
     store_content: bool = item(boolean, False)
+    store_content_days: int = item(whole(bounds.CONTENT_DAYS), 7)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -308,6 +314,26 @@ class BudgetEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WorkloadEntry:
+    """Conditions that are None are met by every request."""
+
+    name: str = item(_label)
+    tier: str = item(choice(Tier))
+    api_key: str | None = item(nullable(text(100)), None)
+    team: str | None = item(nullable(text(100)), None)
+    tag: str | None = item(nullable(_tag), None)
+    system_prompt: str | None = item(nullable(_fingerprint), None)
+
+    @property
+    def conditions(self) -> tuple[str | None, ...]:
+        return self.api_key, self.team, self.tag, self.system_prompt
+
+    def problems(self) -> Found:
+        if not any(self.conditions):
+            yield "name", NO_CONDITION
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AlertChannelEntry:
     name: str = item(_label)
     url: str | None = item(nullable(text(2_000, secret=True, check=alert_url_problem)), None, secret=True)
@@ -330,6 +356,36 @@ class ObjectivesEntry:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetentionEntry:
     completions_days: int | None = item(nullable(whole(bounds.RETENTION_DAYS)), DEFAULT_COMPLETIONS_DAYS)
+
+
+def _weight(feature: Feature) -> float:
+    default: float = item(number(bounds.SCORE_WEIGHT), DEFAULT_WEIGHTS[feature.value])
+    return default
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeightsEntry:
+    """One field for each feature of the scorer."""
+
+    length: float = _weight(Feature.LENGTH)
+    lines: float = _weight(Feature.LINES)
+    code: float = _weight(Feature.CODE)
+    maths: float = _weight(Feature.MATHS)
+    reasoning: float = _weight(Feature.REASONING)
+    constraints: float = _weight(Feature.CONSTRAINTS)
+    questions: float = _weight(Feature.QUESTIONS)
+    long_words: float = _weight(Feature.LONG_WORDS)
+    easy_task: float = _weight(Feature.EASY_TASK)
+    long_system_prompt: float = _weight(Feature.LONG_SYSTEM_PROMPT)
+    long_output: float = _weight(Feature.LONG_OUTPUT)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimpleRulesEntry:
+    threshold: float = item(number(bounds.SCORE), BUILT_IN_RULES.threshold)
+    long_input_characters: int = item(whole(bounds.LONG_INPUT_CHARACTERS), BUILT_IN_RULES.long_input_characters)
+    least_words: int = item(whole(bounds.LEAST_WORDS), BUILT_IN_RULES.least_words)
+    weights: WeightsEntry = item(entry(WeightsEntry), WeightsEntry())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -358,8 +414,10 @@ class ConfigurationFile:
     api_keys: tuple[ApiKeyEntry, ...] | None = item(list_of(entry(ApiKeyEntry)), None)
     prices: tuple[PriceEntry, ...] | None = item(list_of(entry(PriceEntry)), None)
     budgets: tuple[BudgetEntry, ...] | None = item(list_of(entry(BudgetEntry)), None)
+    workloads: tuple[WorkloadEntry, ...] | None = item(list_of(entry(WorkloadEntry)), None)
     alert_channels: tuple[AlertChannelEntry, ...] | None = item(list_of(entry(AlertChannelEntry)), None)
     objectives: ObjectivesEntry | None = item(entry(ObjectivesEntry), None)
     alerts: AlertsEntry | None = item(entry(AlertsEntry), None)
     retention: RetentionEntry | None = item(entry(RetentionEntry), None)
+    simple_rules: SimpleRulesEntry | None = item(entry(SimpleRulesEntry), None)
     time_zone: str | None = item(_time_zone, None)

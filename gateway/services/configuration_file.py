@@ -59,7 +59,7 @@ def configuration_parse(text: str, known: Known) -> ConfigurationFile:
 
 def _check_together(file: ConfigurationFile, known: Known, problems: Problems) -> None:
     """What only shows when sections are compared. Entries with problems of their own may be None or incomplete."""
-    for section in ("providers", "teams", "api_keys", "budgets", "alert_channels"):
+    for section in ("providers", "teams", "api_keys", "budgets", "workloads", "alert_channels"):
         _unique(section, [getattr(each, "name", None) for each in getattr(file, section) or ()], "name", problems)
     _unique(
         "prices", [each and (each.kind, each.model, each.valid_from) for each in file.prices or ()], "model", problems
@@ -69,6 +69,7 @@ def _check_together(file: ConfigurationFile, known: Known, problems: Problems) -
     _still_used(file, known, problems)
     _api_keys(file, known, problems)
     _budgets(file, known, problems)
+    _workloads(file, known, problems)
 
 
 def _unique(section: str, values: list[Any], name: str, problems: Problems) -> None:
@@ -187,3 +188,19 @@ def _budgets(file: ConfigurationFile, known: Known, problems: Problems) -> None:
         if budget.subject not in subjects[budget.scope]:
             what = budget.scope.replace("_", " ")
             _tell_unknown(problems, f"budgets[{position}].subject", what, budget.subject, subjects[budget.scope])
+
+
+def _workloads(file: ConfigurationFile, known: Known, problems: Problems) -> None:
+    workloads = file.workloads or ()
+    teams = known.teams if file.teams is None else _names(file.teams)
+    keys = known.api_keys if file.api_keys is None else _names(file.api_keys)
+    for position, workload in enumerate(workloads):
+        if workload is None:
+            continue
+        path = f"workloads[{position}]"
+        if workload.team is not None and workload.team not in teams:
+            _tell_unknown(problems, f"{path}.team", "team", workload.team, teams)
+        if workload.api_key is not None and workload.api_key not in keys:
+            _tell_unknown(problems, f"{path}.api_key", "API key", workload.api_key, keys)
+    conditions = [each.conditions if each and any(each.conditions) else None for each in workloads]
+    _unique("workloads", conditions, "conditions", problems)

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from gateway.crypto import SecretUnreadable, decrypt
-from gateway.models import AlertChannel, ApiKey, Budget, Organisation, Price, Provider, Route, Target, Team
+from gateway.models import AlertChannel, ApiKey, Budget, Organisation, Price, Provider, Route, Target, Team, Workload
 from gateway.models.budget import SUBJECT_COLUMNS
 from gateway.models.route import TARGET_OVERRIDES
 from gateway.models.words import PriceSource
@@ -58,6 +58,7 @@ _SAME_IN_ROUTE = (
     "max_output_tokens",
     "stream_recovery",
     "store_content",
+    "store_content_days",
 )
 _SAME_IN_KEY = (
     "name",
@@ -174,7 +175,12 @@ def route_entry(row: Route) -> entries.RouteEntry:
         aliases=tuple(row.aliases),
         targets=tuple(_target_entry(target) for target in targets if not target.simple),
         simple_target=next((_target_entry(target) for target in targets if target.simple), None),
-        cache=entries.CacheEntry(enabled=row.cache_enabled, ttl_seconds=row.cache_ttl_seconds, scope=row.cache_scope),
+        cache=entries.CacheEntry(
+            enabled=row.cache_enabled,
+            ttl_seconds=row.cache_ttl_seconds,
+            scope=row.cache_scope,
+            prompt_prefix=row.cache_prompt_prefix,
+        ),
         **_copied(row, _SAME_IN_ROUTE),
     )
 
@@ -187,7 +193,7 @@ def route_write(row: Route, entry: entries.RouteEntry) -> None:
     _assign(row, _copied(entry, _SAME_IN_ROUTE))
     row.aliases = list(entry.aliases)
     row.cache_enabled, row.cache_ttl_seconds = entry.cache.enabled, entry.cache.ttl_seconds
-    row.cache_scope = entry.cache.scope
+    row.cache_scope, row.cache_prompt_prefix = entry.cache.scope, entry.cache.prompt_prefix
     row.save()
     providers = {provider.name: provider for provider in Provider.objects.alive()}
     wanted = [(position, False, target) for position, target in enumerate(entry.targets)]
@@ -283,6 +289,29 @@ def budget_write(row: Budget, entry: entries.BudgetEntry) -> None:
     row.save()
 
 
+def workload_rows() -> Iterable[Workload]:
+    return Workload.objects.alive().select_related("api_key", "team")
+
+
+def workload_entry(row: Workload) -> entries.WorkloadEntry:
+    return entries.WorkloadEntry(
+        name=row.name,
+        tier=row.tier,
+        api_key=row.api_key.name if row.api_key else None,
+        team=row.team.name if row.team else None,
+        tag=row.tag or None,
+        system_prompt=row.system_prompt or None,
+    )
+
+
+def workload_write(row: Workload, entry: entries.WorkloadEntry) -> None:
+    row.name, row.tier = entry.name, entry.tier
+    row.api_key = ApiKey.objects.alive().get(name=entry.api_key) if entry.api_key else None
+    row.team = Team.objects.alive().get(name=entry.team) if entry.team else None
+    row.tag, row.system_prompt = entry.tag or "", entry.system_prompt or ""
+    row.save()
+
+
 def alert_channel_entry(row: AlertChannel) -> entries.AlertChannelEntry:
     return entries.AlertChannelEntry(name=row.name, url=_opened(row.url_encrypted), events=tuple(row.events))
 
@@ -342,6 +371,7 @@ SECTIONS: tuple[Section, ...] = (
         title=lambda entry: f"{entry.kind} {entry.model}",
     ),
     Section("budgets", Budget, budget_rows, budget_entry, budget_write),
+    Section("workloads", Workload, workload_rows, workload_entry, workload_write),
     Section("alert_channels", AlertChannel, AlertChannel.objects.alive, alert_channel_entry, alert_channel_write),
 )
 

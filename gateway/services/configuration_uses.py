@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from gateway.models import ApiKey, Target
 from gateway.models.budget import SUBJECT_COLUMNS
-from gateway.services.configuration_rows import budget_rows
+from gateway.services.configuration_rows import budget_rows, workload_rows
 
 # The section in which a budget's subject lives.
 _SECTION_OF_COLUMN = {"team": "teams", "api_key": "api_keys", "route": "routes", "provider": "providers"}
@@ -24,7 +24,7 @@ class Use:
 
 
 def configuration_uses() -> tuple[Use, ...]:
-    return (*_routes_use_providers(), *_keys_use_teams(), *_budgets_use_subjects())
+    return (*_routes_use_providers(), *_keys_use_teams(), *_budgets_use_subjects(), *_workloads_use_callers())
 
 
 def _routes_use_providers() -> Iterator[Use]:
@@ -43,3 +43,10 @@ def _budgets_use_subjects() -> Iterator[Use]:
         column = SUBJECT_COLUMNS.get(budget.scope)
         if column and budget.subject:
             yield Use(_SECTION_OF_COLUMN[column], budget.subject.name, "budgets", f'the budget "{budget.name}"')
+
+
+def _workloads_use_callers() -> Iterator[Use]:
+    for workload in workload_rows():
+        for section, caller in (("api_keys", workload.api_key), ("teams", workload.team)):
+            if caller is not None:
+                yield Use(section, caller.name, "workloads", f'the workload "{workload.name}"')

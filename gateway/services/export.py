@@ -12,8 +12,9 @@ from gateway.models import AlertChannel, Provider
 from gateway.models.organisation import organisation_current
 from gateway.services.configuration_rows import SECTIONS, Section, alerts_entry, objectives_entry, retention_entry
 from gateway.services.configuration_yaml import yaml_write
+from gateway.services.simple_configuration import simple_rules_entry, simple_rules_in_force
 
-_ORDER = ("providers", "routes", "teams", "api_keys", "prices", "budgets", "alert_channels")
+_ORDER = ("providers", "routes", "teams", "api_keys", "prices", "budgets", "workloads", "alert_channels")
 _BEGINNING = """\
 # Written by: python manage.py export. Read back by: python manage.py apply FILE (docs/configuration.md).
 # Keys are hashes and secrets are encrypted: they work where LLMOPS_ENCRYPTION_KEYS is the same.
@@ -29,6 +30,7 @@ def configuration_export() -> str:
         "objectives": objectives_entry(organisation),
         "alerts": alerts_entry(organisation),
         "retention": retention_entry(organisation),
+        "simple_rules": simple_rules_entry(simple_rules_in_force()),
     }
     for section, entry in entries.items():
         data[section] = {field.name: plain(getattr(entry, field.name)) for field in dataclasses.fields(entry)}

@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from gateway.models import ApiKey, Route, Team
 from gateway.services.configuration import CHANGED, CREATED, change_record, configuration_changed
+from gateway.services.configuration_diff import plain_text
 
 KEY_BEGINNING = "sk-llmops-"
 _RANDOM_BYTES = 32  # 43 characters: nothing to guess, so a plain SHA-256 protects it
@@ -56,9 +57,20 @@ def key_create(
     row.full_clean()
     row.save()
     row.routes.set(allowed or ())
-    change_record(actor=actor, action=CREATED, section="api_keys", name=name)
+    after = _told(row, allowed)
+    change_record(actor=actor, action=CREATED, section="api_keys", name=name, after=after)
     configuration_changed()
     return row, plain
+
+
+_TOLD = ("role", "expires_at", "direct_models", "requests_per_minute", "tokens_per_minute", "max_parallel")
+
+
+def _told(row: ApiKey, allowed: Collection[Route] | None) -> str:
+    """The settings of a new key for the history; nothing of its text."""
+    routes = "all" if allowed is None else ", ".join(route.name for route in allowed)
+    rest = ", ".join(f"{name}={plain_text(getattr(row, name))}" for name in _TOLD)
+    return f"team={row.team.name if row.team is not None else 'null'}, routes={routes}, {rest}"
 
 
 def key_check_usable(*, expires_at: datetime | None, all_routes: bool, routes: Collection[Route]) -> None:
@@ -75,13 +87,13 @@ def key_rotate(*, key: ApiKey, actor: str, overlap: timedelta = DEFAULT_OVERLAP)
 
     With NO_OVERLAP the old one is refused as soon as the change is live.
     """
-    plain = key_generate()
+    plain, before = key_generate(), f"a key that begins with {key.prefix}"
     until = timezone.now() + overlap if overlap > NO_OVERLAP else None
     key.old_hash, key.old_prefix = (key.hash, key.prefix) if until is not None else ("", "")
     key.hash, key.prefix, key.overlap_until = key_hash(plain), key_prefix(plain), until
     key.save(update_fields=["hash", "prefix", "old_hash", "old_prefix", "overlap_until"])
     told = "a new key was made; the old one is " + (f"taken until {until:%Y-%m-%d %H:%M} UTC" if until else "refused")
-    change_record(actor=actor, action=CHANGED, section="api_keys", name=key.name, after=told)
+    change_record(actor=actor, action=CHANGED, section="api_keys", name=key.name, before=before, after=told)
     configuration_changed()
     return plain
 
@@ -93,9 +105,8 @@ def key_disable(*, key: ApiKey, actor: str, disabled: bool = True) -> None:
         return
     key.disabled = disabled
     key.save(update_fields=["disabled"])
-    change_record(
-        actor=actor, action=CHANGED, section="api_keys", name=key.name, after=f"disabled={str(disabled).lower()}"
-    )
+    before, after = (f"disabled={str(value).lower()}" for value in (not disabled, disabled))
+    change_record(actor=actor, action=CHANGED, section="api_keys", name=key.name, before=before, after=after)
     configuration_changed()
 
 

@@ -22,6 +22,7 @@ from gateway.services.call import Call, forwarded_headers
 from gateway.services.charging import BoundsOf, worst_case_usd
 from gateway.services.conversation import conversation_id
 from gateway.services.fitting import Draft, Fitting, headers_of, refit
+from gateway.services.intents import intent_of
 from gateway.services.pricing import priced_targets
 from gateway.services.room import Room, provider_worst_cases
 from gateway.services.runtime import Runtime
@@ -98,7 +99,7 @@ async def opening_plan(
     plan = priced_targets(plan, snapshot.price_book, now)
     conversation = conversation_id(call.headers, parsed.conversation_id)
     if route.simple_target is not None or TIER_HEADER in call.headers:
-        plan = simple_plan(plan, route, call, parsed, conversation=conversation, prices=snapshot.price_book, at=now)
+        plan = simple_plan(plan, route, call, parsed, conversation=conversation, snapshot=snapshot, at=now)
     draft = Draft(plan)
     while True:
         plan = draft.plan
@@ -132,6 +133,7 @@ def _ask(call: Call, parsed: ParsedRequest, route: Route, draft: Draft, *, must_
         bound_output=must_bound,
         operation=call.operation,
         output_limit_tokens=draft.output_limit_tokens,
+        prompt_prefix=route.prompt_prefix,
     )
 
 
@@ -156,28 +158,20 @@ def _intent(
     now: datetime,
     holder: str,
 ) -> Intent:
-    key, prices, plan = call.key, snapshot.price_book, draft.plan
+    prices, plan = snapshot.price_book, draft.plan
     reserved_usd = worst_case_usd(prices, plan.targets, bounds, now)
     facts = replace(facts, provider_worst_usd=provider_worst_cases(prices, plan.targets, bounds, now))
-    return Intent(
-        id=call.request_id,
-        created_at=now,
-        surface=call.operation.surface,
-        operation=call.operation.value,
-        requested_model=parsed.model[:200],
-        route_id=route.id or None,
-        route_name=route.name,
-        api_key_id=key.id,
-        api_key_name=key.name,
-        team_id=key.team_id,
-        team_name=key.team_name or "",
+    return intent_of(
+        call,
+        parsed,
+        route,
         conversation=facts.conversation,
-        stream=parsed.stream,
-        reserved_usd=reserved_usd,
+        created_at=now,
         lease_until=now + timedelta(seconds=_longest_seconds(route, plan) + LEASE_MARGIN_SECONDS),
         decision=plan.decision,
-        claims=draft.claims(claims_for(snapshot.budgets, facts, reserved_usd, now, snapshot.zone)),
         holder=holder,
+        reserved_usd=reserved_usd,
+        claims=draft.claims(claims_for(snapshot.budgets, facts, reserved_usd, now, snapshot.zone)),
     )
 
 

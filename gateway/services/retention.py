@@ -11,8 +11,10 @@ from django.db import transaction
 
 from gateway.models.budget_window import BudgetReservation
 from gateway.models.completion import Attempt, Completion, Conversation, Fallback
+from gateway.models.feedback import Feedback
 from gateway.models.organisation import organisation_current
 from gateway.models.rollup import UsageHourChanged, UsageProgress
+from gateway.models.stored_content import StoredContent
 from gateway.selectors.outcomes import PENDING
 
 ROWS_PER_TRANSACTION = 200
@@ -49,7 +51,7 @@ def _prune_before(now: datetime) -> datetime | None:
 def _chunk_delete(before: datetime) -> int:
     old = Completion.objects.filter(created_at__lt=before).exclude(PENDING).order_by("created_at")
     ids = list(old.values_list("pk", flat=True)[:ROWS_PER_TRANSACTION])
-    for rows in (Attempt.objects, Fallback.objects, BudgetReservation.objects):
+    for rows in (Attempt.objects, Fallback.objects, Feedback.objects, BudgetReservation.objects, StoredContent.objects):
         rows.filter(completion_id__in=ids).delete()
     Completion.objects.filter(pk__in=ids).delete()
     return len(ids)

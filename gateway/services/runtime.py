@@ -24,11 +24,13 @@ from gateway.ledger.spool import Spool
 from gateway.ledger.writer import LedgerWriter
 from gateway.providers.registry import Callers, drilled_caller, import_sdks
 from gateway.services.breaker_memory import open_breakers
+from gateway.services.content_writing import ContentWriter
 from gateway.services.drill_traces import drill_traces_forget
 from gateway.services.idempotency_records import IdempotencyRecords
 from gateway.services.key_uses import KeyUses
 from gateway.services.metrics_sampling import Sampling
 from gateway.services.refusals import Refusals
+from gateway.services.row_thread import RowThread
 from gateway.services.shared_answers import SharedAnswers
 from gateway.services.snapshot import Snapshot
 from gateway.services.snapshot_holder import SnapshotHolder
@@ -62,6 +64,8 @@ class Runtime:
         self.limits = self._limit_store(redis_url, clock)
         self.answers = SharedAnswers(self._answer_store(redis_url, clock), clock)
         self.idempotency = IdempotencyRecords()
+        self.content = ContentWriter()
+        self.feedback = RowThread("feedback")
         self.key_uses = KeyUses()
         self.engine = Engine(self._caller_of, self.breakers, clock)
         self.started_at = time.time()
@@ -108,6 +112,8 @@ class Runtime:
         await self._background_finished()  # a call that was cut has left its settlement there
         await self.answers.store.aclose()
         await self.idempotency.aclose()
+        await self.content.aclose()
+        await self.feedback.aclose()
         await self.key_uses.aclose()
         self.refusals.flush()
         await asyncio.to_thread(self.ledger.stop)

@@ -12,12 +12,14 @@ from typing import Any
 from gateway.engine.configuration import Route, Target
 from gateway.engine.errors import InvalidRequest
 from gateway.engine.routing import Plan, put_first
-from gateway.engine.tier import BUILT_IN_RULES, Decision, Facts, Reason, Rules, Tier, decide, facts_as_json
+from gateway.engine.tier import Decision, Facts, Reason, Rules, Tier, decide, facts_as_json
 from gateway.engine.tier import needs_measuring as needs_features
 from gateway.engine.words import Operation
+from gateway.engine.workloads import Workloads
 from gateway.ledger.prices import PriceBook
 from gateway.services.call import Call
 from gateway.services.charging import price_of
+from gateway.services.snapshot import ApiKey, Snapshot
 from gateway.wires import ParsedRequest
 from gateway.wires.tier_facts import Reading, read_for_tier, with_features
 
@@ -55,27 +57,37 @@ def simple_plan(
     parsed: ParsedRequest,
     *,
     conversation: str,
-    prices: PriceBook,
+    snapshot: Snapshot,
     at: datetime,
-    rules: Rules = BUILT_IN_RULES,
 ) -> Plan:
     """The plan with the decision in it, and the cheap target first where the mode says so. Raises InvalidRequest."""
     if call.operation not in _OPERATIONS:
         return plan
     caller = tier_asked(call.headers)
     cheap = route.simple_target
-    if cheap is None or route.simple_mode == OFF or not can_serve(cheap, call.operation, prices, at):
+    if cheap is None or route.simple_mode == OFF or not can_serve(cheap, call.operation, snapshot.price_book, at):
         return plan
+    rules = snapshot.simple_rules
     reading = read_for_tier(call.operation.surface, parsed)
-    facts = replace(reading.facts, caller=caller)
+    facts = replace(with_workload(reading, call.key, snapshot.workloads), caller=caller)
     if needs_features(facts, rules):
-        facts = with_features(reading, parsed).facts
+        facts = replace(facts, features=with_features(reading, parsed).facts.features)
     decision = decide(facts, rules)
     share = _bucket(call.key.team_id, route.name, conversation)
     choice = choice_of(decision, route.simple_mode, share)
     kept = _as_json(decision, facts, reading, rules, route.simple_mode, share, choice, cheap, plan)
     told = replace(plan, decision={**plan.decision, "simple": kept})
     return _with_cheap_first(told, cheap, decision) if choice is Choice.SENT else told
+
+
+def with_workload(reading: Reading, key: ApiKey, workloads: Workloads) -> Facts:
+    """The request's facts with the row of operations' table that holds for it, if one does."""
+    if not workloads:
+        return reading.facts
+    found = workloads.find(
+        api_key_id=key.id, team_id=key.team_id, tags=reading.tags, system_prompt=reading.system_fingerprint
+    )
+    return reading.facts if found is None else replace(reading.facts, workload=found.tier, workload_name=found.name)
 
 
 def can_serve(target: Target, operation: Operation, prices: PriceBook, at: datetime) -> bool:

@@ -10,6 +10,8 @@ from zoneinfo import ZoneInfo
 
 from gateway.engine.configuration import Provider, Route
 from gateway.engine.drill import Drill
+from gateway.engine.tier import BUILT_IN_RULES, Rules
+from gateway.engine.workloads import NO_WORKLOADS, Workloads
 from gateway.ledger.budgets import Budget
 from gateway.ledger.prices import Price, PriceBook
 from gateway.stores.key_limits import Limits
@@ -68,3 +70,5 @@ class Snapshot:
     zone: ZoneInfo
     objectives: Objectives
     drills: tuple[Drill, ...] = ()
+    workloads: Workloads = NO_WORKLOADS
+    simple_rules: Rules = BUILT_IN_RULES

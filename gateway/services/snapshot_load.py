@@ -27,6 +27,7 @@ from gateway.models.words import Enforcement, PriceSource
 from gateway.services.cache_settings import route_cache
 from gateway.services.configuration import configuration_version
 from gateway.services.drills_in_force import drills_in_force
+from gateway.services.simple_configuration import simple_rules_in_force, workloads_in_force
 from gateway.services.snapshot import ApiKey, Objectives, Snapshot
 from llmops.env import env_text
 
@@ -83,6 +84,8 @@ def _load(version: int) -> Snapshot:
             organisation.conversation_cost_usd,
         ),
         drills=drills_in_force(),
+        workloads=workloads_in_force(),
+        simple_rules=simple_rules_in_force(),
     )
 
 
@@ -152,7 +155,9 @@ def _route(row: models.Route, targets: list[tuple[bool, Target]]) -> Route:
         max_output_tokens=row.max_output_tokens,
         stream_recovery=row.stream_recovery,
         store_content=row.store_content,
+        store_content_days=row.store_content_days,
         cache=route_cache(row, targets),
+        prompt_prefix=row.cache_prompt_prefix,
     )
 
 

@@ -175,15 +175,28 @@ def test_answers_are_never_cached(api: Client) -> None:
     assert "no-store" in api.get("/api/budgets").headers["Cache-Control"]
 
 
-def test_the_documentation_loads_nothing_from_elsewhere(client: Client) -> None:
-    page = client.get("/api/docs").content.decode()
+def test_the_documentation_loads_nothing_from_elsewhere() -> None:
+    page = person(staff("reader", "view_completion")).get("/api/docs").content.decode()
 
     assert "/static/ninja/swagger-ui-bundle.js" in page
     assert "://" not in page
 
 
-def test_the_description_types_every_answer(client: Client) -> None:
-    document = client.get("/api/openapi.json").json()
+def test_the_page_to_try_it_out_sends_strangers_to_the_login_form(client: Client) -> None:
+    response = client.get("/api/docs")
+
+    assert (response.status_code, response["Location"]) == (302, "/admin/login/?next=/api/docs")
+
+
+def test_the_description_is_for_whoever_may_use_the_api(client: Client, api: Client) -> None:
+    assert client.get("/api/openapi.json").status_code == 401
+    assert person(staff("newcomer")).get("/api/openapi.json").status_code == 403
+    assert person(staff("reader", "view_completion")).get("/api/openapi.json").status_code == 200
+    assert api.get("/api/openapi.json").status_code == 200
+
+
+def test_the_description_types_every_answer(api: Client) -> None:
+    document = api.get("/api/openapi.json").json()
 
     assert set(document["paths"]) == {
         "/api/breakers",
@@ -191,6 +204,7 @@ def test_the_description_types_every_answer(client: Client) -> None:
         "/api/spend",
         "/api/conversations",
         "/api/conversations/{id}",
+        "/api/conversations/{id}/content",
         "/api/completions.csv",
         "/api/completions/{request_id}",
         "/api/budgets",

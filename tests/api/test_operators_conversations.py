@@ -8,7 +8,9 @@ import pytest
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
-from gateway.models import Team
+from gateway.models import StoredContent, Team
+from gateway.services.content_writing import Content, content_write
+from tests.api.test_operators_access import person, staff
 from tests.selectors.rows import NOON, add_completion, add_conversation
 
 pytestmark = pytest.mark.django_db
@@ -162,3 +164,29 @@ def test_a_list_that_cant_be_made_is_refused_by_name(api: Client, query: str, st
     response = api.get(f"/api/conversations?{query}")
 
     assert (response.status_code, response.json()["error"]["param"]) == (status, query.partition("=")[0])
+
+
+def test_what_was_asked_in_a_conversation_is_deleted_and_its_costs_stay(api: Client, research: dict[str, Any]) -> None:
+    add_completion("r1", conversation="talk", cost_usd=CENT, **research)
+    add_completion("r2", conversation="another", **research)
+    content_write([Content(one, NOON, NOON, b"asked", 5, b"told", 4) for one in ("r1", "r2")])
+
+    assert api.delete("/api/conversations/talk/content").json() == {"forgotten": 1}
+
+    assert [row.pk for row in StoredContent.objects.all()] == ["r2"]
+    assert api.get("/api/conversations/talk").json()["cost_usd"] == "0.01"
+
+
+def test_nobodys_content_can_not_be_deleted(api: Client) -> None:
+    assert api.delete("/api/conversations/nobody/content").status_code == 404
+
+
+def test_a_person_needs_the_permission_to_delete_content(research: dict[str, Any]) -> None:
+    add_completion("r1", conversation="talk", **research)
+
+    refused = person(staff("operator", "view_completion", "change_provider"), csrf=False).delete(
+        "/api/conversations/talk/content"
+    )
+
+    assert refused.status_code == 403
+    assert "gateway.delete_stored_content" in refused.json()["error"]["message"]

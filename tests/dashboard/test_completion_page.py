@@ -102,7 +102,7 @@ def test_the_page_takes_a_fixed_number_of_queries(
     browser_of_operator: Client, rescued: Completion, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     """Session, user, organisation; completion, attempts, fallbacks, conversation; budgets then; prices; neighbours."""
-    with django_assert_num_queries(11):
+    with django_assert_num_queries(12):
         browser_of_operator.get(f"/completions/{rescued.pk}/")
 
 
@@ -208,3 +208,13 @@ def test_a_charge_leads_to_its_price_version(browser_of_operator: Client, rescue
 
     assert f'href="/admin/gateway/price/{price.pk}/change/"' in page
     assert browser_of_operator.get(f"/admin/gateway/price/{price.pk}/change/").status_code == 200
+
+
+def test_what_users_thought_is_told_with_the_clients_text_as_text(browser_of_operator: Client) -> None:
+    completion = add_completion("req_1")
+    completion.feedback.create(
+        api_key_id=1, api_key_name="agents", score=-1, note="<b>Wrong</b>", created_at=NOON, updated_at=NOON
+    )
+    page = browser_of_operator.get("/completions/req_1/").content.decode()
+    assert "thumbs down" in page
+    assert "&lt;b&gt;Wrong&lt;/b&gt;" in page

@@ -74,3 +74,27 @@ def test_others_are_refused(client: Client, retired: Target, permission: str, pa
     reader.user_permissions.add(Permission.objects.get(codename=permission))
     client.force_login(reader)
     assert client.get(path.format(pk=retired.pk)).status_code == 403
+
+
+@pytest.mark.parametrize(("sent", "model"), [({"model": "gpt-4-turbo"}, "gpt-4-turbo"), ({}, None)])
+def test_one_click_forgets_the_cached_answers_of_a_model_or_of_all(
+    browser_of_operator: Client, monkeypatch: pytest.MonkeyPatch, sent: dict[str, str], model: str | None
+) -> None:
+    asked: list[tuple[str, str | None]] = []
+
+    def purge(*, actor: str, model: str | None) -> int:
+        asked.append((actor, model))
+        return 3
+
+    monkeypatch.setattr("gateway.dashboard.model_pages.cache_purge", purge)
+    page = browser_of_operator.post("/models/forget/", sent, follow=True).content.decode()
+    assert asked == [("operator", model)]
+    assert f"3 cached answers of {model or 'every model'} forgotten." in page
+
+
+def test_whoever_may_not_change_routes_may_not_forget_answers(back_office: None, client: Client, db: None) -> None:
+    watcher = User.objects.create(username="watcher", is_staff=True)
+    watcher.user_permissions.set(Permission.objects.filter(codename="view_price"))
+    client.force_login(watcher)
+    assert client.post("/models/forget/").status_code == 403
+    assert "Forget" not in client.get("/models/").content.decode()

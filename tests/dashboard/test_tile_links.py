@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -25,6 +26,7 @@ def awkward_day(operator: User) -> None:
         "timed-out": {"status": "failed", "http_status": 504},
         "bad-request": {"status": "failed", "http_status": 400},
         "throttled": {"status": "failed", "http_status": 429, "error_code": "rate_limit_exceeded"},
+        "hit": {"cache": "hit", "provider": "", "model": "", "saved_usd": Decimal("0.02"), "cost_usd": Decimal(0)},
         "running": {"status": "pending", "http_status": None, "latency_ms": None},
     }
     for name, values in kinds.items():
@@ -35,16 +37,17 @@ def awkward_day(operator: User) -> None:
 @pytest.mark.parametrize(
     ("key", "rows"),
     [
-        ("spend", 8),
-        ("spend-today", 8),
-        ("spend-month", 8),
-        ("tokens", 8),
-        ("requests", 8),
+        ("spend", 9),
+        ("spend-today", 9),
+        ("spend-month", 9),
+        ("tokens", 9),
+        ("requests", 9),
         ("errors", 3),
-        ("availability", 3),
+        ("availability", 4),
         ("fallbacks", 1),
-        ("response", 3),
+        ("response", 4),
         ("first-content", 1),
+        ("cache", 1),
     ],
 )
 def test_the_list_behind_a_tile_holds_its_rows(

@@ -12,6 +12,7 @@ from gateway.simulator.server import Simulator
 from gateway.simulator.thread import SimulatorThread
 from tests.gateway_process import (
     CLAUDE,
+    GPT_4_TURBO,
     OPERATOR_KEY,
     GatewayProcess,
     another_gateway,
@@ -48,6 +49,7 @@ def _gateway(_simulator: Simulator, tmp_path_factory: pytest.TempPathFactory) ->
     )
     document["routes"].append({"name": "tiered", "targets": [{"provider": "openai", "model": "gpt-4o"}]})
     document["prices"].append(TIERED)
+    document["routes"].append({"name": "kept", "store_content": True, "targets": [GPT_4_TURBO, CLAUDE]})
     with gateway_process(tmp_path_factory.mktemp("gateway"), document) as gateway:
         yield gateway
 

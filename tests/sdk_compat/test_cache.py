@@ -16,6 +16,7 @@ import anthropic
 import httpx2
 import openai
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.simulator.faults import Fault, FaultKind
 from gateway.simulator.server import Simulator
@@ -345,3 +346,18 @@ def test_a_change_of_the_targets_ends_the_kept_answers(alone: GatewayProcess, si
     while post(alone, body).headers["x-llmops-cache"] == "hit":
         pass
     assert len(simulator.log.rows()) == 2
+
+
+def test_what_the_cache_answers_is_counted_in_the_metrics(alone: GatewayProcess) -> None:
+    def hits() -> float:
+        text = CLIENTS[-1].get(alone.url + "/metrics").text
+        samples = (sample for family in text_string_to_metric_families(text) for sample in family.samples)
+        return sum(
+            one.value for one in samples if one.name == "llmops_completions_total" and one.labels["cache"] == "hit"
+        )
+
+    body, before = ask(), hits()
+    post(alone, body)
+    assert hits() == before
+    post(alone, body)
+    assert hits() == before + 1

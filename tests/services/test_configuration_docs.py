@@ -29,10 +29,13 @@ TABLES = {
     "prices": entries.PriceEntry,
     "long_context": entries.LongContextEntry,
     "budgets": entries.BudgetEntry,
+    "workloads": entries.WorkloadEntry,
     "alert_channels": entries.AlertChannelEntry,
     "objectives": entries.ObjectivesEntry,
     "alerts": entries.AlertsEntry,
     "retention": entries.RetentionEntry,
+    "simple_rules": entries.SimpleRulesEntry,
+    "weights": entries.WeightsEntry,
 }
 IN_WORDS = {"required", "untouched", "see there", "all", "empty", "`{}`"}
 

@@ -121,7 +121,7 @@ def test_loading_takes_the_same_few_queries_however_much_there_is(
     apply: Apply, full: str, django_assert_num_queries: Any
 ) -> None:
     apply(full)
-    with django_assert_num_queries(12):
+    with django_assert_num_queries(14):
         snapshot_load()
 
 

@@ -30,6 +30,7 @@ def started(tmp_path: Path) -> Iterator[Program]:
             "DJANGO_SECRET_KEY": "a test's own secret, long enough to be taken for one: 0123456789",
             "LLMOPS_ENCRYPTION_KEYS": Fernet.generate_key().decode(),
             "LLMOPS_ALLOWED_HOSTS": "llmops.example.com",
+            "LLMOPS_TRUSTED_PROXIES": "1",
             "PYTHONUNBUFFERED": "1",
         },
         stdout=subprocess.PIPE,
@@ -49,7 +50,8 @@ def test_an_installation_without_routes_opens_its_back_office_and_says_what_is_m
     url = f"http://127.0.0.1:{started.port}"
     with urllib.request.urlopen(f"{url}/healthz") as alive:  # by an address, as a container asks for its own health
         assert alive.status == 200
-    login = urllib.request.Request(f"{url}/admin/login/", headers={"host": "llmops.example.com"})
+    by_proxy = {"host": "llmops.example.com", "x-forwarded-proto": "https", "x-forwarded-for": "192.0.2.1"}
+    login = urllib.request.Request(f"{url}/admin/login/", headers=by_proxy)
     with urllib.request.urlopen(login) as page:
         assert page.status == 200
     with pytest.raises(urllib.error.HTTPError) as not_ready:

@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('gateway', '0014_attempt_failed_index'),
+        ('gateway', '0020_prompt_prefix'),
     ]
 
     operations = [
