@@ -20,10 +20,10 @@ def encrypt_bytes(plain: bytes) -> bytes:
     return _box().encrypt(plain)
 
 
-def decrypt_bytes(encrypted: bytes) -> bytes:
+def decrypt_bytes(encrypted: bytes | memoryview) -> bytes:
     """The bytes given to `encrypt_bytes`. Raises SecretUnreadable when they were changed or their key is gone."""
     try:
-        return _box().decrypt(encrypted)
+        return _box().decrypt(bytes(encrypted))
     except InvalidToken:
         raise SecretUnreadable(
             "it can't be read with the keys in LLMOPS_ENCRYPTION_KEYS; add the key it was encrypted with"
@@ -39,19 +39,6 @@ def decrypt(encrypted: str) -> str:
             "a stored secret can't be read with the keys in LLMOPS_ENCRYPTION_KEYS; "
             "add the key it was encrypted with, or enter the secret again"
         ) from None
-
-
-def encrypt_bytes(plain: bytes) -> bytes:
-    """As `encrypt`, for contents."""
-    return _box().encrypt(plain)
-
-
-def decrypt_bytes(encrypted: bytes | memoryview) -> bytes:
-    """The bytes given to `encrypt_bytes`. Raises SecretUnreadable when they were changed or their key is gone."""
-    try:
-        return _box().decrypt(bytes(encrypted))
-    except InvalidToken:
-        raise SecretUnreadable("a stored content can't be read with the keys in LLMOPS_ENCRYPTION_KEYS") from None
 
 
 def _box() -> MultiFernet:
