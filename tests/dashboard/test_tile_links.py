@@ -62,15 +62,6 @@ def test_the_list_behind_a_tile_holds_its_rows(
     assert response.context["cl"].result_count == rows
 
 
-@pytest.mark.django_db
-def test_a_viewer_who_may_not_see_the_rows_gets_figures_without_links(back_office: None, client: Client) -> None:
-    client.force_login(User.objects.create_user("viewer", is_staff=True))
-
-    tiles = client.get("/dashboard/figures/").context["tiles"]
-
-    assert [tile.href for tile in tiles] == [""] * len(tiles)
-
-
 def test_a_providers_card_leads_to_its_history_and_its_failed_attempts(browser_of_operator: Client) -> None:
     add_provider("openai")
     open_breaker("openai")
