@@ -6,7 +6,11 @@ browser lives in a thread of its own and tests hand it what to do.
 
 from __future__ import annotations
 
+import json
 import shutil
+import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -17,7 +21,10 @@ import pytest
 from django.contrib.auth.models import User
 from playwright.sync_api import Browser, Page, Route, ViewportSize, expect, sync_playwright
 
+from gateway.simulator.server import Simulator
+from gateway.simulator.thread import SimulatorThread
 from tests.dashboard.conftest import back_office as back_office
+from tests.gateway_process import AGENT_KEY, GatewayProcess, configuration, gateway_process, manage
 
 T = TypeVar("T")
 
@@ -33,6 +40,7 @@ LAUNCH_ARGUMENTS = (
     "--disable-quic",
 )
 PASSWORD = "a-long-enough-pass-phrase"
+LIVE_SECONDS = 2.0  # an edit holds in every process by then
 TIMEOUT_MS = 15_000  # the slowest refresh comes every ten seconds
 expect.set_options(timeout=TIMEOUT_MS)
 
@@ -121,3 +129,69 @@ def log_in(page: Page, base_url: str) -> None:
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Log in").click()
     page.get_by_role("heading", name="Last requests").wait_for()
+
+
+@pytest.fixture(scope="package")
+def simulator() -> Iterator[Simulator]:
+    """The providers behind `gateway`. Who breaks them mends them."""
+    with SimulatorThread() as simulator:
+        yield simulator
+
+
+@pytest.fixture(scope="package")
+def gateway(simulator: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
+    """A whole gateway in front of a simulator, with somebody who may log in; all of this folder's tests share it."""
+    budget = {"name": "all", "scope": "global", "limit_usd": "50", "window": "total"}
+    document = configuration(simulator.url, budgets=[budget])
+    with gateway_process(tmp_path_factory.mktemp("gateway"), document) as gateway:
+        env = {
+            "DJANGO_SUPERUSER_USERNAME": "operator",
+            "DJANGO_SUPERUSER_PASSWORD": PASSWORD,
+            "DJANGO_SUPERUSER_EMAIL": "operator@example.org",
+        }
+        manage(gateway.data_dir, "createsuperuser", "--noinput", env=env)
+        yield gateway
+
+
+@pytest.fixture
+def desk(gateway: GatewayProcess, browser: Browser, browser_thread: ThreadPoolExecutor) -> Iterator[Visit]:
+    """The operator's browser, logged in. Afterwards: nothing went wrong, nothing left the host."""
+    context = browser_thread.submit(
+        lambda: browser.new_context(viewport=ViewportSize(width=1440, height=1100), color_scheme="light")
+    ).result()
+    page = browser_thread.submit(context.new_page).result()
+    visit = Visit(page, gateway.url, lambda act: browser_thread.submit(act, page).result())
+    visit.do(lambda page: watch(page, visit))
+    visit.do(lambda page: enter(page, gateway.url))
+    yield visit
+    browser_thread.submit(context.close).result()
+    assert visit.problems == []
+    assert visit.strays == []
+
+
+def enter(page: Page, url: str) -> None:
+    page.goto(url + "/admin/")
+    page.get_by_label("Username").fill("operator")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+    page.wait_for_url("**/admin/")
+
+
+def ask(gateway: GatewayProcess, key: str = AGENT_KEY) -> tuple[int, str]:
+    """One request of an agent: the status, and the target that answered or the error's code."""
+    headers = {"authorization": f"Bearer {key}", "content-type": "application/json"}
+    body = {"model": "default", "messages": [{"role": "user", "content": "Say hello."}], "max_tokens": 20}
+    request = urllib.request.Request(gateway.url + "/v1/chat/completions", json.dumps(body).encode(), headers)
+    try:
+        with urllib.request.urlopen(request, timeout=10) as reply:
+            return reply.status, f"{reply.headers['x-llmops-provider']}/{reply.headers['x-llmops-model']}"
+    except urllib.error.HTTPError as error:
+        return error.code, str(json.load(error)["error"]["code"])
+
+
+def within_two_seconds(look: Callable[[], Any], wanted: Any) -> None:
+    deadline = time.monotonic() + LIVE_SECONDS
+    seen = look()
+    while seen != wanted and time.monotonic() < deadline:
+        seen = look()
+    assert seen == wanted
