@@ -20,10 +20,10 @@ def encrypt_bytes(plain: bytes) -> bytes:
     return _box().encrypt(plain)
 
 
-def decrypt_bytes(encrypted: bytes) -> bytes:
+def decrypt_bytes(encrypted: bytes | memoryview) -> bytes:
     """The bytes given to `encrypt_bytes`. Raises SecretUnreadable when they were changed or their key is gone."""
     try:
-        return _box().decrypt(encrypted)
+        return _box().decrypt(bytes(encrypted))
     except InvalidToken:
         raise SecretUnreadable(
             "it can't be read with the keys in LLMOPS_ENCRYPTION_KEYS; add the key it was encrypted with"

@@ -12,6 +12,8 @@ from gateway.alerts.sweep import alerts_derive
 from gateway.ledger.connections import ledger_connections, ledger_lock_path
 from gateway.ledger.drain import dead_spools_drain
 from gateway.ledger.sweep import orphans_settle
+from gateway.models import Batch
+from gateway.services.batch_create import batches_expire
 from gateway.services.content_retention import content_prune
 from gateway.services.idempotency_retention import idempotency_expire
 from gateway.services.provider_health import health_probes_run
@@ -62,3 +64,18 @@ def retention_sweep() -> None:
     """Deletes requests, and what was asked and answered in them, that are older than they shall be kept."""
     content_prune(now=timezone.now())
     completions_prune(now=timezone.now())
+
+
+@shared_task(name="gateway.batches_advance")
+def batches_sweep() -> None:
+    """Takes every batch under way as many steps on as can be taken now."""
+    if Batch.objects.filter(ended_at=None).exists():
+        from gateway.services.batch_sweep import batches_advance  # the SDKs come with it, and take seconds
+
+        batches_advance()
+
+
+@shared_task(name="gateway.batches_expire")
+def batch_retention_sweep() -> None:
+    """Forgets files and batches whose time is over."""
+    batches_expire(now=timezone.now())

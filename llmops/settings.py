@@ -24,6 +24,12 @@ LLMOPS_ENCRYPTION_KEYS = encryption_keys(
     installation_secret("LLMOPS_ENCRYPTION_KEYS", "encryption-keys", DATA_DIR, production=PRODUCTION)
 )
 LLMOPS_MAX_BODY_BYTES = env_integer("LLMOPS_MAX_BODY_BYTES", 32 * 1024 * 1024, minimum=1024, maximum=1024**3)
+# How long a provider may be unable to take a batch before its lines run one by one, at the full price.
+LLMOPS_BATCH_PATIENCE_SECONDS = env_integer("LLMOPS_BATCH_PATIENCE_SECONDS", 3600, minimum=0, maximum=86_400)
+# When a worker that asked a provider for a batch and never said what came of it is taken to be gone, with its call.
+LLMOPS_BATCH_RECONCILE_SECONDS = env_integer("LLMOPS_BATCH_RECONCILE_SECONDS", 300, minimum=1, maximum=86_400)
+# How long a worker that says nothing more of itself keeps a batch from the others.
+LLMOPS_BATCH_LEASE_SECONDS = env_integer("LLMOPS_BATCH_LEASE_SECONDS", 15, minimum=1, maximum=3600)
 # Where the ledger's records wait while the database is away.
 LLMOPS_SPOOL_FOLDER = DATA_DIR / "ledger-spool"
 LLMOPS_SPOOL_MAX_BYTES = env_integer("LLMOPS_SPOOL_MAX_BYTES", 256 * 1024 * 1024, minimum=1024 * 1024, maximum=1024**4)
@@ -192,5 +198,7 @@ CELERY_BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "retention": {"task": "gateway.completions_prune", "schedule": 60.0, "options": {"expires": 120}},
     "orphans": {"task": "gateway.orphans_settle", "schedule": 5.0, "options": {"expires": 15}},
     "health": {"task": "gateway.health_probes", "schedule": 5.0, "options": {"expires": 5}},
+    "batches": {"task": "gateway.batches_advance", "schedule": 2.0, "options": {"expires": 5}},
+    "batch_retention": {"task": "gateway.batches_expire", "schedule": 600.0, "options": {"expires": 600}},
     "idempotency": {"task": "gateway.idempotency_expire", "schedule": 600.0, "options": {"expires": 600}},
 }

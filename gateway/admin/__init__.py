@@ -3,6 +3,7 @@
 from gateway.admin import (
     alert,
     alert_channel,
+    batch,
     budget,
     completion,
     drill,
@@ -20,6 +21,7 @@ from gateway.admin import (
 __all__ = [
     "alert",
     "alert_channel",
+    "batch",
     "budget",
     "completion",
     "drill",

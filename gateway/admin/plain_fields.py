@@ -84,6 +84,11 @@ HELP: dict[str, dict[str, str]] = {
         "long_input_per_mtok": "US dollars per million tokens that go in, above that length.",
     },
     "team": {"name": _NAME},
+    "workload": {
+        "name": _NAME,
+        "api_key": "Only requests with this key. Empty: with any.",
+        "team": "Only requests of this team's keys. Empty: of any.",
+    },
     "alertchannel": {"name": _NAME},
     "apikey": {
         "team": "Whose budgets and reports its requests count for. Empty: nobody's.",

@@ -19,6 +19,7 @@ from django.http import HttpRequest
 from django.http.response import Http404, HttpResponseBase
 from django.urls import get_resolver
 
+from gateway.api.batches import Download
 from gateway.api.keep_alive import KeepAlive
 from gateway.api.public import unknown_path
 from gateway.api.replies import EventStream, error_response, request_id_of
@@ -111,6 +112,8 @@ class ApiHandler:
         response = await self._respond(request)
         if isinstance(response, EventStream):
             await send_stream(response, send, lambda: self._broken_off)
+        elif isinstance(response, Download):
+            await send_download(response, send)
         else:
             await send_response(response, send)
 
@@ -205,6 +208,14 @@ async def send_response(response: HttpResponseBase, send: Send) -> None:
     response.headers["content-length"] = str(len(body))
     await send(_start(response))
     await send({"type": "http.response.body", "body": body})
+
+
+async def send_download(response: Download, send: Send) -> None:
+    """Piece by piece, as its client takes them."""
+    await send(_start(response))
+    async for piece in response.pieces:
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
 
 
 async def send_stream(response: EventStream, send: Send, broken_off: Callable[[], bool] = lambda: False) -> None:

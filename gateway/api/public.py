@@ -13,6 +13,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from ninja import NinjaAPI
 
+from gateway.api.batches import router as batches_router
 from gateway.api.replies import EventStream, error_response, plain_response, request_id_of, with_headers
 from gateway.api.requests import headers_of
 from gateway.engine.configuration import Route
@@ -35,6 +36,8 @@ api = NinjaAPI(
     docs_url=None,
     openapi_url="/v1/openapi.json",
 )
+
+api.add_router("", batches_router)
 
 
 @api.exception_handler(GatewayError)

@@ -17,6 +17,7 @@ _OPEN_PAGES = (
 # Title, symbol (Material Symbols), model. A model that isn't registered or that the user may not see is left out.
 _WATCH = (
     ("Fallbacks", "alt_route", "gateway.Fallback"),
+    ("Batches", "stacks", "gateway.Batch"),
     ("Feedback", "thumbs_up_down", "gateway.Feedback"),
     ("Fire drills", "local_fire_department", "gateway.Drill"),
     ("Incidents", "emergency_home", "gateway.Alert"),

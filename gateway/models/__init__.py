@@ -3,6 +3,7 @@
 from gateway.models.alert import Alert, AlertCursor, AlertDelivery
 from gateway.models.alert_channel import AlertChannel
 from gateway.models.applied_file import AppliedFile
+from gateway.models.batch import Batch, BatchFile, BatchFileChunk, BatchJob, BatchLine
 from gateway.models.breaker import BreakerStatus, BreakerTransition
 from gateway.models.budget import Budget
 from gateway.models.budget_raise import BudgetRaise
@@ -34,6 +35,11 @@ __all__ = [
     "ApiKey",
     "AppliedFile",
     "Attempt",
+    "Batch",
+    "BatchFile",
+    "BatchFileChunk",
+    "BatchJob",
+    "BatchLine",
     "BreakerStatus",
     "BreakerTransition",
     "Budget",

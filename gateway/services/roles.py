@@ -20,6 +20,9 @@ _SEEN = (
     "alert",
     "alertdelivery",
     "attempt",
+    "batch",
+    "batchjob",
+    "batchline",
     "breakerstatus",
     "breakertransition",
     "budget",
@@ -45,7 +48,7 @@ _SEEN = (
 _EDITED = {
     OPERATOR: (
         *("provider", "route", "target", "workload", "simplerules"),
-        *("alertchannel", "drill", "alert", "alertdelivery"),
+        *("alertchannel", "drill", "alert", "alertdelivery", "batch"),
     ),
     FINANCE: ("budget", "budgetraise", "price"),
 }

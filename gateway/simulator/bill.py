@@ -1,4 +1,4 @@
-"""What a provider would bill, per provider and model."""
+"""What a provider would bill, per provider and model, batches apart."""
 
 import threading
 from collections.abc import Iterator
@@ -39,6 +39,7 @@ class BillLine:
     cache_write_5m_tokens: int = 0
     cache_write_1h_tokens: int = 0
     output_tokens: int = 0
+    batch: bool = False  # at batch prices
 
     def add(self, usage: Usage, output_tokens: int) -> None:
         self.requests += 1
@@ -54,24 +55,24 @@ class Bill:
     """All lines; may be read from another thread than the one that serves."""
 
     def __init__(self) -> None:
-        self._lines: dict[tuple[str, str], BillLine] = {}
+        self._lines: dict[tuple[str, str, bool], BillLine] = {}
         self._lock = threading.Lock()
 
-    def add(self, provider: str, model: str, usage: Usage, output_tokens: int) -> None:
+    def add(self, provider: str, model: str, usage: Usage, output_tokens: int, *, batch: bool = False) -> None:
         """Charge one request; ``output_tokens`` is what was generated, which a cut stream makes less than
         planned.
         """
         with self._lock:
-            line = self._lines.get((provider, model))
+            line = self._lines.get((provider, model, batch))
             if line is None:
-                line = self._lines[provider, model] = BillLine(provider, model)
+                line = self._lines[provider, model, batch] = BillLine(provider, model, batch=batch)
             line.add(usage, output_tokens)
 
-    def line(self, provider: str, model: str) -> BillLine:
+    def line(self, provider: str, model: str, *, batch: bool = False) -> BillLine:
         """A copy of one line; all zero where nothing was billed."""
         with self._lock:
-            found = self._lines.get((provider, model))
-            return BillLine(**asdict(found)) if found else BillLine(provider, model)
+            found = self._lines.get((provider, model, batch))
+            return BillLine(**asdict(found)) if found else BillLine(provider, model, batch=batch)
 
     def lines(self) -> list[BillLine]:
         with self._lock:

@@ -28,6 +28,7 @@ class FaultKind(StrEnum):
     WRONG_CONTENT_TYPE = "wrong_content_type"  # 200 and an HTML page
     NO_TERMINATOR = "no_terminator"  # a stream without its last event, with `drop_finish` without its finish reason
     NO_USAGE = "no_usage"  # the answer without its token counts
+    BATCH_EXPIRES = "batch_expires"  # a batch made now expires after `after_lines` of its lines
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +58,7 @@ class Fault:
     message: str | None = None
     seconds: float = 0.0
     after_tokens: int = 0
+    after_lines: int = 0
     drop_finish: bool = False
     billed: bool = False
 
@@ -89,7 +91,7 @@ class Fault:
 
 
 _NUMBERS = {"share": (0, 1), "seconds": (0, None), "for_seconds": (0, None)}
-_INTEGERS = {"times": (0, None), "after_tokens": (0, None), "status": (400, 599)}
+_INTEGERS = {"times": (0, None), "after_tokens": (0, None), "after_lines": (0, None), "status": (400, 599)}
 _STRINGS = ("provider", "model", "tag", "retry_after", "error_type", "code", "message")
 
 

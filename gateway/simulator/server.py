@@ -6,7 +6,9 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Protocol
 
+from gateway.simulator.anthropic_batches import AnthropicBatches
 from gateway.simulator.anthropic_wire import AnthropicWire
+from gateway.simulator.batches import BATCH_SECONDS, BatchBooks
 from gateway.simulator.bill import Bill
 from gateway.simulator.control import Control
 from gateway.simulator.delivery import Books, Delivery, Faults
@@ -14,6 +16,7 @@ from gateway.simulator.errors import WireError
 from gateway.simulator.faults import FaultBook, FaultKind
 from gateway.simulator.http import IDLE_SECONDS, Connection, Request
 from gateway.simulator.log import LogRow, RequestLog
+from gateway.simulator.openai_batches import OpenAIBatches
 from gateway.simulator.openai_embeddings import EmbeddingsWire
 from gateway.simulator.openai_responses import ResponsesWire
 from gateway.simulator.openai_wire import OpenAIWire
@@ -67,6 +70,7 @@ class Simulator:
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         seed: int = 0,
         max_log_rows: int = 100_000,
+        batch_seconds: float = BATCH_SECONDS,
     ) -> None:
         self._host = host
         self._port = port
@@ -80,6 +84,16 @@ class Simulator:
             "responses": ResponsesWire(clock),
             "embeddings": EmbeddingsWire(clock),
             "anthropic": AnthropicWire(clock),
+        }
+        self.batches = BatchBooks(self._bill, self.faults, clock, batch_seconds)
+        endpoints = {
+            "/v1/chat/completions": self._wires["openai"],
+            "/v1/responses": self._wires["responses"],
+            "/v1/embeddings": self._wires["embeddings"],
+        }
+        self._desks: dict[str, OpenAIBatches | AnthropicBatches] = {
+            "openai": OpenAIBatches(self.batches, endpoints),
+            "anthropic": AnthropicBatches(self.batches, self._wires["anthropic"]),
         }
         self._control = Control(self)
         self._connections: set[Connection] = set()
@@ -131,6 +145,9 @@ class Simulator:
         self._bill.clear()
         for wire in self._wires.values():
             wire.reset()
+        for desk in self._desks.values():
+            desk.clear()
+        self.batches.charged.clear()
 
     def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
         moment = loop.time() - IDLE_SECONDS
@@ -171,6 +188,8 @@ class Simulator:
         wire.authenticate(request.headers)
         if request.too_large:
             raise _too_large(wire)
+        if _is_batch(operation, wire.name):
+            return self._serve_batches(request, operation, wire, row, delivery)
         if request.method in ("GET", "DELETE"):
             return self._serve_document(request, operation, wire, row, delivery)
         if operation not in ("complete", "count_tokens") or request.method != "POST":
@@ -199,6 +218,21 @@ class Simulator:
         body = _document(request.method, operation, wire)
         if body is None:
             raise _unknown(request, wire)
+        delivery.document(body, _JSON)
+        return None
+
+    def _serve_batches(
+        self, request: Request, operation: str, wire: Wire, row: LogRow, delivery: Delivery
+    ) -> Coroutine[Any, Any, None] | None:
+        """Files and batches. With the fault `cut` the act is done, and nobody is told."""
+        faults = self._faults(request, wire, row, None)
+        if any(kind in faults for kind in _WITHHELD):
+            return delivery.withhold(faults, None)
+        body = self._desks[wire.name].serve(request, operation, faults)
+        if body is None:
+            raise _unknown(request, wire)
+        if FaultKind.CUT in faults:
+            return delivery.withhold({FaultKind.RESET: faults[FaultKind.CUT]}, None)
         delivery.document(body, _JSON)
         return None
 
@@ -235,6 +269,7 @@ _OPERATIONS = {
     ("anthropic", "messages/count_tokens"): ("anthropic", "count_tokens"),
 }
 _OPENAI_ONLY = ("chat/completions", "responses", "embeddings")
+_BATCH_PLACES = {"openai": ("files", "batches"), "anthropic": ("messages/batches",)}
 
 
 def _route(request: Request) -> tuple[str, str]:
@@ -255,6 +290,11 @@ def _operation(provider: str, rest: str) -> tuple[str, str]:
     if provider == "openai" and rest.startswith("responses/"):
         return "responses", rest
     return _OPERATIONS.get((provider, rest), (provider, rest))
+
+
+def _is_batch(operation: str, provider: str) -> bool:
+    places = _BATCH_PLACES.get(provider, ())
+    return any(operation == place or operation.startswith(f"{place}/") for place in places)
 
 
 def _unknown(request: Request, wire: Wire) -> WireError:

@@ -163,5 +163,5 @@ def test_the_status_takes_a_handful_of_queries_however_much_there_is(
     add(4)
 
     # The key, the organisation, two windows of two, conversations, providers, breakers.
-    with django_assert_num_queries(9):
+    with django_assert_num_queries(7):
         api.get("/api/status")

@@ -102,7 +102,7 @@ def test_the_page_takes_a_fixed_number_of_queries(
     browser_of_operator: Client, rescued: Completion, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     """Session, user, organisation; completion, attempts, fallbacks, conversation; budgets then; prices; neighbours."""
-    with django_assert_num_queries(12):
+    with django_assert_num_queries(13):
         browser_of_operator.get(f"/completions/{rescued.pk}/")
 
 
