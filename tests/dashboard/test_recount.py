@@ -256,3 +256,31 @@ def test_behind_a_fire_drills_report_are_its_requests(awkward: Client) -> None:
     assert ids_behind(awkward, "/requests/?window=all&drill=7") == {
         row.id for row in Completion.objects.all() if row.drill_id == 7
     }
+
+
+@scopes
+def test_the_file_of_requests_holds_the_rows_behind_the_spend(
+    awkward: Client, query: str, start: datetime, end: datetime, same: dict[str, object]
+) -> None:
+    log = awkward.get(awkward.get(f"/spend/?{query}").context["rows_url"])
+    text = b"".join(awkward.get(log.context["csv_url"]).streaming_content).decode()
+    lines = list(csv.DictReader(io.StringIO(text)))
+
+    assert {line["id"] for line in lines} == {row.id for row in begun(start, end, **same)}
+
+
+@scopes
+def test_the_shares_on_the_overview_are_those_of_the_rows(
+    awkward: Client, query: str, start: datetime, end: datetime, same: dict[str, object]
+) -> None:
+    rows = begun(start, end, **same)
+    judged = [row for row in rows if row.status == "answered" or failed(row)]
+    undrilled = [row for row in judged if row.drill_id is None]
+    tiles = {key: value for key, (value, _) in tiles_of(awkward, query).items()}
+    shares = {
+        "errors": (sum(map(failed, judged)), len(judged)),
+        "availability": (len(undrilled) - sum(map(failed, undrilled)), len(undrilled)),
+    }
+
+    for key, (part, of) in shares.items():
+        assert float(tiles[key].replace("%", "").strip()) == pytest.approx(100 * part / of, abs=0.06), key
