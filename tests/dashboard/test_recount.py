@@ -263,7 +263,7 @@ def test_the_file_of_requests_holds_the_rows_behind_the_spend(
     awkward: Client, query: str, start: datetime, end: datetime, same: dict[str, object]
 ) -> None:
     log = awkward.get(awkward.get(f"/spend/?{query}").context["rows_url"])
-    text = b"".join(awkward.get(log.context["csv_url"]).streaming_content).decode()
+    text = awkward.get(log.context["csv_url"]).getvalue().decode()
     lines = list(csv.DictReader(io.StringIO(text)))
 
     assert {line["id"] for line in lines} == {row.id for row in begun(start, end, **same)}
@@ -284,3 +284,17 @@ def test_the_shares_on_the_overview_are_those_of_the_rows(
 
     for key, (part, of) in shares.items():
         assert float(tiles[key].replace("%", "").strip()) == pytest.approx(100 * part / of, abs=0.06), key
+
+
+@pytest.mark.parametrize(("by", "column"), list(COLUMNS.items()))
+def test_spend_for_scripts_is_that_of_the_rows(awkward: Client, by: str, column: str) -> None:
+    start, end = day(10, 25), day(10, 26)
+    found = awkward.get("/api/spend", {"group_by": by, "from": start.isoformat(), "to": end.isoformat()}).json()
+    settled = [row for row in begun(start, end) if row.status != "pending"]
+    groups = {getattr(row, column) or None: begun(start, end, **{column: getattr(row, column)}) for row in settled}
+
+    assert Decimal(found["total"]["cost_usd"]) == cost(settled)
+    assert found["total"]["completions"] == len(settled)
+    assert {row["group"]: Decimal(row["cost_usd"]) for row in found["rows"]} == {
+        name: cost(rows) for name, rows in groups.items()
+    }
