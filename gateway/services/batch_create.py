@@ -116,7 +116,7 @@ def batches_of(key: ApiKey, wire: Wire) -> QuerySet[Batch]:
 
 def batch_of(key: ApiKey, wire: Wire, batch_id: str) -> Batch:
     """Raises ModelNotFound."""
-    batch = batches_of(key, wire).filter(pk=batch_id).first()
+    batch = None if "\0" in batch_id else batches_of(key, wire).filter(pk=batch_id).first()
     if batch is None:
         raise not_found(f"There is no batch {batch_id[:60]!r}.")
     return batch
