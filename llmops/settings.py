@@ -108,6 +108,7 @@ LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
 USE_I18N = False
 USE_TZ = True
+FORMAT_MODULE_PATH = "llmops.formats"
 
 STATIC_URL = "/static/"
 STATIC_ROOT = DATA_DIR / "static"
@@ -141,6 +142,7 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = PRODUCTION
 SILENCED_SYSTEM_CHECKS = ["security.W021"]
 
 UNFOLD: dict[str, Any] = {
+    "STYLES": ["gateway.dashboard.lists_style.lists_style_url"],
     "SITE_TITLE": "llmops",
     "SITE_HEADER": "llmops",
     "SITE_SUBHEADER": "LLM gateway back office",
