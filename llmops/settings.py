@@ -142,7 +142,6 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = PRODUCTION
 SILENCED_SYSTEM_CHECKS = ["security.W021"]
 
 UNFOLD: dict[str, Any] = {
-    "STYLES": ["gateway.dashboard.lists_style.lists_style_url"],
     "SITE_TITLE": "llmops",
     "SITE_HEADER": "llmops",
     "SITE_SUBHEADER": "LLM gateway back office",
