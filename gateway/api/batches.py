@@ -243,7 +243,7 @@ async def message_batch_delete(request: HttpRequest, batch_id: str) -> HttpRespo
 
 def _limit(request: HttpRequest, default: int, most: int) -> int:
     text = request.GET.get("limit", str(default))
-    if not text.isdecimal() or not 1 <= int(text) <= most:
+    if len(text) > len(str(most)) or not text.isdecimal() or not 1 <= int(text) <= most:
         raise InvalidRequest(f"limit must be a whole number from 1 to {most}.", param="limit")
     return int(text)
 

@@ -98,6 +98,9 @@ def lines_reserve(turn: Turn, snapshot: Snapshot, batch: Batch) -> None:
     key = next((one for one in snapshot.keys.values() if one.id == batch.api_key_id), None)
     new = BatchLine.objects.filter(batch=batch, state=LineState.NEW.value).order_by("number")
     with LineBooks() as books:
+        if batch.errors:  # refused already, by a worker that died over it
+            _refuse(turn, books, batch, BudgetExceeded(batch.errors[0]["message"]))
+            return
         while lines := list(new[:LINES_PER_GROUP]):
             turn.renew()
             refusal = _reserve(turn, snapshot, books, batch, key, lines)
@@ -118,6 +121,8 @@ def _reserve(
             body = decrypt_bytes(line.request)
             drafts.append((line, body, line_draft(snapshot, batch, key, line, body, turn.now())))
         except GatewayError as error:
+            # A worker that died may have reserved for it, when it could still be served.
+            books.settle([released(line.completion_id, error.message, turn.now())])
             line_fail(Wire(batch.wire), line, error)
     if key is not None:
         drafts = lines_cached(snapshot, books, batch, key, drafts, turn.now())
@@ -134,14 +139,20 @@ def _reserve(
 
 def _refuse(turn: Turn, books: LineBooks, batch: Batch, refusal: BudgetExceeded) -> None:
     """All or nothing: a batch that a budget has no room for is not begun. OpenAI's wire tells it of the batch,
-    Anthropic's, which has no failed batches, of every request."""
+    Anthropic's, which has no failed batches, of every request.
+
+    The refusal is written down first: a line that was given back is settled and can't be reserved for again, so whoever
+    takes the batch up after a crash has to refuse it too, even if there were room by then.
+    """
+    problem = Problem(refusal.code, refusal.message)
+    Batch.objects.filter(pk=batch.pk).update(errors=[problem.as_dict()])
     reserved = BatchLine.objects.filter(batch=batch, state=LineState.RESERVED.value)
     while lines := list(reserved[:LINES_PER_GROUP]):
         turn.renew()
         books.settle([released(line.completion_id, refusal.message, turn.now()) for line in lines])
         reserved.filter(pk__in=[line.pk for line in lines]).update(state=LineState.NEW.value)
     if batch.wire == Wire.OPENAI.value:
-        batch_fail(batch, [Problem(refusal.code, refusal.message)], turn.now())
+        batch_fail(batch, [problem], turn.now())
         return
     for line in BatchLine.objects.filter(batch=batch, state=LineState.NEW.value).iterator(_ROWS_AT_A_TIME):
         line_fail(Wire(batch.wire), line, refusal)

@@ -93,10 +93,8 @@ def _stop(turn: Turn, batch: Batch) -> None:
     with LineBooks() as books:
         while some := list(lines[:LINES_PER_GROUP]):
             turn.renew()
-            reserved = [line for line in some if line.state == LineState.RESERVED.value]
-            books.settle(
-                [released(line.completion_id, f"its batch is {outcome.value}", turn.now()) for line in reserved]
-            )
+            # New ones too: a worker may have died between reserving for a line and saying so.
+            books.settle([released(line.completion_id, f"its batch is {outcome.value}", turn.now()) for line in some])
             for line in some:
                 line_done(Wire(batch.wire), line, outcome, None, b"")
 

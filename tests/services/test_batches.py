@@ -12,12 +12,14 @@ from typing import Any
 import pytest
 import redis
 from django.db import connection
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from gateway.engine.batch import BatchState, JobState
 from gateway.engine.errors import InvalidRequest
 from gateway.engine.words import Operation
 from gateway.models import Batch, BatchFileChunk, BatchJob, BatchLine, BudgetWindow, Completion
+from gateway.services import batch_intake
 from gateway.services.apply import configuration_apply
 from gateway.services.batch_create import batch_cancel, batch_create, batches_expire
 from gateway.services.batch_files import file_create, file_lines
@@ -243,3 +245,48 @@ def test_a_batch_goes_on_without_a_redis_that_is_away(configure: Configure, sett
     settings.REDIS_URL = "redis://127.0.0.1:9/0"
     key = configure(routes=CACHED, api_keys=AGENTS)
     assert advance(batch_of(key, "new"), times=4).state == BatchState.COMPLETED.value
+
+
+def test_a_refused_batch_whose_worker_died_is_refused_even_if_there_is_room_by_then(
+    configure: Configure, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its lines were given back: sent all the same, they would cost money that no budget and no ledger knows."""
+    key = configure(budgets=[{**BUDGET, "limit_usd": "0.01"}])
+    batch = batch_of(key, *["Hello"] * 20)
+    with monkeypatch.context() as dying:
+        dying.setattr(batch_intake, "batch_fail", dies)
+        advance(batch)
+    assert batch.state == BatchState.RESERVING.value
+    configure(budgets=[{**BUDGET, "limit_usd": "100"}])
+    Batch.objects.update(lease_until=timezone.now())
+    advance(batch, 3)
+    assert (batch.state, batch.errors[0]["code"]) == (BatchState.FAILED.value, "budget_exceeded")
+    assert (simulator.batches.charged.total(), reserved()) == (0, 0)
+
+
+def test_cancelling_gives_back_what_a_worker_reserved_before_it_died(
+    configure: Configure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch = batch_of(configure(budgets=[{**BUDGET, "limit_usd": "10"}]), "one", "two")
+    with monkeypatch.context() as dying:
+        dying.setattr(QuerySet, "bulk_update", dies)
+        advance(batch)
+    assert reserved() > 0
+    Batch.objects.update(lease_until=timezone.now())
+    batch_cancel(batch)
+    advance(batch, 2)
+    assert (batch.state, reserved()) == (BatchState.CANCELLED.value, 0)
+
+
+def test_a_line_that_is_nested_too_deep_fails_its_batch(key: ApiKey) -> None:
+    batch = batch_of(key, "one")
+    deep = b'{"model": "default", "messages": ' + b"[" * 300 + b"]" * 300 + b"}"
+    line = b'{"custom_id": "1", "method": "POST", "url": "/v1/chat/completions", "body": ' + deep + b"}"
+    file = file_create(key=key, filename="in.jsonl", purpose="batch", pieces=iter([line]), now=timezone.now())
+    Batch.objects.update(input_file_id=file.pk)
+    advance(batch)
+    assert (batch.state, batch.errors[0]["code"]) == (BatchState.FAILED.value, "invalid_json_line")
+
+
+def dies(*_: Any, **__: Any) -> None:
+    raise RuntimeError("the worker is gone")
