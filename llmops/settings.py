@@ -108,6 +108,7 @@ LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
 USE_I18N = False
 USE_TZ = True
+FORMAT_MODULE_PATH = "llmops.formats"
 
 STATIC_URL = "/static/"
 STATIC_ROOT = DATA_DIR / "static"
@@ -142,12 +143,14 @@ SECURE_HSTS_SECONDS = 24 * 60 * 60 if PRODUCTION else 0
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 
 UNFOLD: dict[str, Any] = {
+    "STYLES": ["gateway.dashboard.lists_style.lists_style_url"],
     "SITE_TITLE": "llmops",
     "SITE_HEADER": "llmops",
     "SITE_SUBHEADER": "LLM gateway back office",
     "SITE_URL": "/",
     "SITE_SYMBOL": "hub",
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "gateway.dashboard.favicon.favicon_url"}],
+    "STYLES": ["gateway.dashboard.stylesheet.stylesheet_url"],
     "LOGIN": {"form": "gateway.dashboard.login_form.ThrottledLoginForm"},
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,

@@ -17,8 +17,9 @@ from gateway.models import Batch, BatchFile, BatchJob, BatchLine
 from gateway.services.batch_alone import lines_run_alone
 from gateway.services.batch_books import LINES_PER_GROUP, LineBooks, given_up, released
 from gateway.services.batch_files import KEPT_DAYS, OUTPUT_PURPOSE, new_id
-from gateway.services.batch_intake import batch_read, jobs_make, line_done, lines_reserve
+from gateway.services.batch_intake import batch_read, jobs_make, lines_reserve
 from gateway.services.batch_jobs import OPEN_JOBS, job_advance
+from gateway.services.batch_results import line_done
 from gateway.services.batch_turn import Turn, TurnLost
 from gateway.services.batch_views import outcomes_of
 from gateway.services.snapshot import Snapshot
