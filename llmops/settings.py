@@ -143,14 +143,13 @@ SECURE_HSTS_SECONDS = 24 * 60 * 60 if PRODUCTION else 0
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 
 UNFOLD: dict[str, Any] = {
-    "STYLES": ["gateway.dashboard.lists_style.lists_style_url"],
     "SITE_TITLE": "llmops",
     "SITE_HEADER": "llmops",
     "SITE_SUBHEADER": "LLM gateway back office",
     "SITE_URL": "/",
     "SITE_SYMBOL": "hub",
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "gateway.dashboard.favicon.favicon_url"}],
-    "STYLES": ["gateway.dashboard.stylesheet.stylesheet_url"],
+    "STYLES": ["gateway.dashboard.stylesheet.stylesheet_url", "gateway.dashboard.lists_style.lists_style_url"],
     "LOGIN": {"form": "gateway.dashboard.login_form.ThrottledLoginForm"},
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
