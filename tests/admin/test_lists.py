@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
-from django.contrib.staticfiles import finders
 from django.test import Client
 
 from tests.selectors.rows import add_completion, add_fallback
@@ -18,8 +17,3 @@ def test_a_list_tells_times_as_the_dashboard_does(admin_client: Client) -> None:
 
     body = admin_client.get("/admin/gateway/fallback/").content.decode()
     assert "22 Nov 2026, 13:05:09" in body
-
-
-def test_a_list_brings_the_style_sheet_that_lets_cells_grow_on_a_phone(admin_client: Client) -> None:
-    assert "gateway/lists" in admin_client.get("/admin/gateway/route/").content.decode()
-    assert finders.find("gateway/lists.css")
