@@ -149,7 +149,7 @@ UNFOLD: dict[str, Any] = {
     "SITE_URL": "/",
     "SITE_SYMBOL": "hub",
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "gateway.dashboard.favicon.favicon_url"}],
-    "STYLES": ["gateway.dashboard.stylesheet.stylesheet_url", "gateway.dashboard.lists_style.lists_style_url"],
+    "STYLES": ["gateway.dashboard.stylesheet.stylesheet_url"],
     "LOGIN": {"form": "gateway.dashboard.login_form.ThrottledLoginForm"},
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
-from django.contrib.staticfiles import finders
 from django.test import Client
 
 from tests.selectors.rows import add_completion, add_fallback
@@ -20,10 +19,5 @@ def test_a_list_tells_times_as_the_dashboard_does(admin_client: Client) -> None:
     assert "22 Nov 2026, 13:05:09" in body
 
 
-def test_a_list_brings_the_style_sheet_of_every_page_too(admin_client: Client) -> None:
+def test_a_list_brings_the_style_sheet_of_every_page(admin_client: Client) -> None:
     assert "gateway/unfold" in admin_client.get("/admin/gateway/route/").content.decode()
-
-
-def test_a_list_brings_the_style_sheet_that_lets_cells_grow_on_a_phone(admin_client: Client) -> None:
-    assert "gateway/lists" in admin_client.get("/admin/gateway/route/").content.decode()
-    assert finders.find("gateway/lists.css")
