@@ -18,6 +18,7 @@ from django.http import Http404, HttpRequest
 
 from gateway.api.asgi import ApiHandler, Receive, Scope, Send
 from gateway.api.public import check_key
+from gateway.dashboard.content_policy import POLICY
 from gateway.services.runtime import runtime_break_off, runtime_start, runtime_stop
 
 _api = ApiHandler(max_body_bytes=settings.LLMOPS_MAX_BODY_BYTES, check_headers=check_key)
@@ -31,6 +32,12 @@ class StaticFiles(ASGIStaticFilesHandler):
             return super().serve(request)
         except SuspiciousFileOperation as error:
             raise Http404 from error
+
+    async def get_response_async(self, request: HttpRequest) -> Any:
+        """What isn't found is a page, and these never reach the middleware."""
+        response = await super().get_response_async(request)
+        response.headers.setdefault("Content-Security-Policy", POLICY)
+        return response
 
 
 _back_office = StaticFiles(_django)

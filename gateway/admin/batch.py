@@ -15,7 +15,7 @@ from gateway.engine.batch import LineOutcome
 from gateway.engine.errors import InvalidRequest
 from gateway.ledger.money import pico_to_usd, usd_text
 from gateway.models import Batch, BatchJob
-from gateway.services.batch_create import batch_cancel
+from gateway.services.batch_create import batch_cancel_by
 
 
 class JobInline(LedgerInline):
@@ -111,7 +111,7 @@ class BatchAdmin(ReadOnly, ModelAdmin):  # type: ignore[misc]
     def cancel(self, request: HttpRequest, queryset: QuerySet[Batch]) -> None:
         for batch in Batch.objects.filter(pk__in=list(queryset.values_list("pk", flat=True))):
             try:
-                batch_cancel(batch)
+                batch_cancel_by(batch, actor=str(request.user))
             except InvalidRequest as error:
                 self.message_user(request, f"{batch.pk}: {error.message}", messages.WARNING)
             else:

@@ -14,7 +14,7 @@ from django.utils.safestring import SafeString
 
 from gateway.admin.ledger import LedgerAdmin, LedgerInline
 from gateway.engine.words import Billing, CompletionStatus
-from gateway.ledger.money import usd_text
+from gateway.ledger.money import usd_signed, usd_text
 from gateway.models import Attempt, Completion, Fallback
 from gateway.selectors.outcomes import FAILED
 
@@ -76,7 +76,7 @@ class FallbackInline(LedgerInline):
 
     @admin.display(description="extra cost")
     def extra_cost(self, row: Fallback) -> str:
-        return f"${usd_text(row.extra_cost_usd)}"
+        return usd_signed(row.extra_cost_usd)
 
 
 @admin.register(Completion)

@@ -16,6 +16,7 @@ from unfold.widgets import UnfoldBooleanSwitchWidget  # type: ignore[import-unty
 
 from gateway.admin import price_pages
 from gateway.admin.base import ConfigurationAdmin, ConfigurationForm
+from gateway.admin.confirm import is_confirmed
 from gateway.ledger.money import usd_text
 from gateway.models import Price
 from gateway.models.words import PriceSource
@@ -124,7 +125,7 @@ class PriceAdmin(ConfigurationAdmin):
         """Asks first where a price in force of a model in use is among them."""
         rows = list(queryset.filter(archived_at__isnull=True))
         effects = archive_effects(rows, at=timezone.now())
-        if effects and request.POST.get("confirmed") != "yes":
+        if effects and not is_confirmed(request):
             return price_pages.archive_page(request, self._context(request), rows, effects)
         self._each(request, rows, configuration_archive, "archived")
         return None

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 from django import forms
 from django.contrib import admin
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from unfold.admin import ModelAdmin  # type: ignore[import-untyped]
@@ -32,6 +32,7 @@ _MEANINGS = {
     Feature.LONG_SYSTEM_PROMPT: "4,000 characters are a whole one.",
     Feature.LONG_OUTPUT: "The limit that the client sets; 4,000 tokens are a whole one.",
 }
+_VERSION_DIGITS = 18  # more are no key of a row
 _NUMBERS = ("threshold", "long_input_characters", "least_words")
 
 
@@ -112,6 +113,8 @@ class SimpleRulesAdmin(ModelAdmin):  # type: ignore[misc]
     @action(description="Use again", url_path="use-again", permissions=["edit"], icon="history")  # type: ignore[untyped-decorator]
     def use_again(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """The form, filled in with this version."""
+        if not object_id.isdecimal() or len(object_id) > _VERSION_DIGITS:
+            raise Http404("There is no such version of the rules.")
         return _form_of(int(object_id), f"back to version {int(object_id)}")
 
     @admin.display(description="version", ordering="pk")

@@ -14,7 +14,7 @@ from unfold.decorators import action  # type: ignore[import-untyped]
 
 from gateway.admin.base import ConfigurationAdmin, ConfigurationForm
 from gateway.admin.confirm import is_confirmed
-from gateway.admin.key_pages import confirmation_page, secrets_page
+from gateway.admin.key_pages import secrets_page
 from gateway.models import ApiKey, Route, Team
 from gateway.services.keys import (
     DEFAULT_OVERLAP,
@@ -128,7 +128,7 @@ class ApiKeyAdmin(ConfigurationAdmin):
         self, request: HttpRequest, queryset: QuerySet[ApiKey], action: str, overlap: timedelta
     ) -> HttpResponse:
         sentence = _rotation_sentence(overlap)
-        if "confirmed" not in request.POST:
+        if not is_confirmed(request):
             return self._asked(request, queryset, action, "Rotate" if overlap else "Rotate now", sentence)
         actor = str(request.user)
         keys = queryset.filter(archived_at__isnull=True)
@@ -139,8 +139,8 @@ class ApiKeyAdmin(ConfigurationAdmin):
         self, request: HttpRequest, queryset: QuerySet[ApiKey], action: str, title: str, sentence: str
     ) -> HttpResponse:
         keys = list(queryset.filter(archived_at__isnull=True))
-        context = self.admin_site.each_context(request)
-        return confirmation_page(request, context, keys, action=action, title=title, sentence=sentence)
+        sentences = [sentence, *(f"{key.name}: {key.prefix}" for key in keys)]
+        return self._ask(request, f"{title}?", sentences, self._list_url(), title, action=action, rows=keys)
 
     @admin.display(description="begins with")
     def begins(self, row: ApiKey) -> str:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
+from django.core.exceptions import SuspiciousOperation
 from django.db import connection
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
@@ -83,6 +84,8 @@ def _upload(request: HttpRequest, key: ApiKey) -> Any:
         uploaded, purpose = request.FILES.get("file"), request.POST.get("purpose", "")
     except MultiPartParserError as error:
         raise InvalidRequest(f"The request is not readable multipart/form-data: {error}") from None
+    except SuspiciousOperation:  # more fields or files than Django reads
+        raise InvalidRequest("The form has too many fields; it needs 'file' and 'purpose'.") from None
     if uploaded is None:
         raise InvalidRequest("The multipart field 'file' is missing.", param="file")
     pieces = uploaded.chunks(CHUNK_BYTES)
@@ -243,7 +246,7 @@ async def message_batch_delete(request: HttpRequest, batch_id: str) -> HttpRespo
 
 def _limit(request: HttpRequest, default: int, most: int) -> int:
     text = request.GET.get("limit", str(default))
-    if not text.isdecimal() or not 1 <= int(text) <= most:
+    if len(text) > len(str(most)) or not text.isdecimal() or not 1 <= int(text) <= most:
         raise InvalidRequest(f"limit must be a whole number from 1 to {most}.", param="limit")
     return int(text)
 

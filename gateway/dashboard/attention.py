@@ -140,7 +140,7 @@ def _models(request: HttpRequest, now: datetime) -> Iterator[Attention]:
         day = f"{first.retired_on.day} {first.retired_on:%B %Y}"
         instead = f" Its successor is {first.successor}." if first.successor else ""
         use = "uses" if len(routes) == 1 else "use"
-        words = f"The vendor's last day for {model} is {day}; {_route_words(routes)} {use} it.{instead}"
+        words = f"The vendor's last day for {model}: {day}; {_route_words(routes)} {use} it.{instead}"
         yield Attention(f"retiring-{provider}-{model}", "warn", words, catalogue, "Models")
 
 

@@ -118,7 +118,13 @@ def headline(story: CompletionStory) -> str:
 def _detour(story: CompletionStory) -> str:
     if not story.fallbacks:
         return ""
-    return "After " + " and ".join(step.from_target for step in story.fallbacks) + " failed, "
+    asked = {f"{one.provider}/{one.model}" for one in story.attempts if one.outcome != AttemptOutcome.SKIPPED}
+    failed = [step.from_target for step in story.fallbacks if step.from_target in asked]
+    passed_over = [step.from_target for step in story.fallbacks if step.from_target not in asked]
+    parts = [f"{' and '.join(failed)} failed"] if failed else []
+    if passed_over:
+        parts.append(f"{' and '.join(passed_over)} {'was' if len(passed_over) == 1 else 'were'} passed over")
+    return f"After {' and '.join(parts)}, "
 
 
 def steps(story: CompletionStory) -> tuple[Step, ...]:

@@ -14,6 +14,7 @@ from django.views.decorators.http import require_POST
 
 from gateway.dashboard.access import back_office_page, render_page, to_login
 from gateway.dashboard.links import changelist_url
+from gateway.dashboard.request_query import requests_url
 from gateway.models import Drill
 from gateway.selectors.drill_words import keys_words, latency_words
 from gateway.selectors.drills import drill_report, drills_running
@@ -33,7 +34,7 @@ def drill(request: HttpRequest, drill_id: int) -> HttpResponse:
         "latency": latency_words(report.latency),
         "may_stop": may_stop(request),
         "drills_url": changelist_url(request, "Drill"),
-        "requests_url": changelist_url(request, "Completion", drill_id__exact=drill_id),
+        "requests_url": requests_url(window="all", drill=drill_id),
     }
     return render_page(request, "dashboard/drill.html", f"Fire drill {drill_id}", context)
 

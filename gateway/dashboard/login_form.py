@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 import math
 from typing import Any
@@ -22,6 +23,8 @@ from gateway.services.login_throttle import (
 logger = logging.getLogger("gateway.login")
 
 _MOST_CHARACTERS = 254
+# What a connection gets at least, RFC 6177.
+_IPV6_NETWORK_BITS = 64
 
 
 class ThrottledLoginForm(AuthenticationForm):  # type: ignore[misc]
@@ -57,5 +60,20 @@ def attempt_of(request: HttpRequest, account: str) -> LoginAttempt:
     hops = [hop.strip() for hop in told.split(",") if hop.strip()]
     proxies: int = settings.LLMOPS_TRUSTED_PROXIES
     if proxies and len(hops) >= proxies:
-        return LoginAttempt(account, hops[-proxies][:_MOST_CHARACTERS])
-    return LoginAttempt(account, peer, one_client=not hops and not request.headers.get("Forwarded"))
+        return LoginAttempt(account, _client(hops[-proxies]))
+    return LoginAttempt(account, _client(peer), one_client=not hops and not request.headers.get("Forwarded"))
+
+
+def _client(address: str) -> str:
+    """One client however it is written: some proxies add the connection's port, and whoever has one IPv6 address has
+    the 2⁶⁴ of its network."""
+    bare = address.removeprefix("[").partition("]")[0] if address.startswith("[") else address
+    if bare.count(":") == 1:
+        bare = bare.partition(":")[0]
+    try:
+        parsed = ipaddress.ip_address(bare.partition("%")[0])
+    except ValueError:
+        return address[:_MOST_CHARACTERS]
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return str(parsed)
+    return str(parsed.ipv4_mapped or ipaddress.ip_network((parsed, _IPV6_NETWORK_BITS), strict=False))

@@ -105,7 +105,7 @@ def _figures_context(request: HttpRequest, scope: Scope) -> dict[str, Any]:
     spend = spend_over_time(scope.window, by=CHART_BY, zone=zone, where=scope.where)
     return {
         "scope": scope,
-        "tiles": overview_tiles(request, scope, figures_of(scope, now=now, zone=zone), budgets),
+        "tiles": overview_tiles(scope, figures_of(scope, now=now, zone=zone), budgets),
         "chart": spend_chart(spend, by=CHART_BY),
     }
 

@@ -27,6 +27,7 @@ OUTCOME_WORDS = {
     Outcome.CANCELLED: "client left",
     Outcome.UNKNOWN: "unknown: we stopped before its end",
     Outcome.PENDING: "under way",
+    Outcome.BEGUN: "all that began: not turned away",
 }
 _MORE = ("asked", "model", "error", "cache", "stream", "drill", "cost", "latency", "from", "to")
 # Its parameters' names at /api/completions.csv, which knows no ids and no drill by its number.

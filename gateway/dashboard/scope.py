@@ -11,7 +11,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from enum import StrEnum
-from typing import Any
 from urllib.parse import urlencode
 
 from django.http import HttpRequest, QueryDict
@@ -48,7 +47,6 @@ _LENGTHS = {
 }
 NO_TEAM = "(none)"  # keys without a team, in addresses
 FILTERS = ("team", "api_key", "route", "provider", "model")
-_COLUMNS = {"team": "team_name", "api_key": "api_key_name", "route": "route_name"}
 LONGEST_DAYS = 3660
 _NAME_CHARACTERS = 200
 _OLDEST = date(2000, 1, 1)
@@ -91,13 +89,6 @@ class Scope:
         if self.days is not None:
             values |= {"from": self.days[0].isoformat(), "to": self.days[1].isoformat()}
         return urlencode({name: value for name, value in (values | changes).items() if value is not None})
-
-    def lookups(self, window: TimeWindow | None = None) -> dict[str, Any]:
-        """The same rows in the admin's list of completions, those of `window` instead where it is given."""
-        span = window or self.window
-        names = {_COLUMNS.get(name, name): getattr(self.where, name) for name in FILTERS}
-        chosen = {f"{column}__exact": value for column, value in names.items() if value is not None}
-        return {"created_at__gte": span.start, "created_at__lt": span.end, **chosen}
 
 
 def scope_of(request: HttpRequest, *, now: datetime, zone: tzinfo) -> Scope:

@@ -14,6 +14,7 @@ from gateway.dashboard.access import back_office_page, render_page
 from gateway.dashboard.charts import spend_chart, spend_title
 from gateway.dashboard.conversation_links import conversation_url
 from gateway.dashboard.links import changelist_url
+from gateway.dashboard.row_links import rows_url
 from gateway.dashboard.scope import NO_TEAM, Scope, scope_of
 from gateway.dashboard.scope_bar import Choice, bar_context
 from gateway.dashboard.spend_csv import spend_csv
@@ -78,7 +79,8 @@ def spend(request: HttpRequest) -> HttpResponse:
         "whole": tops.whole,
         "reported_usd": tops.whole.cost_usd - tops.whole.uncertain_usd,
         "tops": [(title, top_rows(tops, name, scope, by)) for name, title in _TOPS.items()],
-        "rows_url": changelist_url(request, "Completion", **scope.lookups()),
+        "rows_url": rows_url(scope),
+        "hits_url": rows_url(scope, cache="hit"),
         "table_csv_url": f"{reverse('dashboard:spend-csv')}?{scope.query}&by={by}",
         "completions_csv_url": _completions_csv_url(scope) if changelist_url(request, "Completion") else "",
         "budgets": _budget_bars(request, budget_uses(now=now, subjects_per_budget=SUBJECTS_PER_BUDGET)),

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
-from django.http import HttpRequest
-
-from gateway.dashboard.links import changelist_url
+from gateway.dashboard.row_links import rows_url
 from gateway.dashboard.scope import Scope
 from gateway.selectors.budget_use import BudgetUse
 from gateway.selectors.latency import Latencies, latencies_with_streams
+from gateway.selectors.request_filter import Outcome
 from gateway.selectors.usage_cells import Usage, share
 from gateway.selectors.usage_read import usage_over_each
 from gateway.selectors.usage_rows import pending_within
@@ -25,9 +24,6 @@ from gateway.templatetags.plain_words import (
     usd_exact,
     used_percent,
 )
-
-# Whatever was let in: rows of requests that were refused before they began are kept beside them.
-_BEGUN = "pending,answered,failed,cancelled,unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,22 +71,15 @@ def figures_of(scope: Scope, *, now: datetime, zone: tzinfo) -> Figures:
     )
 
 
-def overview_tiles(
-    request: HttpRequest, scope: Scope, figures: Figures, budgets: tuple[BudgetUse, ...]
-) -> tuple[Tile, ...]:
+def overview_tiles(scope: Scope, figures: Figures, budgets: tuple[BudgetUse, ...]) -> tuple[Tile, ...]:
     return (
-        *_request_tiles(request, scope, figures),
-        *_time_tiles(request, scope, figures),
-        *_money_tiles(request, scope, figures, budgets),
+        *_request_tiles(scope, figures),
+        *_time_tiles(scope, figures),
+        *_money_tiles(scope, figures, budgets),
     )
 
 
-def _rows(request: HttpRequest, scope: Scope, window: TimeWindow | None = None, **lookups: object) -> str:
-    """The completions behind a figure: the scope's, or those of another window."""
-    return changelist_url(request, "Completion", **scope.lookups(window), **lookups)
-
-
-def _request_tiles(request: HttpRequest, scope: Scope, figures: Figures) -> tuple[Tile, ...]:
+def _request_tiles(scope: Scope, figures: Figures) -> tuple[Tile, ...]:
     usage, judged = figures.usage, figures.usage.without_drills()
     total = usage.completions + figures.pending
     return (
@@ -100,7 +89,7 @@ def _request_tiles(request: HttpRequest, scope: Scope, figures: Figures) -> tupl
             "receipt_long",
             count_short(total),
             _requests_note(usage, figures.pending),
-            _rows(request, scope, status__in=_BEGUN),
+            rows_url(scope),
             count(total),
         ),
         Tile(
@@ -109,7 +98,7 @@ def _request_tiles(request: HttpRequest, scope: Scope, figures: Figures) -> tupl
             "error",
             percent(usage.error_share),
             _errors_note(usage),
-            _rows(request, scope, against="us"),
+            rows_url(scope, outcome=Outcome.FAILED),
             tone="bad" if usage.failed else "quiet",
         ),
         Tile(
@@ -118,7 +107,7 @@ def _request_tiles(request: HttpRequest, scope: Scope, figures: Figures) -> tupl
             "verified",
             percent(share(judged.answered, judged.answered + judged.failed)),
             "answered, of those that we or providers had to answer; no fire drills",
-            _rows(request, scope, status__exact="answered", drill_id__isnull=True),
+            rows_url(scope, outcome=Outcome.ANSWERED, drill=False),
         ),
         Tile(
             "fallbacks",
@@ -126,14 +115,14 @@ def _request_tiles(request: HttpRequest, scope: Scope, figures: Figures) -> tupl
             "alt_route",
             count_short(usage.fell_back_answered),
             _fallbacks_note(usage),
-            _rows(request, scope, fell_back__exact=1, status__exact="answered"),
+            rows_url(scope, outcome=Outcome.ANSWERED, fallback=True),
             count(usage.fell_back_answered),
             tone="warn" if usage.fell_back > usage.fell_back_answered else "quiet",
         ),
     )
 
 
-def _time_tiles(request: HttpRequest, scope: Scope, figures: Figures) -> tuple[Tile, ...]:
+def _time_tiles(scope: Scope, figures: Figures) -> tuple[Tile, ...]:
     usage = figures.usage
     return (
         Tile(
@@ -142,7 +131,7 @@ def _time_tiles(request: HttpRequest, scope: Scope, figures: Figures) -> tuple[T
             "timer",
             duration(usage.mean_response_ms),
             _spread(figures.responses, "whole answers, first words of streams"),
-            _rows(request, scope, status__exact="answered"),
+            rows_url(scope, outcome=Outcome.ANSWERED),
         ),
         Tile(
             "first-content",
@@ -150,7 +139,7 @@ def _time_tiles(request: HttpRequest, scope: Scope, figures: Figures) -> tuple[T
             "bolt",
             duration(usage.mean_first_content_ms),
             _spread(figures.first_contents, "streams only"),
-            _rows(request, scope, status__exact="answered", stream__exact=1),
+            rows_url(scope, outcome=Outcome.ANSWERED, stream=True),
         ),
         Tile(
             "tokens",
@@ -158,7 +147,7 @@ def _time_tiles(request: HttpRequest, scope: Scope, figures: Figures) -> tuple[T
             "data_object",
             count_short(usage.input_tokens + usage.output_tokens),
             _tokens_note(usage),
-            _rows(request, scope, status__in=_BEGUN),
+            rows_url(scope),
             count(usage.input_tokens + usage.output_tokens),
         ),
         Tile(
@@ -167,15 +156,13 @@ def _time_tiles(request: HttpRequest, scope: Scope, figures: Figures) -> tuple[T
             "cached",
             percent(share(usage.cache_hits, usage.answered)),
             _cache_note(usage),
-            _rows(request, scope, cache__exact="hit"),
+            rows_url(scope, cache="hit"),
             count(usage.cache_hits),
         ),
     )
 
 
-def _money_tiles(
-    request: HttpRequest, scope: Scope, figures: Figures, budgets: tuple[BudgetUse, ...]
-) -> tuple[Tile, ...]:
+def _money_tiles(scope: Scope, figures: Figures, budgets: tuple[BudgetUse, ...]) -> tuple[Tile, ...]:
     usage, today, month = figures.usage, figures.today, figures.month
     return (
         Tile(
@@ -184,7 +171,7 @@ def _money_tiles(
             "payments",
             usd(usage.cost_usd),
             _spend_note(usage),
-            _rows(request, scope, status__in=_BEGUN),
+            rows_url(scope),
             usd_exact(usage.cost_usd),
         ),
         Tile(
@@ -193,7 +180,7 @@ def _money_tiles(
             "today",
             usd(today.cost_usd),
             _budget_note(budgets, scope, "day") or _since_note(today, "midnight"),
-            _rows(request, scope, figures.today_window, status__in=_BEGUN),
+            rows_url(scope, figures.today_window),
             usd_exact(today.cost_usd),
         ),
         Tile(
@@ -202,7 +189,7 @@ def _money_tiles(
             "calendar_month",
             usd(month.cost_usd),
             _budget_note(budgets, scope, "month") or _since_note(month, "the first"),
-            _rows(request, scope, figures.month_window, status__in=_BEGUN),
+            rows_url(scope, figures.month_window),
             usd_exact(month.cost_usd),
         ),
     )

@@ -31,3 +31,8 @@ def usd_text(amount_usd: Decimal) -> str:
     whole, _, fraction = text.partition(".")
     fraction = fraction.rstrip("0")
     return f"{whole}.{fraction:0<2}"
+
+
+def usd_signed(amount_usd: Decimal) -> str:
+    """Every digit with the dollar sign, for people (`$0.0125`, `-$0.0015`)."""
+    return f"{'-' if amount_usd < 0 else ''}${usd_text(abs(amount_usd))}"

@@ -17,7 +17,7 @@ from django.db.models import Q
 from gateway.engine.words import CompletionStatus
 from gateway.models import Completion, Team
 from gateway.selectors.conversations import NO_TEAM_ID
-from gateway.selectors.outcomes import ANSWERED, CANCELLED, FAILED, IN_TROUBLE, PENDING, REFUSED
+from gateway.selectors.outcomes import ANSWERED, CANCELLED, FAILED, IN_TROUBLE, PENDING, REFUSED, TURNED_AWAY
 
 # Two thirds of an id's time: what begins alike was asked within about a minute.
 SHORTEST_PREFIX = 12
@@ -25,7 +25,10 @@ MOST_OF_A_PREFIX = 500
 
 
 class Outcome(StrEnum):
-    """What became of a request, in the words of reports (`gateway.selectors.outcomes`)."""
+    """What became of a request, in the words of reports (`gateway.selectors.outcomes`).
+
+    `BEGUN` is every other one but the requests that were turned away before they began: what amounts are sums of.
+    """
 
     ANSWERED = "answered"
     FAILED = "failed"
@@ -33,6 +36,7 @@ class Outcome(StrEnum):
     CANCELLED = "cancelled"
     UNKNOWN = "unknown"
     PENDING = "pending"
+    BEGUN = "begun"
 
 
 _OUTCOMES = {
@@ -42,8 +46,9 @@ _OUTCOMES = {
     Outcome.CANCELLED: CANCELLED,
     Outcome.UNKNOWN: Q(status=CompletionStatus.UNKNOWN),
     Outcome.PENDING: PENDING,
+    Outcome.BEGUN: ~TURNED_AWAY,
 }
-_WITHOUT_AN_ANSWER = frozenset(Outcome) - {Outcome.ANSWERED, Outcome.PENDING}
+_WITHOUT_AN_ANSWER = frozenset(Outcome) - {Outcome.ANSWERED, Outcome.PENDING, Outcome.BEGUN}
 
 
 @dataclass(frozen=True, slots=True)

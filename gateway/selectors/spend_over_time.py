@@ -95,8 +95,11 @@ def spend_tops(window: TimeWindow, *, where: UsageFilter = EVERYTHING, top: int 
 
 
 def _sum(usages: Iterable[Usage]) -> Usage:
-    """Amounts, tokens and completions; times are left out."""
-    names = ("completions", "cost_usd", "estimated_usd", "unknown_usd", "input_tokens", "output_tokens")
+    """Amounts, tokens, completions and answers from the cache; times are left out."""
+    names = (
+        *("completions", "answered", "cache_hits", "input_tokens", "output_tokens"),
+        *("cost_usd", "estimated_usd", "unknown_usd", "saved_usd"),
+    )
     sums: dict[str, Decimal | int] = defaultdict(int)
     for usage in usages:
         for name in names:

@@ -15,7 +15,7 @@ from gateway.engine.batch import LineOutcome, LineState
 from gateway.engine.errors import GatewayError
 from gateway.engine.words import CompletionStatus, Operation, Wire
 from gateway.models import Batch, BatchLine, Completion
-from gateway.services.batch_intake import line_done
+from gateway.services.batch_results import line_done
 from gateway.services.batch_turn import Turn, TurnLost
 from gateway.services.call import Call, new_request_id
 from gateway.services.completion import completion_obtain

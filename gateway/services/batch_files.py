@@ -84,7 +84,7 @@ def files_of(key: ApiKey) -> QuerySet[BatchFile]:
 
 def file_of(key: ApiKey, file_id: str) -> BatchFile:
     """Raises ModelNotFound."""
-    file = files_of(key).filter(pk=file_id).first()
+    file = None if "\0" in file_id else files_of(key).filter(pk=file_id).first()
     if file is None:
         raise not_found(f"There is no file {file_id[:60]!r}.")
     return file

@@ -10,17 +10,17 @@ from datetime import datetime
 from django.db import transaction
 
 from gateway.crypto import decrypt_bytes, encrypt_bytes
-from gateway.engine.batch import MAX_JOB_BYTES, MAX_LINES_PER_JOB, BatchState, JobState, LineOutcome, LineState
+from gateway.engine.batch import MAX_JOB_BYTES, MAX_LINES_PER_JOB, BatchState, JobState, LineState
 from gateway.engine.errors import BudgetExceeded, GatewayError, NotAuthenticated
 from gateway.engine.words import Wire
 from gateway.models import Batch, BatchJob, BatchLine
-from gateway.services.batch_books import LINES_PER_GROUP, Draft, LineBooks, line_draft, released
+from gateway.services.batch_books import LINES_PER_GROUP, LineBooks, line_draft, released
+from gateway.services.batch_cache import Drafted, lines_cached
 from gateway.services.batch_files import file_lines
 from gateway.services.batch_lines import MAX_LINES, Problem, ReadLine, read_line
+from gateway.services.batch_results import line_fail
 from gateway.services.batch_turn import Turn
-from gateway.services.batch_views import line_result
 from gateway.services.snapshot import ApiKey, Snapshot
-from gateway.wires import render_error
 
 # Only so many faults of a file are told; whoever has more has one mistake many times.
 MAX_PROBLEMS = 50
@@ -98,6 +98,9 @@ def lines_reserve(turn: Turn, snapshot: Snapshot, batch: Batch) -> None:
     key = next((one for one in snapshot.keys.values() if one.id == batch.api_key_id), None)
     new = BatchLine.objects.filter(batch=batch, state=LineState.NEW.value).order_by("number")
     with LineBooks() as books:
+        if batch.errors:  # refused already, by a worker that died over it
+            _refuse(turn, books, batch, BudgetExceeded(batch.errors[0]["message"]))
+            return
         while lines := list(new[:LINES_PER_GROUP]):
             turn.renew()
             refusal = _reserve(turn, snapshot, books, batch, key, lines)
@@ -110,63 +113,50 @@ def lines_reserve(turn: Turn, snapshot: Snapshot, batch: Batch) -> None:
 def _reserve(
     turn: Turn, snapshot: Snapshot, books: LineBooks, batch: Batch, key: ApiKey | None, lines: list[BatchLine]
 ) -> BudgetExceeded | None:
-    drafts: list[tuple[BatchLine, Draft]] = []
+    drafts: list[Drafted] = []
     for line in lines:
         try:
             if key is None or key.disabled:
                 raise NotAuthenticated("The API key of this batch is no longer in force.")
             body = decrypt_bytes(line.request)
-            drafts.append((line, line_draft(snapshot, batch, key, line, body, turn.now())))
+            drafts.append((line, body, line_draft(snapshot, batch, key, line, body, turn.now())))
         except GatewayError as error:
+            # A worker that died may have reserved for it, when it could still be served.
+            books.settle([released(line.completion_id, error.message, turn.now())])
             line_fail(Wire(batch.wire), line, error)
-    refusals = books.reserve([draft.intent for _, draft in drafts]) if drafts else []
-    for line, draft in drafts:
+    if key is not None:
+        drafts = lines_cached(snapshot, books, batch, key, drafts, turn.now())
+    refusals = books.reserve([draft.intent for _, _, draft in drafts]) if drafts else []
+    for line, _, draft in drafts:
         line.state, line.bounded, line.reserved_at = LineState.RESERVED.value, draft.bounded, draft.intent.created_at
         line.provider, line.model = draft.target.provider.name, draft.target.model
         line.reserved_usd = draft.intent.reserved_usd
     fields = ["state", "bounded", "reserved_at", "provider", "model", "reserved_usd"]
-    kept = [line for (line, _), refusal in zip(drafts, refusals, strict=True) if refusal is None]
+    kept = [line for (line, _, _), refusal in zip(drafts, refusals, strict=True) if refusal is None]
     BatchLine.objects.bulk_update(kept, fields)
     return next((refusal for refusal in refusals if refusal is not None), None)
 
 
 def _refuse(turn: Turn, books: LineBooks, batch: Batch, refusal: BudgetExceeded) -> None:
     """All or nothing: a batch that a budget has no room for is not begun. OpenAI's wire tells it of the batch,
-    Anthropic's, which has no failed batches, of every request."""
+    Anthropic's, which has no failed batches, of every request.
+
+    The refusal is written down first: a line that was given back is settled and can't be reserved for again, so whoever
+    takes the batch up after a crash has to refuse it too, even if there were room by then.
+    """
+    problem = Problem(refusal.code, refusal.message)
+    Batch.objects.filter(pk=batch.pk).update(errors=[problem.as_dict()])
     reserved = BatchLine.objects.filter(batch=batch, state=LineState.RESERVED.value)
     while lines := list(reserved[:LINES_PER_GROUP]):
         turn.renew()
         books.settle([released(line.completion_id, refusal.message, turn.now()) for line in lines])
         reserved.filter(pk__in=[line.pk for line in lines]).update(state=LineState.NEW.value)
     if batch.wire == Wire.OPENAI.value:
-        batch_fail(batch, [Problem(refusal.code, refusal.message)], turn.now())
+        batch_fail(batch, [problem], turn.now())
         return
     for line in BatchLine.objects.filter(batch=batch, state=LineState.NEW.value).iterator(_ROWS_AT_A_TIME):
         line_fail(Wire(batch.wire), line, refusal)
     Batch.objects.filter(pk=batch.pk).update(state=BatchState.IN_PROGRESS.value, in_progress_at=turn.now())
-
-
-def line_fail(wire: Wire, line: BatchLine, error: GatewayError) -> None:
-    """The error is the line's result."""
-    status, _, body = render_error(wire, error, line.completion_id)
-    line_done(wire, line, LineOutcome.ERRORED, status, body)
-
-
-def line_done(wire: Wire, line: BatchLine, outcome: LineOutcome, status: int | None, body: bytes) -> None:
-    """Give a line its one result; one that has a result keeps it."""
-    before = line.state
-    line.state, line.outcome, line.http_status = LineState.DONE.value, outcome.value, status
-    line.result = encrypt_bytes(body) if body else b""
-    line.size_bytes = len(line_result(wire, line))
-    BatchLine.objects.filter(pk=line.pk, state=before).update(
-        state=line.state,
-        outcome=line.outcome,
-        http_status=status,
-        result=line.result,
-        size_bytes=line.size_bytes,
-        cost_usd=line.cost_usd,
-        alone_id=line.alone_id,
-    )
 
 
 def jobs_make(batch: Batch, now: datetime) -> None:

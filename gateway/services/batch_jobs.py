@@ -32,7 +32,7 @@ from gateway.services.batch_books import (
     refused,
     released,
 )
-from gateway.services.batch_intake import line_done
+from gateway.services.batch_results import line_done
 from gateway.services.batch_turn import Turn
 from gateway.services.charging import price_of
 from gateway.services.snapshot import Snapshot

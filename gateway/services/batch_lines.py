@@ -15,6 +15,7 @@ import orjson
 
 from gateway.engine.batch import LineOutcome
 from gateway.engine.words import Operation, Wire
+from gateway.wires.parsing import MAX_NESTING
 
 ENDPOINTS = {"/v1/chat/completions": Operation.CHAT, "/v1/embeddings": Operation.EMBEDDINGS}
 MAX_LINES = 50_000
@@ -63,7 +64,10 @@ def read_line(raw: bytes, number: int, endpoint: str) -> ReadLine | Problem:
         return Problem("mismatched_endpoint", f"url must be the batch's endpoint, {endpoint!r}.", number, "url")
     if not isinstance(body, dict):
         return Problem("missing_required_parameter", "body must be the request, a JSON object.", number, "body")
-    return ReadLine(custom_id, orjson.dumps(body))
+    try:
+        return ReadLine(custom_id, orjson.dumps(body))
+    except orjson.JSONEncodeError:  # it writes fewer levels than it reads
+        return Problem("invalid_json_line", f"body is nested deeper than {MAX_NESTING} levels.", number, "body")
 
 
 def message_line(one: Any, index: int) -> ReadLine | Problem:

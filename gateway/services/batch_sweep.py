@@ -17,8 +17,9 @@ from gateway.models import Batch, BatchFile, BatchJob, BatchLine
 from gateway.services.batch_alone import lines_run_alone
 from gateway.services.batch_books import LINES_PER_GROUP, LineBooks, given_up, released
 from gateway.services.batch_files import KEPT_DAYS, OUTPUT_PURPOSE, new_id
-from gateway.services.batch_intake import batch_read, jobs_make, line_done, lines_reserve
+from gateway.services.batch_intake import batch_read, jobs_make, lines_reserve
 from gateway.services.batch_jobs import OPEN_JOBS, job_advance
+from gateway.services.batch_results import line_done
 from gateway.services.batch_turn import Turn, TurnLost
 from gateway.services.batch_views import outcomes_of
 from gateway.services.snapshot import Snapshot
@@ -92,10 +93,8 @@ def _stop(turn: Turn, batch: Batch) -> None:
     with LineBooks() as books:
         while some := list(lines[:LINES_PER_GROUP]):
             turn.renew()
-            reserved = [line for line in some if line.state == LineState.RESERVED.value]
-            books.settle(
-                [released(line.completion_id, f"its batch is {outcome.value}", turn.now()) for line in reserved]
-            )
+            # New ones too: a worker may have died between reserving for a line and saying so.
+            books.settle([released(line.completion_id, f"its batch is {outcome.value}", turn.now()) for line in some])
             for line in some:
                 line_done(Wire(batch.wire), line, outcome, None, b"")
 

@@ -71,11 +71,11 @@ async def give_cached(
         conversation=conversation,
         created_at=arrived_at,
         lease_until=arrived_at + LEASE,
-        decision=_decision(route, answer, arrived_at),
+        decision=hit_decision(route.name, answer, arrived_at),
         holder=runtime.ledger.holder,
     )
     await runtime.ledger.open(intent)
-    settlement = _settlement(intent, answer)
+    settlement = hit_settlement(intent, answer)
     completion_counted(intent, settlement)
     try:
         settled = await runtime.ledger.settle(settlement)
@@ -92,9 +92,9 @@ async def give_cached(
     return PlainReply(answer.body, headers)
 
 
-def _decision(route: Route, answer: CachedAnswer, now: datetime) -> dict[str, Any]:
+def hit_decision(route_name: str, answer: CachedAnswer, now: datetime) -> dict[str, Any]:
     return {
-        "route": route.name,
+        "route": route_name,
         "reason": "answered from the cache",
         "made_for_request": answer.request_id,
         "made_by": answer.target,
@@ -102,7 +102,7 @@ def _decision(route: Route, answer: CachedAnswer, now: datetime) -> dict[str, An
     }
 
 
-def _settlement(intent: Intent, answer: CachedAnswer) -> Settlement:
+def hit_settlement(intent: Intent, answer: CachedAnswer) -> Settlement:
     """Without a provider: none was asked, and none's latency is told by it."""
     now = datetime.now(UTC)
     latency_ms = max(0, round((now - intent.created_at).total_seconds() * 1000))

@@ -55,7 +55,8 @@ def login_attempt_count(attempt: LoginAttempt, *, now: datetime) -> None:
     LoginFailures.objects.filter(since__lte=now - WINDOW).delete()
     for subject, most in attempt.limits():
         if not _count(subject, most, now):
-            raise LoginThrottled(LoginFailures.objects.get(pk=subject).since + WINDOW)
+            row = LoginFailures.objects.filter(pk=subject).first()  # gone where the account got in this moment
+            raise LoginThrottled((row.since if row else now) + WINDOW)
 
 
 def _count(subject: str, most: int, now: datetime) -> bool:

@@ -52,7 +52,7 @@ async def answer_cached(
     assert route.cache is not None
     allowed = call.key.routes is None or route.name in call.key.routes
     orders = _cache_orders(call.headers.get("cache-control", ""))
-    slot = _slot(call, parsed, route, route.cache) if allowed and "no-store" not in orders else None
+    slot = answer_slot(call, parsed, route, route.cache) if allowed and "no-store" not in orders else None
     if slot is None:
         return await make(Making())
     if "no-cache" in orders:
@@ -82,7 +82,8 @@ def _cache_orders(header: str) -> set[str]:
     return words | {"no-cache"} if "max-age=0" in words else words
 
 
-def _slot(call: Call, parsed: ParsedRequest, route: Route, cache: RouteCache) -> Slot | None:
+def answer_slot(call: Call, parsed: ParsedRequest, route: Route, cache: RouteCache) -> Slot | None:
+    """Where an answer to this request is kept; None where none may be given or kept."""
     if bypass_reason(call.operation, parsed, call.body) is not None:
         return None
     terms: dict[str, Any] = {

@@ -1,7 +1,8 @@
-"""What was saved, by route and team: answers from the cache, the cheap model, and providers' prompt caching. From rows.
+"""What was saved, by route and team: cached answers, cheap model, batches, providers' prompt caching. From rows.
 
 - Cache: what the answers that were given again had cost to make; exact.
 - Cheap model: an estimate (`services/simple_report.py`).
+- Batches: what their lines would have cost at the full price, less what they did at the provider's batch price; exact.
 - Prompt caching: tokens that providers read from their caches at their lower price, less what writing them cost above
   the input price; at the list prices the calls were charged at. May be negative: writes that nobody read.
 """
@@ -15,7 +16,7 @@ from decimal import Decimal
 from django.db.models import Q
 
 from gateway.ledger.prices import Price as LedgerPrice
-from gateway.models import Attempt, Price
+from gateway.models import Attempt, BatchLine, Price
 from gateway.selectors.usage_cells import EVERYTHING, UsageFilter
 from gateway.selectors.usage_read import usage_by
 from gateway.selectors.windows import TimeWindow
@@ -25,34 +26,40 @@ from gateway.services.snapshot_load import price_of_row
 MOST_CALLS = 20_000
 _ZERO = Decimal(0)
 _MILLION = Decimal(1_000_000)
+_PICO_USD = Decimal("1e-12")
 _Owner = tuple[str, str]  # route and team
 _CACHE_TOKENS = ("cached_input_tokens", "cache_write_tokens", "cache_write_1h_tokens")
 
 
 @dataclass(slots=True)
 class Saved:
-    """US dollars. `hits` are answers from the cache, `cached_tokens` were read from providers' caches."""
+    """US dollars. `hits` are answers from the cache, `batch_lines` were answered in a provider's batch, `cached_tokens`
+    were read from providers' caches."""
 
     cache_usd: Decimal = _ZERO
     cheap_usd: Decimal = _ZERO
+    batch_usd: Decimal = _ZERO
     prompt_usd: Decimal = _ZERO
     hits: int = 0
+    batch_lines: int = 0
     cached_tokens: int = 0
 
     @property
     def total_usd(self) -> Decimal:
-        return self.cache_usd + self.cheap_usd + self.prompt_usd
+        return self.cache_usd + self.cheap_usd + self.batch_usd + self.prompt_usd
 
     def add(self, other: Saved) -> None:
         self.cache_usd += other.cache_usd
         self.cheap_usd += other.cheap_usd
+        self.batch_usd += other.batch_usd
+        self.batch_lines += other.batch_lines
         self.prompt_usd += other.prompt_usd
         self.hits += other.hits
         self.cached_tokens += other.cached_tokens
 
     @property
     def anything(self) -> bool:
-        return bool(self.hits or self.cached_tokens or self.total_usd)
+        return bool(self.hits or self.batch_lines or self.cached_tokens or self.total_usd)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +73,7 @@ class Savings:
 
 
 def savings(window: TimeWindow, *, where: UsageFilter = EVERYTHING) -> Savings:
-    """The largest first. At most fourteen queries."""
+    """The largest first. At most sixteen queries."""
     found: defaultdict[_Owner, Saved] = defaultdict(Saved)
     for (route, team), usage in usage_by(window, "route_name", "team_name", where=where).items():
         found[route, team].cache_usd += usage.saved_usd
@@ -75,7 +82,7 @@ def savings(window: TimeWindow, *, where: UsageFilter = EVERYTHING) -> Savings:
     for one in cheap.routes:
         for team, usd in one.saved_by_team.items():
             found[one.route, team].cheap_usd += usd
-    complete = _add_prompt_caching(found, window, where)
+    complete = _add_prompt_caching(found, window, where) & _add_batches(found, window, where)
     whole = Saved()
     for saved in found.values():
         whole.add(saved)
@@ -88,6 +95,27 @@ def _summed(found: dict[_Owner, Saved], part: int) -> tuple[tuple[str, Saved], .
         sums[owner[part]].add(saved)
     kept = [(name, saved) for name, saved in sums.items() if saved.anything]
     return tuple(sorted(kept, key=lambda row: (-row[1].total_usd, row[0])))
+
+
+def _add_batches(found: dict[_Owner, Saved], window: TimeWindow, where: UsageFilter) -> bool:
+    """Whether every line was read. Two queries."""
+    inside = Q(completion__created_at__gte=window.start, completion__created_at__lt=window.end)
+    lines = BatchLine.objects.exclude(job=None).values("completion_id")
+    paid = Q(completion_id__in=lines, cost_usd__gt=0, price_id__isnull=False)
+    calls = Attempt.objects.filter(inside, paid, where.of_attempts())
+    columns = ("completion__route_name", "completion__team_name", "price_id", "cost_usd")
+    rows = list(calls.order_by("-pk").values_list(*columns)[:MOST_CALLS])
+    factors = dict(Price.objects.filter(pk__in={row[2] for row in rows}).values_list("pk", "batch_factor"))
+    for route, team, price_id, usd in rows:
+        saved = found[route, team]
+        saved.batch_lines += 1
+        saved.batch_usd += batch_saved_usd(usd, factors.get(price_id, Decimal(1)))
+    return len(rows) < MOST_CALLS
+
+
+def batch_saved_usd(cost_usd: Decimal, batch_factor: Decimal) -> Decimal:
+    """What a line would have cost at the full price, less what it did. Nothing where batches are free."""
+    return (cost_usd / batch_factor - cost_usd).quantize(_PICO_USD) if batch_factor else _ZERO
 
 
 def _add_prompt_caching(found: dict[_Owner, Saved], window: TimeWindow, where: UsageFilter) -> bool:

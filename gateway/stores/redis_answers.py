@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -115,6 +116,19 @@ def purge_redis(url: str, route_id: int | None, model: str | None) -> int:
             return sum(_unlink(client, chunk) for chunk in chunks)
     except (RedisError, OSError, ValueError) as error:
         raise LineDown(type(error).__name__) from None
+
+
+def peek_redis(url: str, digests: Sequence[str]) -> dict[str, CachedAnswer]:
+    """Those of the fleet's answers that are there now, by digest. For synchronous callers; raises LineDown."""
+    timeout_seconds = PURGE_TIMEOUT_SECONDS
+    try:
+        with Redis.from_url(
+            url, decode_responses=True, socket_timeout=timeout_seconds, socket_connect_timeout=timeout_seconds
+        ) as client:
+            texts: list[str | None] = client.mget([PREFIX + digest for digest in digests])
+    except (RedisError, OSError, ValueError) as error:
+        raise LineDown(type(error).__name__) from None
+    return {digest: answer_decode(text) for digest, text in zip(digests, texts, strict=True) if text is not None}
 
 
 def _is_of(member: str, route_id: int | None, model: str | None) -> bool:

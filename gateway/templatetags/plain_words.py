@@ -11,7 +11,7 @@ from django.utils import timezone
 from gateway.engine.drill import DrillFault
 from gateway.engine.words import AttemptOutcome, Billing, CompletionStatus, FailureKind
 from gateway.ledger.admission import Verdict
-from gateway.ledger.money import usd_text
+from gateway.ledger.money import usd_signed, usd_text
 from gateway.models.drill import FAULT_WORDS
 
 register = template.Library()
@@ -107,7 +107,7 @@ def extra_cost(amount_usd: Decimal) -> str:
 @register.filter
 def usd_exact(amount_usd: Decimal) -> str:
     """Every digit of the amount, for those who check."""
-    return f"${usd_text(amount_usd)}"
+    return usd_signed(amount_usd)
 
 
 @register.filter
@@ -203,8 +203,8 @@ def iso(moment: datetime | None) -> str:
 
 @register.filter
 def sentence(words: str) -> str:
-    """Words the engine noted in passing, with a capital and a full stop."""
-    text = words.strip()
+    """Words the engine noted in passing, with a capital and a full stop, without the code that a reason begins with."""
+    text = words.strip().removeprefix(f"{FailureKind.BREAKER_OPEN}: ")
     return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".") if text else ""
 
 

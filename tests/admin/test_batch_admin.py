@@ -9,7 +9,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from gateway.models import Batch, BatchJob, BatchLine
+from gateway.models import Batch, BatchJob, BatchLine, ConfigurationChange
 
 
 @pytest.fixture
@@ -65,3 +65,11 @@ def test_cancelling_asks_for_no_more_of_it(operations: Client, batch: Batch) -> 
     operations.post("/admin/gateway/batch/", {"action": "cancel", "_selected_action": ["batch_1"]})
     batch.refresh_from_db()
     assert batch.cancelling_at is not None
+
+
+def test_the_history_tells_once_who_cancelled(operations: Client, batch: Batch) -> None:
+    for _ in range(2):
+        operations.post("/admin/gateway/batch/", {"action": "cancel", "_selected_action": ["batch_1"]})
+    (row,) = ConfigurationChange.objects.filter(section="batches")
+    assert (row.name, row.after) == ("batch_1", "cancelled")
+    assert row.actor

@@ -137,6 +137,35 @@ def test_a_request_without_attempts_has_a_page(browser_of_operator: Client, stat
     assert browser_of_operator.get("/completions/r/").status_code == 200
 
 
+def test_what_was_not_asked_is_said_to_be_passed_over_and_to_have_asked_for_nothing(
+    browser_of_operator: Client,
+) -> None:
+    completion = add_completion("r")
+    add_attempt(
+        completion,
+        1,
+        model="gpt-4-turbo",
+        outcome="skipped",
+        failure="breaker_open",
+        retry_after_seconds=18.131150722503662,
+    )
+    add_attempt(completion, 2, provider="anthropic", model=SONNET)
+    add_fallback(completion)
+
+    told = text_of(browser_of_operator, "r")
+
+    assert "After openai/gpt-4-turbo was passed over, " in told
+    assert "asked us to wait" not in told
+
+
+def test_a_wait_that_the_provider_asked_for_is_told_in_rounded_seconds(browser_of_operator: Client) -> None:
+    add_attempt(
+        add_completion("r"), 1, outcome="failed", failure="rate_limited", retry_after_seconds=18.131150722503662
+    )
+
+    assert "It asked us to wait 18.1 s." in text_of(browser_of_operator, "r")
+
+
 def test_a_fallback_stands_before_the_attempt_it_leads_to(rescued: Completion) -> None:
     assert [step.fallback is not None for step in steps(story_of(rescued.pk))] == [False, True]
 

@@ -146,6 +146,24 @@ def test_the_address_is_what_our_outermost_proxy_says(
     assert attempt_of(request, "jane") == LoginAttempt("jane", address, one_client)
 
 
+@pytest.mark.parametrize(
+    ("written", "client"),
+    [
+        ("203.0.113.9:50112", "203.0.113.9"),
+        ("::ffff:203.0.113.9", "203.0.113.9"),
+        ("2001:db8:1:2::1", "2001:db8:1:2::/64"),
+        ("[2001:db8:1:2:ffff::7]:443", "2001:db8:1:2::/64"),
+        ("unix:", "unix:"),
+    ],
+)
+def test_one_client_is_counted_once_however_its_address_is_written(
+    rf: Any, settings: Any, written: str, client: str
+) -> None:
+    settings.LLMOPS_TRUSTED_PROXIES = 1
+
+    assert attempt_of(rf.post("/admin/login/", headers={"X-Forwarded-For": written}), "jane").address == client
+
+
 def test_logging_in_gives_another_session(jane: User, client: Client) -> None:
     client.session.save()
     before = client.session.session_key

@@ -30,7 +30,8 @@ def test_dollars_keep_the_digits_that_count(amount: str, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("amount", "text"), [("0.0089652", "$0.0089652"), ("3", "$3.00"), ("1E-12", "$0.000000000001")]
+    ("amount", "text"),
+    [("0.0089652", "$0.0089652"), ("3", "$3.00"), ("1E-12", "$0.000000000001"), ("-0.001503", "-$0.001503")],
 )
 def test_exact_dollars_keep_every_digit(amount: str, text: str) -> None:
     assert words.usd_exact(Decimal(amount)) == text
@@ -110,7 +111,13 @@ def test_a_clock_time_names_the_day_when_it_is_not_today_where_the_reader_lives(
 
 @pytest.mark.parametrize(
     ("noted", "told"),
-    [("", ""), ("first target", "First target."), ("Ends well.", "Ends well."), ("gpt-4 is full!", "Gpt-4 is full!")],
+    [
+        ("", ""),
+        ("first target", "First target."),
+        ("Ends well.", "Ends well."),
+        ("gpt-4 is full!", "Gpt-4 is full!"),
+        ("breaker_open: the breaker of openai is open", "The breaker of openai is open."),
+    ],
 )
 def test_what_the_engine_noted_becomes_a_sentence(noted: str, told: str) -> None:
     assert words.sentence(noted) == told

@@ -107,7 +107,7 @@ def test_without_a_filter_the_last_day_is_listed_newest_first(browser_of_operato
 @pytest.mark.parametrize(
     ("query", "words"),
     [
-        ("outcome=sad", "Outcome: one of answered, failed, refused, cancelled, unknown, pending."),
+        ("outcome=sad", "Outcome: one of answered, failed, refused, cancelled, unknown, pending, begun."),
         ("fallback=1", "Fallback: yes or no."),
         ("cost=much", "an amount in dollars, such as 0.05."),
         ("cost=NaN", "an amount in dollars, such as 0.05."),

@@ -12,7 +12,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from gateway.models import Completion, Price
+from gateway.models import Batch, BatchJob, BatchLine, Completion, Price
 from gateway.selectors.usage_cells import UsageFilter
 from gateway.selectors.windows import TimeWindow
 from gateway.services.savings import Savings, prompt_saved_usd, savings
@@ -56,6 +56,32 @@ def test_each_source_is_added_up(saved: None) -> None:
     whole = found().whole
     assert (whole.cache_usd, whole.cheap_usd, whole.prompt_usd) == (Decimal("0.5"), Decimal("0.9"), Decimal("0.27"))
     assert whole.total_usd == Decimal("1.67")
+
+
+def add_line(completion: Completion, *, job: BatchJob | None, batch: Batch, number: int) -> None:
+    BatchLine.objects.create(
+        batch=batch, job=job, number=number, custom_id=str(number), completion_id=completion.pk, state="done",
+        size_bytes=0, request=b"",
+    )  # fmt: skip
+
+
+def test_lines_of_batches_save_what_the_full_price_would_have_added(db: None) -> None:
+    batch = Batch.objects.create(
+        id="batch_1", wire="openai", operation="chat", team_id=0, api_key_id=1, state="completed",
+        endpoint="/v1/chat/completions", input_file_id="file-1", created_at=NOW, expires_at=NOW, lease_until=NOW,
+    )  # fmt: skip
+    job = BatchJob.objects.create(
+        batch=batch, provider="openai", model="m", token="t", state="collected", created_at=NOW
+    )
+    price = Price.objects.create(
+        kind="openai", model="m", input_per_mtok=1, output_per_mtok=1, batch_factor=Decimal("0.25")
+    )
+    for number, (used_job, usd) in enumerate(((job, "0.1"), (job, "0"), (None, "0.1")), start=1):
+        row = add(f"req_{number}", team_name="research")
+        add_attempt(row, 1, price_id=price.pk, cost_usd=Decimal(usd))
+        add_line(row, job=used_job, batch=batch, number=number)
+    whole = found().whole
+    assert (whole.batch_usd, whole.batch_lines, whole.total_usd) == (Decimal("0.3"), 1, Decimal("0.3"))
 
 
 def test_routes_and_teams_have_their_own_sums_the_largest_first(saved: None) -> None:

@@ -129,7 +129,7 @@ def test_the_page_shows_mode_share_savings_and_what_decided(browser_of_operator:
     add_decided("req_1", "sent", thumb=-1)
     add_decided("req_2", "strong", reason="tools")
     text = text_of(browser_of_operator)
-    for words in ("25% of the simple conversations are sent", "50.0 %", "1 of 2 decided on", "Tools complex 1 50.0 %"):
+    for words in ("25% of the simple conversations are sent", "50.0 %", "1 of 2 decisions", "Tools complex 1 50.0 %"):
         assert words in text
     assert "/completions/req_1/" in browser_of_operator.get("/simple/").content.decode()
 

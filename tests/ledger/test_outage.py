@@ -69,6 +69,19 @@ class Meddling:
         self._inner.close()
 
 
+class Hesitation:
+    """A COMMIT that tells the event loop it was made in that it is under way, and waits to be let go."""
+
+    def __init__(self) -> None:
+        self.committing, self.go_on = asyncio.Event(), threading.Event()
+        self._loop = asyncio.get_running_loop()
+
+    def __call__(self, inner: LedgerConnection) -> None:
+        self._loop.call_soon_threadsafe(self.committing.set)
+        self.go_on.wait()
+        inner.commit()
+
+
 class AnswerLost:
     """Every other COMMIT happens, but its answer is lost."""
 
@@ -314,22 +327,15 @@ async def test_a_stopped_writer_takes_nothing_new(connect: Connect) -> None:
 
 
 async def test_a_settlement_that_comes_during_the_stop_is_written(connect: Connect, books: Books) -> None:
-    committing, go_on = asyncio.Event(), threading.Event()
-    loop = asyncio.get_running_loop()
-
-    def hesitate(inner: LedgerConnection) -> None:
-        loop.call_soon_threadsafe(committing.set)
-        go_on.wait()
-        inner.commit()
-
-    writer = LedgerWriter(lambda: Meddling(connect(), hesitate))
+    hesitation = Hesitation()
+    writer = LedgerWriter(lambda: Meddling(connect(), hesitation))
     writer.start()
     opening = asyncio.create_task(writer.open(intent("req_1", claim())))
-    await committing.wait()
+    await hesitation.committing.wait()
     await asyncio.to_thread(writer.stop, -STOP_MARGIN_SECONDS)  # waits for nothing
     settling = asyncio.create_task(writer.settle(settlement("req_1", "0.03")))
     await asyncio.sleep(0)
-    go_on.set()
+    hesitation.go_on.set()
     await asyncio.gather(opening, settling)
     await asyncio.to_thread(writer.stop)
 
@@ -381,21 +387,14 @@ async def test_an_intent_whose_client_left_before_it_was_written_is_never_writte
 async def test_an_intent_whose_client_left_while_it_was_written_keeps_nothing_reserved(
     connect: Connect, books: Books
 ) -> None:
-    committing, go_on = asyncio.Event(), threading.Event()
-    loop = asyncio.get_running_loop()
-
-    def hesitate(inner: LedgerConnection) -> None:
-        loop.call_soon_threadsafe(committing.set)
-        go_on.wait()
-        inner.commit()
-
-    writer = LedgerWriter(lambda: Meddling(connect(), hesitate))
+    hesitation = Hesitation()
+    writer = LedgerWriter(lambda: Meddling(connect(), hesitation))
     writer.start()
     waiting = asyncio.create_task(writer.open(intent("req_1", claim())))
-    await committing.wait()
+    await hesitation.committing.wait()
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
-    go_on.set()
+    hesitation.go_on.set()
     await writer.open(intent("req_2"))
     await asyncio.to_thread(writer.stop)
 

@@ -26,7 +26,7 @@ from gateway.ledger.sweep import orphans_settle
 from gateway.ledger.writer import LedgerWriter
 from gateway.selectors.ledger_spool import ledger_spool_state, ledger_spool_words
 from tests.ledger.books import Books, attempt, claim, intent, settlement, usd
-from tests.ledger.test_outage import Meddling, Switch
+from tests.ledger.test_outage import Hesitation, Meddling, Switch
 
 Connect = Callable[[], LedgerConnection]
 COUNTED = claim("0.10", blocking=False)
@@ -397,22 +397,15 @@ async def test_a_refused_intent_whose_commit_lost_its_answer_keeps_nothing_reser
 
 
 async def test_a_slow_database_makes_no_queue_without_end(connect: Connect, folder: Path) -> None:
-    committing, go_on = asyncio.Event(), threading.Event()
-    loop = asyncio.get_running_loop()
-
-    def hesitate(inner: LedgerConnection) -> None:
-        loop.call_soon_threadsafe(committing.set)
-        go_on.wait()
-        inner.commit()
-
-    writer = LedgerWriter(lambda: Meddling(connect(), hesitate), max_queued=10, spool=Spool(folder))
+    hesitation = Hesitation()
+    writer = LedgerWriter(lambda: Meddling(connect(), hesitation), max_queued=10, spool=Spool(folder))
     writer.start()
     opening = [asyncio.create_task(writer.open(intent("req_0")))]
-    await committing.wait()
+    await hesitation.committing.wait()
     opening += [asyncio.create_task(writer.open(intent(f"req_{number}"))) for number in range(1, 100)]
     await asyncio.sleep(0)
     depth = writer.queue_depth
-    go_on.set()
+    hesitation.go_on.set()
     outcomes = await asyncio.gather(*opening, return_exceptions=True)
     await asyncio.to_thread(writer.stop)
 

@@ -214,3 +214,16 @@ def test_an_ended_message_batch_is_listed_and_deleted(claude: anthropic.Anthropi
     claude.messages.batches.delete(batch.id)
     with pytest.raises(anthropic.NotFoundError):
         claude.messages.batches.retrieve(batch.id)
+
+
+@pytest.mark.parametrize("path", ["/files/%00", "/batches/%00", "/batches?after=%00"])
+def test_an_id_that_no_database_takes_is_not_found(client: openai.OpenAI, path: str) -> None:
+    with pytest.raises(openai.NotFoundError):
+        client.get(path, cast_to=object)
+
+
+def test_a_form_with_thousands_of_fields_is_refused(client: openai.OpenAI) -> None:
+    with pytest.raises(openai.BadRequestError, match="too many fields"):
+        client.files.create(
+            file=("in.jsonl", b"{}"), purpose="batch", extra_body={f"field{n}": "1" for n in range(3000)}
+        )

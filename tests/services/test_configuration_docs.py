@@ -56,7 +56,7 @@ def test_every_field_is_described_with_its_default(heading: str, entry: Any) -> 
 
 
 def test_every_section_of_the_page_is_checked() -> None:
-    assert set(re.findall(r"^## (.*)$", PAGE, re.MULTILINE)) == {*TABLES, "An example", "Kept, but not in force yet"}
+    assert set(re.findall(r"^## (.*)$", PAGE, re.MULTILINE)) == {*TABLES, "An example"}
 
 
 def test_the_example_applies_and_shows_every_section(apply: Apply) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from gateway.ledger.money import usd_text
+from gateway.ledger.money import usd_signed, usd_text
 from gateway.selectors.completions import (
     AttemptStory,
     CompletionStory,
@@ -69,5 +69,5 @@ def _attempt(attempt: AttemptStory) -> str:
 def _fallback(step: FallbackStory) -> str:
     return (
         f"  +{step.after_ms:>5} ms  fallback from {step.from_target} to {step.to_target}"
-        f"  because {step.reason}; extra cost ${usd_text(step.extra_cost_usd)}"
+        f"  because {step.reason}; extra cost {usd_signed(step.extra_cost_usd)}"
     )
