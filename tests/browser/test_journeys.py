@@ -112,9 +112,9 @@ def test_a_tile_of_the_overview_leads_to_rows_to_a_request_to_its_story(desk: Vi
     def follow(page: Page) -> None:
         page.goto(gateway.url)
         page.locator("#tile-requests").click()
-        row = page.locator("#result_list tbody tr").first
-        expect(row).to_contain_text(GPT)
-        row.get_by_role("link", name="its story").click()
+        row = page.locator("#requests tbody tr").first
+        expect(row).to_contain_text("gpt-4-turbo")
+        row.locator("a[data-row-link]").click()
         expect(page.locator(".lo-headline .lo-badge").first).to_have_text("answered 200")
         expect(page.locator(".lo-candidates li")).to_contain_text([GPT, CLAUDE])
         expect(page.locator(".lo-attempt")).to_contain_text(["openai gpt-4-turbo"])
