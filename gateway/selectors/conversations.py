@@ -11,6 +11,7 @@ from django.db.models import Count, Max, Min, Q, QuerySet, Sum
 from gateway.engine.words import Billing, CompletionStatus
 from gateway.models import Completion, Team
 from gateway.selectors.conversation_caps import ConversationCap, conversation_caps
+from gateway.selectors.outcomes import PENDING, TURNED_AWAY
 
 NO_TEAM_ID = 0  # of conversations of keys that belong to no team
 
@@ -42,8 +43,8 @@ class ConversationUsage:
     """Sums over all its completions; pending ones count but have neither tokens nor cost yet.
 
     `team` is "" for keys without a team. `uncertain_usd` is the part of the cost that no provider reported: upper
-    bounds and orphans. `models` are those that answered, the dearest first; `cap` is None where no budget counts each
-    conversation. `recent` are the newest completions, newest first.
+    bounds and orphans. `models` are those that answered settled requests, the dearest first; `cap` is None where no
+    budget counts each conversation. `recent` are the newest completions, newest first.
     """
 
     id: str
@@ -111,8 +112,10 @@ def conversation_usage(
 
 
 def conversation_models(*, conversation: str, team_id: int) -> tuple[ModelUse, ...]:
-    """Which models answered how often and for how much, the dearest first. One query over its requests."""
-    rows = Completion.objects.filter(team_id=team_id, conversation=conversation).values_list("provider", "model")
+    """Which models answered how often and for how much, the dearest first: of its settled requests, so that they add up
+    to its turns and its cost. One query over its requests."""
+    settled = Completion.objects.exclude(PENDING | TURNED_AWAY).filter(team_id=team_id, conversation=conversation)
+    rows = settled.values_list("provider", "model")
     uses = rows.annotate(of_completions=Count("pk"), of_cost=Sum("cost_usd")).order_by("-of_cost", "provider", "model")
     return tuple(ModelUse(*use) for use in uses)
 
