@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import html
 import re
+from collections import defaultdict
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -193,6 +194,13 @@ def attempts_of(rows: Iterable[Completion], **same: object) -> list[Attempt]:
 
 def paid(attempts: Iterable[Attempt]) -> Decimal:
     return sum((attempt.cost_usd for attempt in attempts), Decimal(0))
+
+
+def by_conversation(rows: Rows) -> dict[tuple[int, str], Rows]:
+    found: defaultdict[tuple[int, str], Rows] = defaultdict(list)
+    for row in rows:
+        found[row.team_id, row.conversation].append(row)
+    return found
 
 
 def waits(rows: Iterable[Completion]) -> list[int]:

@@ -20,6 +20,7 @@ from tests.dashboard.recount import (
     attempts_of,
     begun,
     both_databases,
+    by_conversation,
     cost,
     day,
     ids_behind,
@@ -224,13 +225,6 @@ def test_the_spread_of_what_conversations_cost_is_that_of_their_requests(
         assert one.conversations == len(inside), bar.words
         assert one.share == pytest.approx(len(inside) / len(costs))
     assert [one.cost_usd for one, _ in context["conversations"]] == sorted(costs, reverse=True)
-
-
-def by_conversation(rows: Rows) -> dict[tuple[int, str], Rows]:
-    found: defaultdict[tuple[int, str], Rows] = defaultdict(list)
-    for row in rows:
-        found[row.team_id, row.conversation].append(row)
-    return found
 
 
 def shrink_objective(limit_usd: Decimal) -> Decimal:
