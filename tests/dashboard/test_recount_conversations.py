@@ -96,7 +96,14 @@ def test_the_models_of_a_conversation_add_up_to_its_turns_whatever_was_turned_aw
 
 @pytest.mark.parametrize(
     ("taken", "shown"),
-    [("0.0003", "$0.4997"), ("0", "$0.50"), ("0.5", "$0.00"), ("0.7", "$0.00"), ("0.12", "$0.38"), ("0.4999", "$0.000100")],
+    [
+        ("0.0003", "$0.4997"),
+        ("0", "$0.50"),
+        ("0.5", "$0.00"),
+        ("0.7", "$0.00"),
+        ("0.12", "$0.38"),
+        ("0.4999", "$0.000100"),
+    ],
 )
 def test_what_is_left_of_a_cap_is_never_shown_as_all_of_it_while_something_is_taken(
     awkward: Client, taken: str, shown: str
