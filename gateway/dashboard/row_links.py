@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from gateway.dashboard.request_query import NO_TEAM, requests_url
 from gateway.dashboard.scope import Scope
 from gateway.selectors.request_filter import Outcome
@@ -31,7 +33,8 @@ def named_rows_url(scope: Scope, name: str, value: str) -> str:
         return paid_rows_url(scope, outcome=Outcome.UNKNOWN)
     parameter = {"api_key": "key", "provider": "tried", "model": "tried_model"}.get(name, name)
     text = value or (NO_TEAM if name == "team" else "")
-    return paid_rows_url(scope, **{parameter: text}) if text else ""
+    named: dict[str, Any] = {parameter: text}
+    return paid_rows_url(scope, **named) if text else ""
 
 
 def decided_url(scope: Scope, route: str, choice: str) -> str:

@@ -49,7 +49,7 @@ def test_exact_dollars_keep_every_digit(amount: str, text: str) -> None:
     ],
 )
 def test_what_is_left_is_not_rounded_up_to_all_of_it(left: str, limit: str, text: str) -> None:
-    assert usd_left(Decimal(left), Decimal(limit)) == text
+    assert words.usd_left(Decimal(left), Decimal(limit)) == text
 
 
 @pytest.mark.parametrize(
