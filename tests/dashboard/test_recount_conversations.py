@@ -83,7 +83,7 @@ def test_scripts_are_told_the_sums_of_a_conversations_requests(awkward: Client) 
         assert told[column] == sum(getattr(row, column) for row in rows), column
     assert Decimal(told["uncertain_usd"]) == cost(row for row in rows if row.billing in ("estimated", "unknown"))
     uses = {(use["provider"], use["model"]): (use["completions"], Decimal(use["cost_usd"])) for use in told["models"]}
-    assert uses == models_of(settled(rows))
+    assert uses == models_of(rows)
 
 
 def test_the_models_of_a_conversation_add_up_to_its_turns_whatever_was_turned_away(awkward: Client) -> None:
