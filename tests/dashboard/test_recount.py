@@ -104,7 +104,6 @@ def test_the_shares_on_the_overview_are_those_of_the_rows(
 SHOWN = 0.05
 
 
-@both_databases
 @scopes
 def test_the_times_on_the_overview_are_those_of_the_rows(
     awkward: Client, query: str, start: datetime, end: datetime, same: dict[str, object]

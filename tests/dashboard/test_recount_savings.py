@@ -163,7 +163,6 @@ def prompt_price() -> Price:
     return Price.objects.create(kind="anthropic", model="claude", cache_write_per_mtok=Decimal("3.75"), **terms)
 
 
-@both_databases
 @scopes
 def test_savings_are_those_of_the_rows_whoever_they_are_told_by(
     awkward: Client, query: str, start: datetime, end: datetime, same: dict[str, object]
