@@ -13,7 +13,7 @@ from gateway.api.operators_access import Operator
 from gateway.api.operators_errors import NotFound, only_parameters
 from gateway.api.operators_schemas import Moment, Usd
 from gateway.engine.errors import InvalidRequest
-from gateway.selectors.batches import BatchSummary, batch_jobs, batch_page, batch_summary
+from gateway.selectors.batches import BatchSummary, batch_jobs, batch_page, batch_summary, fault_words
 from gateway.selectors.keyset import Cursor
 from gateway.services.batch_create import batch_cancel_by
 from gateway.services.permissions import CANCEL_BATCHES
@@ -133,9 +133,6 @@ def _told(one: BatchSummary) -> dict[str, Any]:
 
 
 def _details(one: BatchSummary) -> BatchDetails:
-    errors = [
-        f"line {fault['line']}: {fault['message']}" if fault["line"] else fault["message"] for fault in one.batch.errors
-    ]
     parts = [
         BatchPart(
             provider=job.provider,
@@ -147,4 +144,4 @@ def _details(one: BatchSummary) -> BatchDetails:
         )
         for job in batch_jobs(one.batch.pk)
     ]
-    return BatchDetails(**_told(one), errors=errors, parts=parts)
+    return BatchDetails(**_told(one), errors=fault_words(one.batch), parts=parts)

@@ -67,6 +67,11 @@ def batch_jobs(batch_id: str) -> list[BatchJob]:
     return list(BatchJob.objects.filter(batch_id=batch_id).order_by("pk"))
 
 
+def fault_words(batch: Batch) -> list[str]:
+    """Why it failed before anything was sent; nothing where it did not."""
+    return [f"line {one['line']}: {one['message']}" if one["line"] else one["message"] for one in batch.errors]
+
+
 def _sums(ids: Sequence[str]) -> dict[str, BatchSums]:
     groups = BatchLine.objects.filter(batch_id__in=ids).values("batch_id", "outcome").order_by()
     by_batch: dict[str, list[dict[str, Any]]] = {}
