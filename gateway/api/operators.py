@@ -33,6 +33,7 @@ from gateway.api.operators_errors import (
     unknown_path,
 )
 from gateway.api.operators_explanation import CompletionExplained, explained
+from gateway.api.operators_forgetting import Forgotten, add_key_forgetting, conversation_told
 from gateway.api.operators_keys import add_keys
 from gateway.api.operators_prices import router as prices_router
 from gateway.api.operators_status import Status, status
@@ -49,7 +50,7 @@ from gateway.selectors.objectives import service_levels
 from gateway.selectors.spend_report import SpendGroup, SpendReport, spend_report
 from gateway.services.breakers import NotServing, breaker_force_closed, breaker_force_open, breaker_reset
 from gateway.services.live import LiveState, live_state
-from gateway.services.permissions import ORDER_BREAKERS, RAISE_BUDGETS, TEST_PROVIDERS
+from gateway.services.permissions import FORGET, ORDER_BREAKERS, RAISE_BUDGETS, TEST_PROVIDERS
 from gateway.services.provider_health import provider_test
 
 MAX_SPEND_GROUPS = 10_000
@@ -187,6 +188,20 @@ def conversation_content(
     return content_forgotten(conversation_id, team_id, name, operator.actor)
 
 
+@api.delete(
+    "/conversations/{id}", response={200: Forgotten, **_OR_MISSING, 503: schemas.ErrorReply}, summary="Forget it"
+)
+def conversation_forgotten(
+    request: HttpRequest, conversation_id: Annotated[str, Path(alias="id")], team: str | None = None
+) -> Forgotten:
+    """Its id, contents, notes and messages go, its amounts stay. `team` as where the conversation is read."""
+    only_parameters(request, "team")
+    operator: Operator = request.auth  # type: ignore[attr-defined]
+    operator.require(FORGET)
+    team_id, name = _conversation_team(conversation_id, team)
+    return conversation_told(conversation_id, team_id, name, operator.actor)
+
+
 @api.get(
     "/completions/{request_id}", response={200: CompletionExplained, **_OR_MISSING}, summary="One completion explained"
 )
@@ -228,6 +243,7 @@ def gateway_status(request: HttpRequest) -> Status:
 
 
 add_keys(api)
+add_key_forgetting(api)
 
 
 @rest.api_operation(["GET", "POST", "PUT", "PATCH", "DELETE"], "/{path:path}", auth=None, include_in_schema=False)
