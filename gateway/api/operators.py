@@ -20,7 +20,7 @@ from gateway.api.operators_budgets import budget_raised
 from gateway.api.operators_cache import router as cache_router
 from gateway.api.operators_content import MAY_FORGET, ContentForgotten, content_forgotten
 from gateway.api.operators_conversations import conversations_told, team_of
-from gateway.api.operators_csv import completions_download
+from gateway.api.operators_csv import attempts_download, completions_download
 from gateway.api.operators_docs import for_operators
 from gateway.api.operators_drills import router as drills_router
 from gateway.api.operators_dry_run import router as dry_run_router
@@ -68,6 +68,7 @@ api = NinjaAPI(
 )
 handle_errors(api)
 api.get("/completions.csv", summary="Every completion of a stretch of time, as CSV")(completions_download)
+api.get("/attempts.csv", summary="Every attempt of a stretch of time, as CSV")(attempts_download)
 rest = Router()  # for whatever nothing else answers
 
 _ACTIONS = {"force_open": breaker_force_open, "force_closed": breaker_force_closed, "reset": breaker_reset}

@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import transaction
 from django.db.models import Max, Min, QuerySet
 from django.utils import timezone
 
@@ -26,9 +25,14 @@ from gateway.models import (
 from gateway.selectors.outcomes import PENDING
 from gateway.services.cache_purge import cache_purge
 from gateway.services.configuration import change_record
-from gateway.services.forgetting_rows import pseudonym, subject_replace, texts_erase
+from gateway.services.forgetting_rows import (
+    ROWS_PER_TRANSACTION,
+    pseudonym,
+    short_transaction,
+    subject_replace,
+    texts_erase,
+)
 
-ROWS_PER_TRANSACTION = 100
 ACTION, SECTION = "forgotten", "requests"
 
 
@@ -66,10 +70,13 @@ def conversation_erase(*, conversation: str, team_id: int) -> Forgotten:
     rows = Completion.objects.filter(team_id=team_id, conversation=conversation)
     old = _row_of(rows, conversation, team_id)
     name = pseudonym(old.pk)
-    count = 0
-    while moved := _some_requests_move(rows, f"{team_id}:{conversation}", team_id, name):
+    count, moved = 0, ROWS_PER_TRANSACTION
+    while moved == ROWS_PER_TRANSACTION:
+        with short_transaction():
+            moved = _some_requests_move(rows, old, name)
         count += moved
-    count += _totals_move(rows, old, name)
+    with short_transaction():
+        count += _totals_move(rows, old, name)
     _history_rename(conversation, name)
     return Forgotten(name, count, rows.count())
 
@@ -82,16 +89,14 @@ def _row_of(rows: QuerySet[Completion], conversation: str, team_id: int) -> Conv
     return Conversation.objects.get_or_create(team_id=team_id, external_id=conversation, defaults=defaults)[0]
 
 
-@transaction.atomic
-def _some_requests_move(rows: QuerySet[Completion], subject: str, team_id: int, name: str) -> int:
+def _some_requests_move(rows: QuerySet[Completion], old: Conversation, name: str) -> int:
     ids = list(rows.exclude(PENDING).values_list("pk", flat=True)[:ROWS_PER_TRANSACTION])
     texts_erase(ids)
-    subject_replace(ids, subject, f"{team_id}:{name}")
+    subject_replace(ids, f"{old.team_id}:{old.external_id}", f"{old.team_id}:{name}")
     Completion.objects.filter(pk__in=ids).update(conversation=name)
     return len(ids)
 
 
-@transaction.atomic
 def _totals_move(rows: QuerySet[Completion], old: Conversation, name: str) -> int:
     """The conversation's row, locked: what was settled until now is in its sums and moves with them."""
     locked = Conversation.objects.select_for_update().filter(pk=old.pk).first()
@@ -99,7 +104,7 @@ def _totals_move(rows: QuerySet[Completion], old: Conversation, name: str) -> in
         return 0
     subject = f"{old.team_id}:{old.external_id}"
     count = 0
-    while moved := _some_requests_move(rows, subject, old.team_id, name):
+    while moved := _some_requests_move(rows, old, name):
         count += moved
     _merge(locked, name)
     _windows_move(subject, f"{old.team_id}:{name}")

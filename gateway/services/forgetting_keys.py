@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from django.db import transaction
 from django.db.models import QuerySet
 
 from gateway.engine.words import CompletionStatus
@@ -24,9 +23,13 @@ from gateway.services.archive import configuration_archive
 from gateway.services.cache_purge import cache_purge
 from gateway.services.configuration import change_record
 from gateway.services.forgetting import ACTION, SECTION, Forgotten, conversation_erase
-from gateway.services.forgetting_rows import is_pseudonym, pseudonym, texts_erase
-
-ROWS_PER_TRANSACTION = 100
+from gateway.services.forgetting_rows import (
+    ROWS_PER_TRANSACTION,
+    is_pseudonym,
+    pseudonym,
+    short_transaction,
+    texts_erase,
+)
 
 
 def key_forget(*, key: ApiKey, actor: str) -> Forgotten:
@@ -68,7 +71,7 @@ def _requests_forget(rows: QuerySet[Completion], name: str) -> int:
     return count
 
 
-@transaction.atomic
+@short_transaction()
 def _requests_rename(ids: Sequence[str], alone: Sequence[str], name: str) -> None:
     """`alone` are those of no conversation, with which the others' texts went."""
     texts_erase(alone)
@@ -76,7 +79,7 @@ def _requests_rename(ids: Sequence[str], alone: Sequence[str], name: str) -> Non
     Feedback.objects.filter(completion_id__in=ids).update(api_key_name=name)
 
 
-@transaction.atomic
+@short_transaction()
 def _files_erase(key: int, name: str) -> None:
     """Files it sent go, those that an open batch still reads excepted; its batches lose what clients said of them."""
     open_batches = Batch.objects.filter(api_key_id=key, ended_at__isnull=True)
@@ -85,7 +88,7 @@ def _files_erase(key: int, name: str) -> None:
     Batch.objects.filter(api_key_id=key, ended_at__isnull=False).update(api_key_name=name, metadata=None)
 
 
-@transaction.atomic
+@short_transaction()
 def _cells_rename(key: int, names: Sequence[str], name: str) -> None:
     """The sums by hour and day. Whoever adds usage up at this moment read rows of the old name: it loses its claim, and
     the next one adds up anew."""
@@ -94,7 +97,7 @@ def _cells_rename(key: int, names: Sequence[str], name: str) -> None:
     LatencyCell.objects.filter(api_key_name__in=names).update(api_key_name=name)
 
 
-@transaction.atomic
+@short_transaction()
 def _key_rename(key: ApiKey, old: str, name: str) -> None:
     ApiKey.objects.filter(pk=key.pk).update(name=name)
     told = ConfigurationChange.objects.filter(section="api_keys", name=old)

@@ -35,8 +35,9 @@ from gateway.models import (
 )
 from gateway.selectors.books import books_audit
 from gateway.services.configuration import change_record
-from gateway.services.forgetting import ROWS_PER_TRANSACTION, conversation_forget
+from gateway.services.forgetting import conversation_forget
 from gateway.services.forgetting_keys import key_forget
+from gateway.services.forgetting_rows import ROWS_PER_TRANSACTION
 from gateway.services.keys import key_create
 from gateway.services.rollups import rollups_refresh
 from tests.selectors.rows import NOON, add_attempt, add_completion, add_conversation, add_fallback
