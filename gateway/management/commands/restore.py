@@ -13,7 +13,10 @@ from django.core.management.base import BaseCommand, CommandError
 from gateway.management.commands.books import books_sentence
 from gateway.selectors.books import books_audit
 from gateway.services.backup import RestoreFailed, database_restore, unreadable_secrets
+from gateway.services.cache_purge import CacheAway, cache_purge
 from gateway.supervisor.only_one import AlreadyUp, only_one
+
+ACTOR = "manage.py restore"
 
 
 class Command(BaseCommand):
@@ -30,6 +33,7 @@ class Command(BaseCommand):
                 call_command("migrate", interactive=False, verbosity=0)  # a backup of an older version
         except (AlreadyUp, RestoreFailed) as error:
             raise CommandError(str(error)) from None
+        self._forget_answers()
         books = books_audit()
         self.stdout.write(f"Restored: {books_sentence(books)}")
         problems = [*books.faults, *(f"The secret of {name} can't be read." for name in unreadable_secrets())]
@@ -37,3 +41,10 @@ class Command(BaseCommand):
             hint = "Set LLMOPS_ENCRYPTION_KEYS to what they were at the backup, or enter such secrets again."
             raise CommandError("The database is restored, but:\n" + "\n".join([*problems, hint]))
         self.stdout.write("The books agree, and every stored secret can be read.")
+
+    def _forget_answers(self) -> None:
+        """Redis keeps answers by routes' numbers, which may be other routes now."""
+        try:
+            cache_purge(actor=ACTOR)
+        except CacheAway as error:
+            self.stdout.write(f"{error.message} Until then routes may give answers from before the restore.")
