@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 from django.apps import apps
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Permission
 from django.core.management import CommandError, call_command
 from django.test import Client
 from django.utils import timezone
@@ -237,6 +239,27 @@ def test_a_forgotten_key_is_named_nowhere_and_refused(traces: ApiKey, batch: Bat
     assert ApiKey.objects.get(pk=traces.pk).archived
     assert (forgotten.requests, books_audit()) == (4, before)
     assert ConfigurationChange.objects.filter(name=f"API key {forgotten.name}", action="forgotten").exists()
+
+
+def test_a_keys_requests_that_ended_late_are_forgotten_by_its_new_name(traces: ApiKey) -> None:
+    add_completion("slow", status="pending", conversation=WHO, api_key_id=traces.pk, api_key_name=traces.name)
+    said = io.StringIO()
+    call_command("forget", key=traces.name, everything=True, stdout=said)
+    name = f"~forgotten-key-{traces.pk}"
+    assert f"1 were still under way: do it again with --key {name} when" in said.getvalue()
+    Completion.objects.filter(pk="slow").update(status="answered")
+    add_conversation(WHO, completions=1)
+    call_command("forget", key=name, everything=True)
+    assert found_anywhere(WHO) == []
+
+
+def test_a_person_needs_the_permission_to_forget(traces: ApiKey, client: Client) -> None:
+    reader = get_user_model().objects.create_user("reader", is_staff=True)
+    reader.user_permissions.set(Permission.objects.filter(codename="view_completion"))
+    client.force_login(reader)
+    for path in (f"/api/conversations/{WHO}", f"/api/keys/{traces.name}"):
+        reply = client.delete(path)
+        assert (reply.status_code, "gateway.delete_completion" in reply.json()["error"]["message"]) == (403, True)
 
 
 def test_sums_made_of_rows_of_the_old_name_meanwhile_are_not_kept(traces: ApiKey) -> None:

@@ -50,7 +50,10 @@ class Command(BaseCommand):
         for forgotten in told:
             self.stdout.write(f"{forgotten.requests} requests are forgotten; they are {forgotten.name} now.")
             if forgotten.under_way:
-                self.stdout.write(f"{forgotten.under_way} were still under way: do it again when they have ended.")
+                again = "" if key is None else f" with --key {forgotten.name}"
+                self.stdout.write(
+                    f"{forgotten.under_way} were still under way: do it again{again} when they have ended."
+                )
         if waiting := ledger_spool_state().records:
             self.stdout.write(f"{waiting} records wait in this machine's spool: do it again when they are written.")
 
