@@ -16,6 +16,7 @@ HOST ?= 127.0.0.1
 PORT ?= 8000
 WORKERS ?= 1
 TESTS ?=
+DATABASE ?=
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -39,8 +40,8 @@ check: $(VENV)/.installed-test ## lint, formatting, types, migrations, Django's 
 bench: install ## CPU per request, beside a bare pass-through [BENCH="--check"]
 	$(BIN)/python -m bench $(BENCH)
 
-bench-pages: install ## every page over a million completions (minutes) [BENCH="--database-url postgres://…"]
-	$(BIN)/python -m bench.pages $(BENCH)
+bench-pages: $(VENV)/.installed-test ## every page over a million completions (minutes) [DATABASE=postgresql BENCH="--only /spend/"]
+	$(BIN)/python -m bench.pages $(if $(DATABASE),--$(DATABASE)) $(BENCH)
 
 rolling: $(VENV)/.installed-test ## four processes replaced twice under load, without a failed request (4 minutes)
 	@$(BIN)/python -m bench.rolling

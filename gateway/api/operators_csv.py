@@ -23,6 +23,8 @@ class Narrowed(Schema):
     """What the back office's log of requests can be narrowed to besides names."""
 
     conversation: str | None = None
+    tried_provider: str | None = None
+    tried_model: str | None = None
     requested_model: str | None = None
     outcome: Outcome | None = None
     error_code: str | None = None
