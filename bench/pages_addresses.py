@@ -71,6 +71,8 @@ SCRIPTS = (
     "/api/drills",
     "/api/status",
     "/api/conversations",
+    "/api/batches",
+    "/api/batches/batch_0000",
     "/api/openapi.json",
     "/api/docs",
     "/metrics",
@@ -104,6 +106,7 @@ def _scripts(newest: Completion) -> Iterator[str]:
         yield f"/api/spend?{urlencode({'group_by': group, **month})}"
     yield "/api/spend?group_by=none"
     yield f"/api/completions.csv?{urlencode(month)}"
+    yield f"/api/attempts.csv?{urlencode(month)}"
 
 
 def _admin() -> Iterator[str]:
