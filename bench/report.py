@@ -24,7 +24,10 @@ _WIDTH = 14
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """`alone` in seconds by system, `idle_mb` before the first request, `after_mb` after the rounds."""
+    """`alone` in seconds by system, `idle_mb` before the first request, `after_mb` after the rounds.
+
+    Without `alone` and `held` it was a brief run.
+    """
 
     measured: Measured
     alone: Mapping[str, Sequence[float]]
@@ -40,9 +43,9 @@ def report(run: Run, systems: Sequence[System], scenarios: Sequence[Scenario]) -
         _cpu_table(run.measured, with_cpu, scenarios),
         _ratio_table(run.measured, with_cpu, scenarios),
         _latency_table(run.measured, names, scenarios),
-        _alone_table(run.alone, names),
+        _alone_table(run.alone, names) if run.alone else "",
         _memory_table(run, with_cpu),
-        _lines_table(run),
+        _lines_table(run) if run.alone else "",
         _missing(run.measured),
     ]
     return "\n\n".join(part for part in parts if part)
@@ -68,8 +71,9 @@ def _cpu_table(measured: Measured, names: Sequence[str], scenarios: Sequence[Sce
 
 
 def _ratio_table(measured: Measured, names: Sequence[str], scenarios: Sequence[Scenario]) -> str:
-    """The gateway against the pass-through, and each peer against the gateway."""
-    pairs = [(GATEWAY, PASS_THROUGH)] + [(name, GATEWAY) for name in names if name not in (GATEWAY, PASS_THROUGH)]
+    """Everyone against the pass-through, and each peer against the gateway."""
+    peers = [name for name in names if name not in (GATEWAY, PASS_THROUGH)]
+    pairs = [(name, PASS_THROUGH) for name in (GATEWAY, *peers)] + [(name, GATEWAY) for name in peers]
     heads = [f"{_short(upper)}/{_short(lower)}" for upper, lower in pairs]
     rows = [_row("the same as ratios", heads)]
     for scenario in scenarios:
@@ -88,8 +92,7 @@ def ratio(measured: Measured, upper: str, lower: str, scenario: str) -> float | 
 
 
 def _latency_table(measured: Measured, names: Sequence[str], scenarios: Sequence[Scenario]) -> str:
-    rows = [_row("time of a whole answer, ms (median/p95/p99)", [])]
-    rows[0] = f"{'whole answer, ms: median / p95 / p99':52}" + "".join(f"{name:>20}" for name in names)
+    rows = [f"{'whole answer, ms: median / p95 / p99':52}" + "".join(f"{name:>20}" for name in names)]
     for scenario in scenarios:
         cells = [_percentiles(measured.seconds.get((name, scenario.name), []), 0) for name in names]
         at_once = f"{_title(scenario)}, {scenario.connections} at a time"[:52]
@@ -107,18 +110,13 @@ def _alone_table(alone: Mapping[str, Sequence[float]], names: Sequence[str]) -> 
     for name in names:
         if name in alone:
             own = percentiles_ms(alone[name])
-            added = [value - other for value, other in zip(own, base, strict=True)]
-            rows.append(
-                _row(
-                    name,
-                    [_number(value) for value in own] + ["-" if name == DIRECT else _number(value) for value in added],
-                )
-            )
+            added = [None if name == DIRECT else value - other for value, other in zip(own, base, strict=True)]
+            rows.append(_row(name, [_number(value) for value in (*own, *added)]))
     return "\n".join(rows)
 
 
 def _memory_table(run: Run, names: Sequence[str]) -> str:
-    rows = [_row("memory of the process tree, MB", ["idle", "after rounds", "open streams", "(so many)"])]
+    rows = [_row("memory of the process tree, MB", ["idle", "after rounds", "open streams", "so many"])]
     for name in names:
         held = run.held.get(name)
         cells = [_number(run.idle_mb[name], 0), _number(run.after_mb[name], 0)]
