@@ -15,11 +15,10 @@ from pathlib import Path
 
 import uvloop
 
-from bench import load
+from bench import load, peers
 from bench.held import Held, held
 from bench.machine import machine_text, memory_mb
 from bench.measure import alone, in_rounds
-from bench.peers import peers
 from bench.report import METHOD, PEERS_METHOD, Run, report
 from bench.scenarios import SCENARIOS, Scenario
 from bench.servers import servers
@@ -38,8 +37,9 @@ def main() -> int:
         running = stack.enter_context(servers(folder))
         systems, absent = own_systems(running), list[str]()
         if options.peers:
-            found, absent = stack.enter_context(peers(f"http://127.0.0.1:{running.simulator.port}", folder))
-            systems += found
+            url = f"http://127.0.0.1:{running.simulator.port}"
+            beside, absent = stack.enter_context(peers.started(url, folder))
+            systems += beside
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             try:
                 run = runner.run(measure(systems, chosen, options.rounds, briefly=options.check))

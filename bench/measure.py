@@ -81,7 +81,7 @@ async def alone(systems: Sequence[System]) -> dict[str, list[float]]:
 
 
 def percentiles_ms(seconds: Sequence[float]) -> tuple[float, float, float]:
-    """Median, 95th, 99th: the smallest time that so many are not above."""
+    """Median, 95th, 99th: the first measured time below which so many lie."""
     ordered = sorted(seconds)
     median, p95, p99 = (ordered[min(len(ordered) - 1, int(len(ordered) * part))] * 1000 for part in (0.5, 0.95, 0.99))
     return median, p95, p99
