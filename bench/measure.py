@@ -60,7 +60,7 @@ async def _turn(measured: Measured, system: System, scenario: Scenario, *, warm_
     except (load.BadAnswer, OSError, EOFError) as error:
         if not system.version:
             raise
-        measured.missing[key] = f"wrong answer: {' '.join(str(error).split())[-200:] or type(error).__name__}"
+        measured.missing[key] = f"no right answer ({type(error).__name__}: {' '.join(str(error).split())[-200:]})"
         return
     measured.seconds.setdefault(key, []).extend(times)
     if system.pid:

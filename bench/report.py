@@ -19,7 +19,9 @@ in which all took turns, after a warm-up. Every answer is checked. Upstream of a
 gateway: key check, routing, breaker, three budgets, ledger (SQLite) on, one process. pass-through: the same server and
 HTTP client, bytes and nothing else. direct: no one between client and simulator."""
 PEERS_METHOD = "One process each; they keep no record of requests in this set-up: {versions}."
+_TITLE_WIDTH = 58
 _WIDTH = 14
+_PERCENTILES_WIDTH = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +53,8 @@ def report(run: Run, systems: Sequence[System], scenarios: Sequence[Scenario]) -
     return "\n\n".join(part for part in parts if part)
 
 
-def _row(first: str, cells: Iterator[str] | Sequence[str]) -> str:
-    return f"{first:52}" + "".join(f"{cell:>{_WIDTH}}" for cell in cells)
+def _row(first: str, cells: Sequence[str], width: int = _WIDTH) -> str:
+    return f"{first:{_TITLE_WIDTH}}" + "".join(f"{cell:>{width}}" for cell in cells)
 
 
 def _title(scenario: Scenario) -> str:
@@ -92,11 +94,10 @@ def ratio(measured: Measured, upper: str, lower: str, scenario: str) -> float | 
 
 
 def _latency_table(measured: Measured, names: Sequence[str], scenarios: Sequence[Scenario]) -> str:
-    rows = [f"{'whole answer, ms: median / p95 / p99':52}" + "".join(f"{name:>20}" for name in names)]
+    rows = [_row("whole answer, ms: median / p95 / p99 (so many at a time)", names, _PERCENTILES_WIDTH)]
     for scenario in scenarios:
         cells = [_percentiles(measured.seconds.get((name, scenario.name), []), 0) for name in names]
-        at_once = f"{_title(scenario)}, {scenario.connections} at a time"[:52]
-        rows.append(f"{at_once:52}" + "".join(f"{cell:>20}" for cell in cells))
+        rows.append(_row(f"{_title(scenario)} ({scenario.connections})", cells, _PERCENTILES_WIDTH))
     return "\n".join(rows)
 
 

@@ -19,6 +19,7 @@ from bench.scenarios import FAILING_MODEL, HELD_MODEL, PACED_MODEL
 
 ROOT = Path(__file__).resolve().parent.parent
 START_TIMEOUT_SECONDS = 60.0
+STOP_TIMEOUT_SECONDS = 15.0
 PACE_SECONDS = 0.01
 HELD_PACE_SECONDS = 1.0
 
@@ -158,7 +159,15 @@ def process(
         _wait_until_ready(child, f"http://127.0.0.1:{port}{ready_path}", log)
         yield Server(child.pid, port)
     finally:
-        child.terminate()
+        _stop(child)
+
+
+def _stop(child: subprocess.Popen[bytes]) -> None:
+    child.terminate()
+    try:
+        child.wait(STOP_TIMEOUT_SECONDS)
+    except subprocess.TimeoutExpired:
+        child.kill()
         child.wait()
 
 

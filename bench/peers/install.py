@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 INSTALL_TIMEOUT_SECONDS = 600
+# Without a network npm would go on for minutes.
+IMPATIENT = ("--prefer-offline", "--fetch-retries=1", "--fetch-retry-mintimeout=1000", "--fetch-retry-maxtimeout=1000")
 _DONE = ".installed"
 
 
@@ -38,7 +40,7 @@ def node_package(folder: Path, name: str, version: str, overrides: Mapping[str, 
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         (folder / "package.json").write_text(manifest)
-        quiet = ("--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error")
+        quiet = ("--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error", *IMPATIENT)
         _run(npm, "install", "--prefix", str(folder), *quiet)
         (folder / _DONE).write_text(manifest)
     return folder / "node_modules" / name
