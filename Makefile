@@ -17,6 +17,7 @@ PORT ?= 8000
 WORKERS ?= 1
 TESTS ?=
 DATABASE ?=
+PEERS ?=
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -37,8 +38,8 @@ check: $(VENV)/.installed-test ## lint, formatting, types, migrations, Django's 
 	$(BIN)/python manage.py makemigrations --check --dry-run
 	$(BIN)/python manage.py check --fail-level WARNING
 
-bench: install ## CPU per request, beside a bare pass-through [BENCH="--check"]
-	$(BIN)/python -m bench $(BENCH)
+bench: install ## CPU per request, beside a bare pass-through [BENCH="--check", PEERS=1: LiteLLM and Portkey beside it]
+	$(BIN)/python -m bench $(if $(PEERS),--peers) $(BENCH)
 
 bench-pages: $(VENV)/.installed-test ## every page over a million completions (minutes) [DATABASE=postgresql BENCH="--only /spend/"]
 	$(BIN)/python -m bench.pages $(if $(DATABASE),--$(DATABASE)) $(BENCH)

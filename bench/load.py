@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 TIMEOUT_SECONDS = 60.0
@@ -23,10 +24,19 @@ class Call:
     expected: bytes
 
 
-def post(host: str, port: int, path: str, body: bytes, key: str, expected: bytes) -> Call:
+def post(
+    host: str,
+    port: int,
+    path: str,
+    body: bytes,
+    key: str,
+    expected: bytes,
+    headers: Mapping[str, str] | None = None,
+) -> Call:
+    more = "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())
     head = (
         f"POST {path} HTTP/1.1\r\nhost: {host}:{port}\r\ncontent-type: application/json\r\n"
-        f"authorization: Bearer {key}\r\ncontent-length: {len(body)}\r\n\r\n"
+        f"authorization: Bearer {key}\r\n{more}content-length: {len(body)}\r\n\r\n"
     )
     return Call(host, port, head.encode() + body, expected)
 

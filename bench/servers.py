@@ -15,12 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.passthrough import UPSTREAM
+from bench.scenarios import FAILING_MODEL, HELD_MODEL, PACED_MODEL
 
 ROOT = Path(__file__).resolve().parent.parent
 START_TIMEOUT_SECONDS = 60.0
-PACED_MODEL = "gpt-4o"  # the simulator sends its tokens one by one
+STOP_TIMEOUT_SECONDS = 15.0
 PACE_SECONDS = 0.01
-FAILING_MODEL = "gpt-4"  # the simulator answers 503 for it
+HELD_PACE_SECONDS = 1.0
 
 # Every part of a request's way is on: three budgets that apply, conversations, recording; one target each, and for the
 # fallback a primary that always fails, is not retried, and whose breaker does not open during the run.
@@ -38,6 +39,7 @@ routes:
   - {{name: plain, targets: [{{provider: openai, model: gpt-4-turbo}}]}}
   - {{name: cached, targets: [{{provider: openai, model: gpt-4-turbo}}], cache: {{enabled: true}}}}
   - {{name: paced, targets: [{{provider: openai, model: {paced}}}]}}
+  - {{name: held, targets: [{{provider: openai, model: {held}}}]}}
   - {{name: translated, targets: [{{provider: anthropic, model: claude-3-5-sonnet-20241022}}]}}
   - name: fallback
     targets:
@@ -48,6 +50,7 @@ api_keys: [{{name: bench, key: {key}, team: bench}}]
 prices:
   - {{kind: openai, model: gpt-4-turbo, input_per_mtok: "10", output_per_mtok: "30"}}
   - {{kind: openai, model: {paced}, input_per_mtok: "10", output_per_mtok: "30"}}
+  - {{kind: openai, model: {held}, input_per_mtok: "10", output_per_mtok: "30"}}
   - {{kind: openai, model: {failing}, input_per_mtok: "30", output_per_mtok: "60"}}
   - {{kind: anthropic, model: claude-3-5-sonnet-20241022, input_per_mtok: "3", output_per_mtok: "15"}}
 budgets:
@@ -89,9 +92,9 @@ def servers(folder: Path) -> Iterator[Servers]:
 
 @contextmanager
 def simulator_process(folder: Path) -> Iterator[Server]:
-    port = _free_port()
+    port = free_port()
     command = (sys.executable, "manage.py", "simulate", "--port", str(port))
-    with _process(command, port, "/control/health", folder / "simulator.log") as simulator:
+    with process(command, port, "/control/health", folder / "simulator.log", os.environ) as simulator:
         yield simulator
 
 
@@ -102,7 +105,8 @@ def _gateway_environment(folder: Path) -> dict[str, str]:
 
 def _configure(folder: Path, url: str, environment: Mapping[str, str]) -> None:
     file = folder / "bench.yaml"
-    file.write_text(CONFIGURATION.format(url=url, paced=PACED_MODEL, failing=FAILING_MODEL, key=KEY))
+    models = {"paced": PACED_MODEL, "held": HELD_MODEL, "failing": FAILING_MODEL}
+    file.write_text(CONFIGURATION.format(url=url, key=KEY, **models))
     for arguments in (("migrate", "--verbosity", "0"), ("apply", str(file))):
         command = (sys.executable, "manage.py", *arguments)
         subprocess.run(command, cwd=ROOT, env={**os.environ, **environment}, check=True, stdout=subprocess.DEVNULL)
@@ -111,6 +115,7 @@ def _configure(folder: Path, url: str, environment: Mapping[str, str]) -> None:
 def _add_faults(url: str) -> None:
     for fault in (
         {"kind": "slow_tokens", "model": PACED_MODEL, "seconds": PACE_SECONDS},
+        {"kind": "slow_tokens", "model": HELD_MODEL, "seconds": HELD_PACE_SECONDS},
         {"kind": "status", "model": FAILING_MODEL, "status": 503},
     ):
         request = urllib.request.Request(f"{url}/control/faults", json.dumps(fault).encode())  # noqa: S310  loopback
@@ -124,34 +129,46 @@ def _web(app: str, ready_path: str, log: Path, environment: Mapping[str, str]) -
         listener.listen(2048)
         port = int(listener.getsockname()[1])
         command = (sys.executable, "-m", "gateway.supervisor.web", "--fd", str(listener.fileno()), "--app", app)
-        with _process(command, port, ready_path, log, environment, (listener.fileno(),)) as server:
+        with process(
+            command, port, ready_path, log, {**os.environ, **environment}, descriptors=(listener.fileno(),)
+        ) as server:
             yield server
 
 
 @contextmanager
-def _process(
+def process(
     command: tuple[str, ...],
     port: int,
     ready_path: str,
     log: Path,
-    environment: Mapping[str, str] | None = None,
+    environment: Mapping[str, str],
+    folder: Path = ROOT,
     descriptors: tuple[int, ...] = (),
 ) -> Iterator[Server]:
+    """`environment` is the whole of it, `folder` the working directory. RuntimeError when it doesn't get ready."""
     with log.open("wb") as output:
-        process = subprocess.Popen(
+        child = subprocess.Popen(
             command,
-            cwd=ROOT,
-            env={**os.environ, **(environment or {})},
+            cwd=folder,
+            env=environment,
             pass_fds=descriptors,
             stdout=output,
             stderr=output,
         )
     try:
-        _wait_until_ready(process, f"http://127.0.0.1:{port}{ready_path}", log)
-        yield Server(process.pid, port)
+        _wait_until_ready(child, f"http://127.0.0.1:{port}{ready_path}", log)
+        yield Server(child.pid, port)
     finally:
-        process.terminate()
-        process.wait()
+        _stop(child)
+
+
+def _stop(child: subprocess.Popen[bytes]) -> None:
+    child.terminate()
+    try:
+        child.wait(STOP_TIMEOUT_SECONDS)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
 
 
 def _wait_until_ready(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
@@ -166,7 +183,7 @@ def _wait_until_ready(process: subprocess.Popen[bytes], url: str, log: Path) -> 
     raise RuntimeError(f"{url} did not get ready:\n{log.read_text(errors='replace')[-2000:]}")
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
