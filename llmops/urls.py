@@ -5,12 +5,14 @@ from __future__ import annotations
 from django.contrib import admin
 from django.urls import include, path
 
+from gateway.admin.people import password_page
 from gateway.api.metrics_page import metrics
 from gateway.api.operators import urls as operators_urls
 from gateway.api.public import api as public_api
 from gateway.dashboard.favicon import favicon
 
 urlpatterns = [
+    path("admin/password_change/", admin.site.admin_view(password_page, cacheable=True)),
     path("admin/", admin.site.urls),
     path("api/", operators_urls()),
     path("metrics", metrics),
