@@ -115,8 +115,12 @@ class FeedbackAdmin(StoryLinks):
 
 @admin.register(BreakerStatus)
 class BreakerStatusAdmin(LedgerAdmin):
-    list_display = ("provider", "state", "since", "consecutive_failures", "failure_rate", "next_probe_at")
+    list_display = ("provider", "state", "since", "consecutive_failures", "failing", "next_probe_at")
     ordering = ("provider",)
+
+    @admin.display(description="failure rate", ordering="failure_rate")
+    def failing(self, row: BreakerStatus) -> str:
+        return percent(row.failure_rate)
 
 
 @admin.register(BreakerTransition)
@@ -135,8 +139,20 @@ class HealthProbeAdmin(LedgerAdmin):
 
 @admin.register(BudgetWindow)
 class BudgetWindowAdmin(LedgerAdmin):
-    list_display = ("budget_id", "subject", "window_epoch", "spent_usd", "reserved_usd")
+    list_display = ("budget_id", "subject", "since", "spent", "reserved")
     ordering = ("-window_epoch", "-pk")
+
+    @admin.display(description="window since", ordering="window_epoch")
+    def since(self, row: BudgetWindow) -> datetime | str:
+        return datetime.fromtimestamp(row.window_epoch, UTC) if row.window_epoch else "ever"
+
+    @admin.display(description="spent (USD)", ordering="spent_usd")
+    def spent(self, row: BudgetWindow) -> str:
+        return usd_text(row.spent_usd)
+
+    @admin.display(description="reserved (USD)", ordering="reserved_usd")
+    def reserved(self, row: BudgetWindow) -> str:
+        return usd_text(row.reserved_usd)
 
 
 @admin.register(ConfigurationChange)

@@ -21,7 +21,7 @@ from unfold.forms import (  # type: ignore[import-untyped]
 )
 
 from gateway.services.configuration import CHANGED, CREATED, DELETED, change_record
-from gateway.services.people import NEW_PASSWORD, USERS, group_words, password_changed, user_words
+from gateway.services.people import RENEWED, USERS, group_words, password_changed, user_words
 
 admin.site.unregister(User)
 admin.site.unregister(Group)
@@ -51,7 +51,7 @@ class RecordedPeople:
         if before != after:
             self._record(request, CHANGED, obj, before, after)
         elif "password" in str(message).lower():
-            self._record(request, CHANGED, obj, "", NEW_PASSWORD)
+            self._record(request, CHANGED, obj, "", RENEWED)
         return super().log_change(request, obj, message)  # type: ignore[misc]
 
     def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:

@@ -10,7 +10,7 @@ from gateway.services.configuration import CHANGED, CREATED, change_record
 
 COMMAND_LINE = "command line"
 USERS = "users"
-NEW_PASSWORD = "a new password"
+RENEWED = "a new password"
 
 
 def user_words(user: User) -> str:
@@ -32,7 +32,7 @@ def user_created(*, user: User, actor: str) -> None:
 
 def password_changed(*, user: User, actor: str) -> None:
     """That there is a new one, and nothing of it."""
-    change_record(actor=actor, action=CHANGED, section=USERS, name=str(user), after=NEW_PASSWORD)
+    change_record(actor=actor, action=CHANGED, section=USERS, name=str(user), after=RENEWED)
 
 
 def _permissions(permissions: Any) -> str:
