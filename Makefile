@@ -1,6 +1,6 @@
 # `make help` lists the verbs. Needs a Python ≥ 3.11 and make; everything else goes into .venv/ by hash-pinned lock files.
 .DEFAULT_GOAL := install
-.PHONY: install run test check bench bench-pages faults chaos screenshots matrix lock help clean
+.PHONY: install run test check bench bench-pages rolling faults chaos screenshots matrix lock help clean
 .DELETE_ON_ERROR:
 
 VENV ?= .venv
@@ -16,6 +16,7 @@ HOST ?= 127.0.0.1
 PORT ?= 8000
 WORKERS ?= 1
 TESTS ?=
+DATABASE ?=
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -39,8 +40,11 @@ check: $(VENV)/.installed-test ## lint, formatting, types, migrations, Django's 
 bench: install ## CPU per request, beside a bare pass-through [BENCH="--check"]
 	$(BIN)/python -m bench $(BENCH)
 
-bench-pages: install ## every page over a million completions (minutes) [BENCH="--database-url postgres://…"]
-	$(BIN)/python -m bench.pages $(BENCH)
+bench-pages: $(VENV)/.installed-test ## every page over a million completions (minutes) [DATABASE=postgresql BENCH="--only /spend/"]
+	$(BIN)/python -m bench.pages $(if $(DATABASE),--$(DATABASE)) $(BENCH)
+
+rolling: $(VENV)/.installed-test ## four processes replaced twice under load, without a failed request (4 minutes)
+	@$(BIN)/python -m bench.rolling
 
 faults: $(VENV)/.installed-test ## sixteen faults of a provider in real time, judged from outside (2 minutes)
 	@$(BIN)/python -m tests.chaos.faults

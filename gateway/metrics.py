@@ -7,11 +7,16 @@ library), and a page adds them up (`gateway/api/metrics_page.py`).
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from functools import cache
+from typing import TypeVar
 
 from django.conf import settings
 from prometheus_client import Counter, Gauge, Histogram
 
 from gateway.ledger.records import AttemptRecord, Intent, Settlement
+
+Metric = TypeVar("Metric", Counter, Gauge, Histogram)
 
 # Names come from the configuration, but for models asked for directly: so many of each kind, then "other".
 LABEL_VALUES_MAX = 200
@@ -74,6 +79,16 @@ class _Names:
         return value
 
 
+def _children(metric: Metric) -> Callable[..., Metric]:
+    """What `metric.labels` gives, kept: the client library takes a lock and builds a key each time. As bounded as the
+    labels are."""
+    return cache(metric.labels)
+
+
+_completions, _response_seconds = _children(COMPLETIONS), _children(RESPONSE_SECONDS)
+_first_token_seconds = _children(FIRST_TOKEN_SECONDS)
+_attempts, _tokens, _cost_usd = _children(ATTEMPTS), _children(TOKENS), _children(COST_USD)
+
 _route, _provider, _model, _target, _code = _Names(), _Names(), _Names(), _Names(), _Names()
 
 
@@ -81,7 +96,7 @@ def completion_counted(intent: Intent, settlement: Settlement) -> None:
     """One settled completion with its attempts."""
     route, provider, model = _route(intent.route_name), _provider(settlement.provider), _model(settlement.model)
     outcome = settlement.status.value
-    COMPLETIONS.labels(route, intent.operation, outcome, provider, model, settlement.cache).inc()
+    _completions(route, intent.operation, outcome, provider, model, settlement.cache).inc()
     if outcome == "answered":
         _time_counted(intent, settlement, route, provider, model)
     for attempt in settlement.attempts:
@@ -93,17 +108,17 @@ def completion_counted(intent: Intent, settlement: Settlement) -> None:
 def _time_counted(intent: Intent, settlement: Settlement, route: str, provider: str, model: str) -> None:
     first_ms = settlement.first_content_ms
     if not intent.stream:
-        RESPONSE_SECONDS.labels(route, "false").observe(settlement.latency_ms / 1000)
+        _response_seconds(route, "false").observe(settlement.latency_ms / 1000)
     elif first_ms is not None:
-        RESPONSE_SECONDS.labels(route, "true").observe(first_ms / 1000)
+        _response_seconds(route, "true").observe(first_ms / 1000)
         if settlement.provider:  # the cache's answers tell no provider's time
-            FIRST_TOKEN_SECONDS.labels(provider, model).observe(first_ms / 1000)
+            _first_token_seconds(provider, model).observe(first_ms / 1000)
 
 
 def _attempt_counted(attempt: AttemptRecord) -> None:
     provider, model = _provider(attempt.provider), _model(attempt.model)
     failure = "" if attempt.failure is None else attempt.failure.value
-    ATTEMPTS.labels(provider, model, attempt.outcome.value, failure).inc()
+    _attempts(provider, model, attempt.outcome.value, failure).inc()
     usage = attempt.usage
     if usage.input_tokens or usage.output_tokens:
         for kind, tokens in (
@@ -114,9 +129,9 @@ def _attempt_counted(attempt: AttemptRecord) -> None:
             ("reasoning", usage.reasoning_tokens),
         ):
             if tokens > 0:
-                TOKENS.labels(provider, model, kind).inc(tokens)
+                _tokens(provider, model, kind).inc(tokens)
     if attempt.cost_usd > 0:
-        COST_USD.labels(provider, model).inc(float(attempt.cost_usd))
+        _cost_usd(provider, model).inc(float(attempt.cost_usd))
 
 
 def refusal_counted(code: str) -> None:

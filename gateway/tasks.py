@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from gateway.alerts.channel import channel_send
 from gateway.alerts.outbox import deliveries_send
+from gateway.alerts.retention import incidents_prune
 from gateway.alerts.sweep import alerts_derive
 from gateway.ledger.connections import ledger_connections, ledger_lock_path
 from gateway.ledger.drain import dead_spools_drain
@@ -61,9 +62,10 @@ def rollups_sweep() -> None:
 
 @shared_task(name="gateway.completions_prune")
 def retention_sweep() -> None:
-    """Deletes requests, and what was asked and answered in them, that are older than they shall be kept."""
+    """Deletes requests, what was asked and answered in them, and incidents that are older than they shall be kept."""
     content_prune(now=timezone.now())
     completions_prune(now=timezone.now())
+    incidents_prune(now=timezone.now())
 
 
 @shared_task(name="gateway.batches_advance")

@@ -15,6 +15,7 @@ from unfold.decorators import action  # type: ignore[import-untyped]
 from gateway.admin.base import ConfigurationAdmin, ConfigurationForm
 from gateway.admin.fields import SecretField
 from gateway.models import AlertChannel
+from gateway.models.alert_channel import ALL_EVENTS
 from gateway.models.words import AlertEvent, choices
 from gateway.services.configuration_entries import alert_url_problem
 from gateway.services.incidents import channel_test
@@ -28,7 +29,10 @@ class AlertChannelForm(ConfigurationForm):
         help_text="Such as json://host/path, mailto://… or slack://…; stored encrypted. Empty: keep the stored one.",
     )
     events = forms.MultipleChoiceField(
-        choices=choices(AlertEvent), widget=forms.CheckboxSelectMultiple, help_text="What it is told about."
+        choices=[(ALL_EVENTS, "everything, also what a later release adds"), *choices(AlertEvent)],
+        initial=[ALL_EVENTS],
+        widget=forms.CheckboxSelectMultiple,
+        help_text="What it is told about: everything, or the events ticked.",
     )
 
     class Meta:
@@ -59,6 +63,8 @@ class AlertChannelAdmin(ConfigurationAdmin):
 
     @admin.display(description="is told about")
     def told(self, row: AlertChannel) -> str:
+        if ALL_EVENTS in row.events:
+            return "everything"
         return ", ".join(event.replace("_", " ") for event in row.events)
 
     @action(description="Send test", url_path="send-test", permissions=["change"])  # type: ignore[untyped-decorator]

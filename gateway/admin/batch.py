@@ -15,6 +15,7 @@ from gateway.engine.batch import LineOutcome
 from gateway.engine.errors import InvalidRequest
 from gateway.ledger.money import pico_to_usd, usd_text
 from gateway.models import Batch, BatchJob
+from gateway.selectors.batches import fault_words
 from gateway.services.batch_create import batch_cancel_by
 
 
@@ -104,8 +105,7 @@ class BatchAdmin(ReadOnly, ModelAdmin):  # type: ignore[misc]
 
     @admin.display(description="why it failed")
     def faults(self, row: Batch) -> str:
-        told = [f"line {one['line']}: {one['message']}" if one["line"] else one["message"] for one in row.errors]
-        return "; ".join(told) or "it did not"
+        return "; ".join(fault_words(row)) or "it did not"
 
     @admin.action(description="Cancel", permissions=("cancel",))
     def cancel(self, request: HttpRequest, queryset: QuerySet[Batch]) -> None:

@@ -35,7 +35,7 @@ def announce(alert: Alert, event: AlertEvent, body: str, *, now: datetime) -> No
                 next_try_at=now,
             )
             for channel in channels
-            if event in channel.events
+            if channel.hears(event)
         ],
         ignore_conflicts=True,
     )

@@ -21,9 +21,9 @@ from django.urls import get_resolver
 
 from gateway.api.batches import Download
 from gateway.api.keep_alive import KeepAlive
-from gateway.api.public import unknown_path
+from gateway.api.public import BY_PATH, gateway_error, unknown_path
 from gateway.api.replies import EventStream, error_response, request_id_of
-from gateway.api.requests import lower_headers
+from gateway.api.requests import headers_read, lower_headers
 from gateway.engine.errors import GatewayError, InvalidRequest, RequestTooLarge, ShuttingDown
 from gateway.wires.quoting import quoted
 
@@ -78,8 +78,8 @@ class ApiHandler:
         await self._serve_while_connected(request, receive, send)
 
     async def _read_request(self, scope: Scope, receive: Receive) -> ASGIRequest:
+        headers = lower_headers(scope["headers"])
         if scope["method"] not in BODYLESS_METHODS:
-            headers = lower_headers(scope["headers"])
             self._check_headers(scope["path"], headers)
             check_length(headers, self._max_body_bytes)
             check_encoding(headers)
@@ -90,7 +90,9 @@ class ApiHandler:
             raise InvalidRequest(
                 f"The request's body did not arrive within {self._body_timeout_seconds:g} s."
             ) from None
-        return ASGIRequest(scope, io.BytesIO(body))
+        request = ASGIRequest(scope, io.BytesIO(body))
+        headers_read(request, headers)
+        return request
 
     async def _serve_while_connected(self, request: ASGIRequest, receive: Receive, send: Send) -> None:
         """Answer; a client that leaves before cancels whatever is being done for it."""
@@ -174,11 +176,10 @@ async def _until_gone(receive: Receive) -> None:
 async def respond(request: HttpRequest) -> HttpResponseBase:
     """The operation's response, or the error's in the surface's shape. Never raises but for cancellation."""
     try:
-        match = get_resolver().resolve(request.path_info)
-        request.resolver_match = match
-        response = match.func(request, *match.args, **match.kwargs)
-        if inspect.isawaitable(response):
-            response = await response
+        operation = BY_PATH.get(request.path_info) if request.method == "POST" else None
+        response = await (_resolved(request) if operation is None else operation(request))
+    except GatewayError as error:
+        return gateway_error(request, error)
     except Http404:
         return error_response(request, unknown_path(request.path))
     except Exception:
@@ -189,7 +190,14 @@ async def respond(request: HttpRequest) -> HttpResponseBase:
         )
     if response.status_code == 405:
         return error_response(request, _wrong_method(request))
-    return cast("HttpResponseBase", response)
+    return response
+
+
+async def _resolved(request: HttpRequest) -> HttpResponseBase:
+    match = get_resolver().resolve(request.path_info)
+    request.resolver_match = match
+    response = match.func(request, *match.args, **match.kwargs)
+    return cast("HttpResponseBase", await response if inspect.isawaitable(response) else response)
 
 
 def _wrong_method(request: HttpRequest) -> GatewayError:
@@ -198,15 +206,16 @@ def _wrong_method(request: HttpRequest) -> GatewayError:
     return error
 
 
-def _start(response: HttpResponseBase) -> dict[str, Any]:
+def _start(response: HttpResponseBase, content_length: int | None = None) -> dict[str, Any]:
     headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in response.items()]
+    if content_length is not None:
+        headers.append((b"content-length", b"%d" % content_length))
     return {"type": "http.response.start", "status": response.status_code, "headers": headers}
 
 
 async def send_response(response: HttpResponseBase, send: Send) -> None:
     body = response.content  # type: ignore[attr-defined]
-    response.headers["content-length"] = str(len(body))
-    await send(_start(response))
+    await send(_start(response, len(body)))
     await send({"type": "http.response.body", "body": body})
 
 

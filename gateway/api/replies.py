@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, ItemsView, Mapping
 from typing import TypeVar
 
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
@@ -27,9 +27,21 @@ def request_id_of(request: HttpRequest) -> str:
     return request_id
 
 
-def plain_response(reply: PlainReply, request_id: str) -> HttpResponse:
-    response = HttpResponse(reply.body, content_type="application/json")
-    return with_headers(response, reply.headers, request_id)
+class PlainResponse(HttpResponse):
+    """A whole answer. Its headers are told as they are: Django's own are checked once more for each, and the server
+    checks them anyway."""
+
+    def __init__(self, reply: PlainReply, request_id: str) -> None:
+        super().__init__(reply.body)
+        self._told = {
+            "content-type": "application/json",
+            **reply.headers,
+            "x-request-id": request_id,
+            "request-id": request_id,
+        }
+
+    def items(self) -> ItemsView[str, str]:
+        return self._told.items()
 
 
 class EventStream(StreamingHttpResponse):

@@ -20,8 +20,17 @@ def lower_headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     return headers
 
 
+def headers_read(request: HttpRequest, headers: dict[str, str]) -> None:
+    """So that `headers_of` needn't read them again."""
+    request.llmops_headers = headers  # type: ignore[attr-defined]
+
+
 def headers_of(request: HttpRequest) -> dict[str, str]:
-    headers: dict[str, str] = lower_headers(request.scope["headers"])  # type: ignore[attr-defined]
+    """The request's, read once."""
+    headers: dict[str, str] | None = getattr(request, "llmops_headers", None)
+    if headers is None:
+        headers = lower_headers(request.scope["headers"])  # type: ignore[attr-defined]
+        headers_read(request, headers)
     return headers
 
 

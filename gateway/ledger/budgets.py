@@ -14,6 +14,9 @@ from gateway.ledger.records import BudgetClaim
 _HOUR = timedelta(hours=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
+# The calendar windows asked for last, by kind and zone: nearly every request falls into the one before it.
+_last_windows: dict[tuple[Window, str], tuple[datetime, datetime]] = {}
+
 
 class Scope(StrEnum):
     """What a budget is for: everything, or each (or one) team, key, route, provider or conversation."""
@@ -98,6 +101,13 @@ def window_of(window: Window | int, at: datetime, zone: ZoneInfo) -> tuple[datet
         return _seconds_window(window, at)
     if window is Window.TOTAL:
         return None, None
+    known = _last_windows.get((window, zone.key))
+    if known is None or not known[0] <= at < known[1]:
+        known = _last_windows[window, zone.key] = _calendar_window(window, at, zone)
+    return known
+
+
+def _calendar_window(window: Window, at: datetime, zone: ZoneInfo) -> tuple[datetime, datetime]:
     day = at.astimezone(zone).date()
     if window is Window.HOUR:
         return _hour_window(day, at, zone)
@@ -122,6 +132,16 @@ def claims_for(
     )
 
 
+def blocking_applies(budgets: Iterable[Budget], facts: CompletionFacts) -> bool:
+    """Whether one of the budgets that a completion falls under refuses what doesn't fit."""
+    return any(
+        budget.subject in (None, subject)
+        for budget in budgets
+        if budget.blocking
+        for subject, _ in _subjects(budget.scope, facts)
+    )
+
+
 def conversation_subject(team_id: int | None, conversation: str) -> str:
     return f"{team_id or 0}:{conversation}"
 
@@ -134,7 +154,7 @@ def _subjects(scope: Scope, facts: CompletionFacts) -> list[tuple[str, int | Non
         return [("", None)]
     if scope is Scope.CONVERSATION:
         return [(conversation_subject(facts.team_id, facts.conversation), None)]
-    identity = {Scope.TEAM: facts.team_id, Scope.API_KEY: facts.api_key_id, Scope.ROUTE: facts.route_id}[scope]
+    identity = facts.team_id if scope is Scope.TEAM else facts.api_key_id if scope is Scope.API_KEY else facts.route_id
     return [] if identity is None else [(str(identity), None)]
 
 

@@ -7,6 +7,8 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 
 class FairFileLock:
@@ -19,18 +21,21 @@ class FairFileLock:
         self._lock = _opened(path)
         self._gate = _opened(path.with_name(f"{path.name}.gate"))
 
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        """Wait for the lock, as long as it takes."""
+    def held(self) -> Self:
+        """To be used in a `with`, one thread at a time: waits for the lock, as long as it takes."""
+        return self
+
+    def __enter__(self) -> None:
         fcntl.flock(self._gate, fcntl.LOCK_EX)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX)
         finally:
             fcntl.flock(self._gate, fcntl.LOCK_UN)
-        try:
-            yield
-        finally:
-            fcntl.flock(self._lock, fcntl.LOCK_UN)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        fcntl.flock(self._lock, fcntl.LOCK_UN)
 
     def close(self) -> None:
         os.close(self._lock)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
+from types import TracebackType
 
 from gateway.ledger.database import DatabaseAway, Row
 from gateway.ledger.dialect import SQLITE, Dialect
@@ -19,7 +20,7 @@ class SqliteConnection:
     """A LedgerConnection to the file at `path` (or a `file:` URI)."""
 
     def __init__(self, path: str, *, busy_seconds: float = BUSY_SECONDS) -> None:
-        with _translated():
+        with _translated:
             self._connection = sqlite3.connect(
                 path, timeout=busy_seconds, isolation_level=None, uri=path.startswith("file:")
             )
@@ -31,11 +32,11 @@ class SqliteConnection:
         return SQLITE
 
     def begin(self) -> None:
-        with _translated():
+        with _translated:
             self._connection.execute("BEGIN IMMEDIATE")
 
     def commit(self) -> None:
-        with _translated():
+        with _translated:
             self._connection.execute("COMMIT")
 
     def rollback(self) -> None:
@@ -45,11 +46,11 @@ class SqliteConnection:
 
     def run(self, sql: str, rows: Sequence[Row]) -> None:
         if rows:
-            with _translated():
+            with _translated:
                 self._connection.executemany(sql, rows)
 
     def fetch_each(self, sql: str, rows: Sequence[Row]) -> list[list[Row]]:
-        with _translated():
+        with _translated:
             execute = self._connection.execute
             return [execute(sql, row).fetchall() for row in rows]
 
@@ -58,11 +59,17 @@ class SqliteConnection:
             self._connection.close()
 
 
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.DatabaseError as error:
-        if isinstance(error, _OWN_FAULT):
-            raise
-        raise DatabaseAway(str(error)) from error
+class _Translated:
+    """SQLite's exceptions as the ledger knows them. A class, since every statement passes here."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, _OWN_FAULT):
+            raise DatabaseAway(str(error)) from error
+
+
+_translated = _Translated()

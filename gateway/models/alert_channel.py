@@ -11,6 +11,8 @@ from gateway.crypto import decrypt, encrypt
 from gateway.models.base import LABEL, ConfigurationRow, unique_among_alive
 from gateway.models.words import AlertEvent
 
+ALL_EVENTS = "all"  # every event, also those that a later release adds
+
 
 class AlertChannel(ConfigurationRow):
     name = models.CharField(max_length=100, validators=[LABEL])
@@ -32,6 +34,9 @@ class AlertChannel(ConfigurationRow):
         """The address with its secrets. Raises SecretUnreadable."""
         return decrypt(self.url_encrypted)
 
+    def hears(self, event: AlertEvent) -> bool:
+        return ALL_EVENTS in self.events or event in self.events
+
     def clean(self) -> None:
         problem = events_problem(self.events)
         if problem:
@@ -40,10 +45,12 @@ class AlertChannel(ConfigurationRow):
 
 def events_problem(events: Any) -> str | None:
     """What is wrong with a list of events, as a sentence, or None."""
-    known = set(AlertEvent)
+    known = (ALL_EVENTS, *AlertEvent)
     if not isinstance(events, list) or not events:
-        return f"must be a list of events; known: {', '.join(AlertEvent)}"
+        return f"must be a list of events; known: {', '.join(known)}"
     for event in events:
         if event not in known:
-            return f"no event is called {str(event)[:40]!r}; known: {', '.join(AlertEvent)}"
+            return f"no event is called {str(event)[:40]!r}; known: {', '.join(known)}"
+    if ALL_EVENTS in events and len(events) > 1:
+        return f"{ALL_EVENTS!r} stands alone: it holds all the others"
     return "an event is listed twice" if len(set(events)) != len(events) else None

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import ClassVar
 
+import httpx2
 from anthropic import AsyncAnthropic
 
 from gateway.engine.configuration import Provider, Target
 from gateway.engine.errors import UpstreamError
 from gateway.engine.exchange import Ask
 from gateway.engine.words import Operation, Wire
-from gateway.providers.caller import NO_KEY, HttpCaller, http_client
+from gateway.providers.caller import NO_KEY, HttpCaller, transport_to
 from gateway.providers.errors import ErrorReply, read_error, upstream_error
 from gateway.wires import Translated
 from gateway.wires.meanings import ANTHROPIC_TYPES, COMMON_STATUSES, Meaning, by_class, by_sentence
@@ -53,17 +54,17 @@ class AnthropicCaller(HttpCaller):
     models_path: ClassVar[str] = "v1/models"
 
     def __init__(self, provider: Provider) -> None:
-        http = http_client(provider)
+        transport = transport_to(provider)
         self.sdk = AsyncAnthropic(
             api_key=provider.api_key or NO_KEY,
             base_url=provider.base_url,
             max_retries=0,
             timeout=None,
-            http_client=http,
+            http_client=httpx2.AsyncClient(transport=transport, timeout=None),
         )
         super().__init__(
             provider,
-            http,
+            transport,
             str(self.sdk.base_url),
             sdk_headers=self.sdk.default_headers,
             auth_headers=self.sdk.auth_headers,

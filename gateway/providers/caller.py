@@ -1,26 +1,27 @@
 """What the callers of all vendors share: a request in bytes, a reply in bytes, errors as the engine knows them.
 
-The SDK's client gives base URL, credentials and default headers and owns the connections; bodies pass through it as
-bytes, since its typed objects cost ten times the call itself (docs/performance.md).
+The SDK's client gives base URL, credentials and default headers and owns the connections; bodies pass as bytes over its
+transport, since its typed objects cost ten times the call itself (docs/decisions/0024-past-the-sdks-client.md).
 """
 
 from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import ClassVar
 
 import httpx2
+from yarl import URL
 
 from gateway.engine.configuration import Provider, Target
 from gateway.engine.errors import UpstreamError
-from gateway.engine.exchange import NO_HEADERS, Answer, Ask, Seam, StreamBatch
+from gateway.engine.exchange import NO_HEADERS, Answer, Ask, Passage, Seam, StreamBatch
 from gateway.engine.usage import Usage
 from gateway.engine.words import FailureKind, FinishReason, Operation, Wire
 from gateway.providers.rate_limits import rate_limits
-from gateway.providers.transport import PASSAGE, AiohttpTransport
+from gateway.providers.transport import AiohttpTransport, Reply
 from gateway.wires import (
     StreamTranslator,
     Translated,
@@ -42,16 +43,15 @@ _SDK_HEADERS = frozenset({"accept", "content-type", "user-agent", "anthropic-ver
 NO_KEY = "no-key-configured"
 
 
-def http_client(provider: Provider) -> httpx2.AsyncClient:
-    """The client the vendor's SDK works with. Time is the engine's, so it has no time-outs but the connect one."""
-    transport = AiohttpTransport(
+def transport_to(provider: Provider) -> AiohttpTransport:
+    """The connections the vendor's SDK works with. Time is the engine's, so the only time-out is the connect one."""
+    return AiohttpTransport(
         max_connections=provider.max_in_flight, connect_timeout_seconds=provider.timeouts.connect_seconds
     )
-    return httpx2.AsyncClient(transport=transport, timeout=None)
 
 
 class HttpCaller(ABC):
-    """One provider through its SDK's HTTP client. A `Caller` of the engine."""
+    """One provider, over the transport of its SDK's client. A `Caller` of the engine."""
 
     paths: ClassVar[Mapping[Operation, str]]  # below the base URL, without a leading slash
     models_path: ClassVar[str]  # the list of models, which costs nothing
@@ -59,7 +59,7 @@ class HttpCaller(ABC):
     def __init__(
         self,
         provider: Provider,
-        http: httpx2.AsyncClient,
+        transport: AiohttpTransport,
         base_url: str,
         *,
         sdk_headers: Mapping[str, object],
@@ -68,10 +68,11 @@ class HttpCaller(ABC):
         self.provider = provider
         self.in_use = 0  # answers and streams under way
         self.on_idle: Callable[[], None] = lambda: None  # called when the last of them has ended
-        self._http = http
+        self._transport = transport
         self._ending: set[asyncio.Task[None]] = set()
-        self._models_url = httpx2.URL(f"{base_url.rstrip('/')}/{self.models_path}")
-        self._urls = {operation: httpx2.URL(f"{base_url.rstrip('/')}/{path}") for operation, path in self.paths.items()}
+        base_url = base_url.rstrip("/")
+        self._models_url = URL(f"{base_url}/{self.models_path}")
+        self._urls = {operation: URL(f"{base_url}/{path}") for operation, path in self.paths.items()}
         # Bodies are forwarded as they are, so uncompressed.
         own = {**_of_the_sdk(sdk_headers), "accept-encoding": "identity"}
         self.own_headers = {**own, **_lowered(auth_headers), **_lowered(provider.extra_headers)}
@@ -107,13 +108,13 @@ class HttpCaller(ABC):
 
     async def _answer(self, ask: Ask, target: Target) -> Answer:
         translated = self._translate(ask, target)
-        response = await self._send(ask, target, translated)
+        reply = await self._send(ask, target, translated)
         try:
-            body = await self._read(response, ANSWER_LIMIT_BYTES)
+            body = await self._read(reply, ANSWER_LIMIT_BYTES)
         finally:
-            await response.aclose()
+            reply.release()
         answer = translate_answer(ask.surface, self.provider.kind, body, translated.context)
-        limits = rate_limits(self.provider.kind, ask.surface, response)
+        limits = rate_limits(self.provider.kind, ask.surface, reply.raw_headers)
         if not translated.dropped and not limits:
             return answer
         return replace(answer, dropped_params=translated.dropped, rate_limits=limits)
@@ -121,14 +122,12 @@ class HttpCaller(ABC):
     async def _stream(self, ask: Ask, target: Target) -> SseStream:
         ask = continuation_ask(ask)
         translated = self._translate(ask, target)
-        response = await self._send(ask, target, translated)
+        reply = await self._send(ask, target, translated)
         translator: StreamTranslator = stream_translator(ask.surface, self.provider.kind, translated.context)
         if ask.continuation is not None:
             translator = continuation_stream(ask.surface, translator, ask.continuation)
-        stream = SseStream(
-            self.provider.name, response, translator, translated.dropped, self._read_out, self._use_ended
-        )
-        stream.rate_limits = rate_limits(self.provider.kind, ask.surface, response)
+        stream = SseStream(self.provider.name, reply, translator, translated.dropped, self._read_out, self._use_ended)
+        stream.rate_limits = rate_limits(self.provider.kind, ask.surface, reply.raw_headers)
         return stream
 
     async def idle(self) -> None:
@@ -139,11 +138,11 @@ class HttpCaller(ABC):
         for task in self._ending:
             task.cancel()
         await self.idle()
-        await self._http.aclose()
+        await self._transport.aclose()
 
-    def _read_out(self, response: httpx2.Response, reads: AsyncIterator[bytes]) -> None:
+    def _read_out(self, reply: Reply) -> None:
         """Let the body come to its end, so that its connection can be used again; nobody waits for that."""
-        task = asyncio.get_running_loop().create_task(_read_out(response, reads))
+        task = asyncio.get_running_loop().create_task(_read_out(reply))
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
 
@@ -167,49 +166,54 @@ class HttpCaller(ABC):
         """Ask for the list of models, to see whether the provider answers us. Raises UpstreamError if it doesn't, or
         with something that is no JSON object."""
         kind = self.provider.kind
-        response = await self._sent(httpx2.Request("GET", self._models_url, headers=self.own_headers), kind)
+        reply = await self._sent("GET", self._models_url, self.own_headers, kind)
         try:
-            body = await self._read(response, ANSWER_LIMIT_BYTES)
+            body = await self._read(reply, ANSWER_LIMIT_BYTES)
         finally:
-            await response.aclose()
+            reply.release()
         if not body.lstrip().startswith(b"{"):
             raise self._broken("the list of models is not a JSON object", FailureKind.UNREADABLE)
 
-    async def _send(self, ask: Ask, target: Target, translated: Translated) -> httpx2.Response:
+    async def _send(self, ask: Ask, target: Target, translated: Translated) -> Reply:
         """A 2xx whose body is still to be read. Raises UpstreamError for anything else."""
-        url = self._urls[ask.operation]
-        extensions = {PASSAGE: ask.passage}
-        headers = self.headers(ask, target)
-        request = httpx2.Request("POST", url, headers=headers, content=translated.body, extensions=extensions)
-        return await self._sent(request, ask.surface)
+        url, headers = self._urls[ask.operation], self.headers(ask, target)
+        return await self._sent("POST", url, headers, ask.surface, translated.body, ask.passage)
 
-    async def _sent(self, request: httpx2.Request, surface: Wire) -> httpx2.Response:
+    async def _sent(
+        self,
+        method: str,
+        url: URL,
+        headers: Mapping[str, str],
+        surface: Wire,
+        body: bytes = b"",
+        passage: Passage | None = None,
+    ) -> Reply:
         try:
-            response = await self._http.send(request, stream=True, auth=None, follow_redirects=False)
+            reply = await self._transport.send(method, url, headers, body, passage)
         except httpx2.HTTPError as error:
             raise self._unreachable(error) from error
-        if 200 <= response.status_code < 300:
-            return response
-        refusal = await self._refusal(response)
-        refusal.rate_limits = rate_limits(self.provider.kind, surface, response)
+        if 200 <= reply.status < 300:
+            return reply
+        refusal = await self._refusal(reply)
+        refusal.rate_limits = rate_limits(self.provider.kind, surface, reply.raw_headers)
         raise refusal
 
-    async def _refusal(self, response: httpx2.Response) -> UpstreamError:
+    async def _refusal(self, reply: Reply) -> UpstreamError:
         try:
-            body = await self._read(response, ERROR_LIMIT_BYTES)
+            body = await self._read(reply, ERROR_LIMIT_BYTES)
         except UpstreamError:
             body = b""  # the status alone has to do
         finally:
-            await response.aclose()
-        error = self.classify(response.status_code, response.headers, body)
+            reply.release()
+        error = self.classify(reply.status, reply.headers, body)
         error.provider, error.wire = self.provider.name, self.provider.kind
         return error
 
-    async def _read(self, response: httpx2.Response, limit_bytes: int) -> bytes:
+    async def _read(self, reply: Reply, limit_bytes: int) -> bytes:
         """The whole body. Raises UpstreamError when it breaks off or is larger than `limit_bytes`."""
         pieces, size = [], 0
         try:
-            async for piece in response.aiter_bytes():
+            while piece := await reply.read():
                 size += len(piece)
                 if size > limit_bytes:
                     raise self._broken(f"the answer is larger than {limit_bytes} bytes", FailureKind.UNREADABLE)
@@ -240,22 +244,22 @@ class SseStream:
     def __init__(
         self,
         provider: str,
-        response: httpx2.Response,
+        reply: Reply,
         translator: StreamTranslator,
         dropped_params: tuple[str, ...],
-        read_out: Callable[[httpx2.Response, AsyncIterator[bytes]], None],
+        read_out: Callable[[Reply], None],
         ended: Callable[[], None],
     ) -> None:
         self.bytes_received = 0
         self.dropped_params = dropped_params
         self.rate_limits: Mapping[str, str] = NO_HEADERS
         self._provider = provider
-        self._response = response
+        self._reply = reply
         self._translator = translator
         self._read_out = read_out
         self._ended: Callable[[], None] | None = ended
-        self._reads: AsyncIterator[bytes] | None = response.aiter_bytes()
-        self._unended: AsyncIterator[bytes] | None = None
+        self._over = False  # nothing more of it is read for the client
+        self._read_to_end = False
 
     @property
     def usage(self) -> Usage | None:
@@ -278,28 +282,28 @@ class SseStream:
         return self._translator.terminator
 
     async def read(self) -> StreamBatch | None:
-        if self._reads is None:
+        if self._over:
             return None
         try:
-            data = await anext(self._reads, None)
+            data = await self._reply.read()
         except httpx2.HTTPError as error:
             return self._cut(error)
-        if data is None:
+        if not data:
             return self.end()
         self.bytes_received += len(data)
         batch = self._translator.feed(data)
         if self._translator.complete:
-            self._unended, self._reads = self._reads, None  # nothing is waited for after a provider's terminator
+            self._over = True  # nothing is waited for after a provider's terminator
             return _joined(batch, self._translator.close())
         return batch
 
     def end(self) -> StreamBatch:
-        self._reads = None
+        self._over = self._read_to_end = True
         return self._translator.close()
 
     def _cut(self, error: httpx2.HTTPError) -> StreamBatch:
         """A broken connection after the finish reason loses nothing; before it the answer is not whole."""
-        self._reads = None
+        self._over = self._read_to_end = True
         try:
             return self._translator.close()
         except UpstreamError as broken_off:
@@ -308,30 +312,31 @@ class SseStream:
             raise
 
     async def aclose(self) -> None:
-        unended, self._reads, self._unended = self._unended, None, None
+        worth_its_end = self._over and not self._read_to_end
+        self._over = self._read_to_end = True
         ended, self._ended = self._ended, None
         try:
-            if unended is None or self._response.extensions["at_end"]():
-                await self._response.aclose()
+            if worth_its_end and not self._reply.at_end:
+                self._read_out(self._reply)
             else:
-                self._read_out(self._response, unended)
+                self._reply.release()
         finally:
             if ended is not None:
                 ended()
 
 
-async def _read_out(response: httpx2.Response, reads: AsyncIterator[bytes]) -> None:
+async def _read_out(reply: Reply) -> None:
     size = 0
     try:
         async with asyncio.timeout(END_OF_BODY_SECONDS):
-            async for data in reads:
+            while data := await reply.read():
                 size += len(data)
                 if size > END_OF_BODY_BYTES:
                     break
     except (TimeoutError, httpx2.HTTPError):
         pass  # then the connection is closed
     finally:
-        await response.aclose()
+        reply.release()
 
 
 def _of_the_sdk(headers: Mapping[str, object]) -> dict[str, str]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-import httpx2
+from collections.abc import Iterable, Mapping
 
 from gateway.engine.exchange import NO_HEADERS
 from gateway.engine.words import Wire
@@ -15,12 +13,12 @@ MOST_HEADERS = 24
 LONGEST_VALUE = 100
 
 
-def rate_limits(kind: Wire, surface: Wire, response: httpx2.Response) -> Mapping[str, str]:
+def rate_limits(kind: Wire, surface: Wire, raw_headers: Iterable[tuple[bytes, bytes]]) -> Mapping[str, str]:
     """The hints, lower-case names; none where the client speaks another wire and wouldn't know them."""
     if kind is not surface:
         return NO_HEADERS
     prefix = PREFIXES[kind]
-    found = [(name.lower(), value) for name, value in response.headers.raw if name[: len(prefix)].lower() == prefix]
+    found = [(name.lower(), value) for name, value in raw_headers if name[: len(prefix)].lower() == prefix]
     if not found:
         return NO_HEADERS
     texts = ((name.decode("ascii", "replace"), value.decode("latin-1")) for name, value in found[:MOST_HEADERS])

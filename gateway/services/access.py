@@ -56,9 +56,14 @@ def route_for(snapshot: Snapshot, key: ApiKey, model: str) -> Route:
     route = snapshot.routes.get(model)
     if route is None and key.direct_models and (direct := direct_route(snapshot, model)) is not None:
         return direct
-    names = ", ".join(route.name for route in allowed_routes(snapshot, key)) or "none"
     if route is None:
-        raise ModelNotFound(f"There is no route named {model!r}. This key may use: {names}.", param="model")
+        sentence = f"There is no route named {model!r}. This key may use: {_allowed_names(snapshot, key)}."
+        raise ModelNotFound(sentence, param="model")
     if key.routes is not None and route.name not in key.routes:
-        raise NotAllowed(f"This key may not use the route {route.name!r}. It may use: {names}.", param="model")
+        sentence = f"This key may not use the route {route.name!r}. It may use: {_allowed_names(snapshot, key)}."
+        raise NotAllowed(sentence, param="model")
     return route
+
+
+def _allowed_names(snapshot: Snapshot, key: ApiKey) -> str:
+    return ", ".join(route.name for route in allowed_routes(snapshot, key)) or "none"

@@ -10,7 +10,7 @@ from typing import Any
 from django.utils import timezone
 
 from gateway.ledger.money import usd_text
-from gateway.ledger.prices import PriceVersion
+from gateway.ledger.prices import Price as PriceVersion
 from gateway.models import AlertChannel, ApiKey, Budget, Completion, Price, Provider, Route, Team
 from gateway.services.configuration_rows import section_of
 from gateway.services.configuration_uses import configuration_uses

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gateway.engine.words import Operation
+from gateway.services.random_tokens import random_token
 from gateway.services.snapshot import ApiKey
 
 FORWARDED_HEADERS = ("anthropic-version", "anthropic-beta", "openai-beta", "traceparent")
@@ -26,7 +26,7 @@ class Call:
 
 def new_request_id() -> str:
     """Sortable by time to the millisecond, unguessable beyond it: `req_` and 28 characters."""
-    return f"req_{int(time.time() * 1000):012x}{secrets.token_hex(8)}"
+    return f"req_{int(time.time() * 1000):012x}{random_token()[:16]}"
 
 
 def forwarded_headers(call: Call) -> dict[str, str]:

@@ -18,7 +18,7 @@ from zoneinfo import available_timezones
 from gateway import bounds
 from gateway.engine.tier import BUILT_IN_RULES, DEFAULT_WEIGHTS, Feature, Tier
 from gateway.engine.words import Wire
-from gateway.models.alert_channel import events_problem
+from gateway.models.alert_channel import ALL_EVENTS, events_problem
 from gateway.models.base import LABEL, MODEL_NAME, NAME, ROUTE_NAME
 from gateway.models.budget import SUBJECT_COLUMNS, window_problem
 from gateway.models.organisation import (
@@ -28,7 +28,7 @@ from gateway.models.organisation import (
     DEFAULT_COMPLETIONS_DAYS,
 )
 from gateway.models.provider import api_key_env_problem, base_url_problem, extra_headers_problem
-from gateway.models.words import AlertEvent, BudgetScope, CacheScope, Enforcement, KeyRole, StreamRecovery
+from gateway.models.words import BudgetScope, CacheScope, Enforcement, KeyRole, StreamRecovery
 from gateway.models.workload import FINGERPRINT, MAX_TAG_CHARACTERS, NO_CONDITION, TAG
 from gateway.services.configuration_readers import (
     Wrong,
@@ -338,7 +338,7 @@ class AlertChannelEntry:
     name: str = item(_label)
     url: str | None = item(nullable(text(2_000, secret=True, check=alert_url_problem)), None, secret=True)
     url_encrypted: str | None = item(nullable(_token), None, secret=True)
-    events: tuple[str, ...] = item(_events, tuple(event.value for event in AlertEvent))
+    events: tuple[str, ...] = item(_events, (ALL_EVENTS,))
 
     def problems(self) -> Found:
         if (self.url is None) == (self.url_encrypted is None):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-import secrets
 from collections.abc import Mapping
 
 from gateway.engine.errors import InvalidRequest
+from gateway.services.random_tokens import random_token
 
 _ID = re.compile(r"[A-Za-z0-9._:-]{1,128}\Z")
 
@@ -18,7 +18,7 @@ def conversation_id(headers: Mapping[str, str], from_metadata: str | None) -> st
         return _checked(header, "X-Conversation-Id")
     if from_metadata is not None:
         return _checked(from_metadata, "metadata.conversation_id")
-    return f"conv_{secrets.token_hex(12)}"
+    return f"conv_{random_token()}"
 
 
 def _checked(text: str, where: str) -> str:

@@ -14,8 +14,8 @@ from gateway.engine.routing import Plan, able_targets, plan_completion
 from gateway.engine.second_round import ROUNDS
 from gateway.engine.words import Operation, StreamRecovery
 from gateway.ledger.admission import NotGranted, granted_checks
-from gateway.ledger.budgets import CompletionFacts, claims_for
-from gateway.ledger.records import ZERO_USD, Intent, Opened
+from gateway.ledger.budgets import CompletionFacts, Scope, blocking_applies, claims_for
+from gateway.ledger.records import Intent, Opened
 from gateway.services.access import route_for
 from gateway.services.bounding import RequestBounds, check_bounded, request_bounds
 from gateway.services.call import Call, forwarded_headers
@@ -104,13 +104,12 @@ async def opening_plan(
     while True:
         plan = draft.plan
         facts = _facts(call, route, plan, conversation)
-        must_bound = any(claim.blocking for claim in claims_for(snapshot.budgets, facts, ZERO_USD, now, snapshot.zone))
+        must_bound = blocking_applies(snapshot.budgets, facts)
         if must_bound:
             check_bounded(parsed)
         bounds = request_bounds(call.operation, parsed, call.body, route, bound_output=must_bound)
-        bounds = (
-            bounds if draft.output_limit_tokens is None else replace(bounds, limit_tokens=draft.output_limit_tokens)
-        )
+        if draft.output_limit_tokens is not None:
+            bounds = replace(bounds, limit_tokens=draft.output_limit_tokens)
         intent = _intent(snapshot, call, parsed, route, draft, facts, bounds, now, holder)
         try:
             opened = await reserve(intent)
@@ -160,7 +159,8 @@ def _intent(
 ) -> Intent:
     prices, plan = snapshot.price_book, draft.plan
     reserved_usd = worst_case_usd(prices, plan.targets, bounds, now)
-    facts = replace(facts, provider_worst_usd=provider_worst_cases(prices, plan.targets, bounds, now))
+    if any(budget.scope is Scope.PROVIDER for budget in snapshot.budgets):
+        facts = replace(facts, provider_worst_usd=provider_worst_cases(prices, plan.targets, bounds, now))
     return intent_of(
         call,
         parsed,

@@ -18,12 +18,14 @@ CHANGE_ROUTES = "gateway.change_route"
 PURGE_CACHE = "gateway.change_route"
 START_DRILLS = "gateway.add_drill"
 STOP_DRILLS = "gateway.change_drill"
+CANCEL_BATCHES = "gateway.change_batch"
 ACKNOWLEDGE_INCIDENTS = "gateway.change_alert"
 TEST_CHANNELS = "gateway.change_alertchannel"
 ADD_KEYS = "gateway.add_apikey"
 CHANGE_KEYS = "gateway.change_apikey"
 RAISE_BUDGETS = "gateway.change_budget"
 CHANGE_PRICES = "gateway.change_price"
+FORGET = "gateway.delete_completion"
 
 
 def missing_words(permission: str) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 
 from gateway.supervisor.plan import SEND_TIMEOUT_SECONDS
 from gateway.supervisor.upgrades import OfferIgnoringProtocol
+from gateway.supervisor.whole_replies import WholeReply
 
 # Far above what clients send (a few hundred bytes; a browser's cookies a few thousand).
 HEAD_LIMIT_BYTES = 64 * 1024
@@ -134,7 +135,10 @@ class BoundedProtocol(OfferIgnoringProtocol):
         if size > HEAD_LIMIT_BYTES:
             self._refusal = _TOO_LARGE
             raise HeadTooLarge
+        before = self.cycle
         super().on_headers_complete()
+        if self.cycle is not before and self.scope["method"] != "HEAD":  # which has no body for its head to wait for
+            self.cycle.transport = WholeReply(self.transport)
 
     def send_400_response(self, msg: str) -> None:
         """What uvicorn says of anything the parser refuses."""

@@ -10,6 +10,8 @@ from gateway.alerts.breakers import breaker_alerts_derive
 from gateway.alerts.channel import channel_send
 from gateway.alerts.outbox import CLAIM_SECONDS, RETRY_SECONDS, TRIES_MAX, deliveries_send
 from gateway.models import AlertChannel, AlertDelivery
+from gateway.models.alert_channel import ALL_EVENTS, events_problem
+from gateway.models.words import AlertEvent
 from gateway.tasks import alerts_sweep
 from tests.alerts.conftest import NOW, MakeChannel, MakeTransition, Receiver
 
@@ -104,3 +106,15 @@ def test_sweep_derives_and_delivers_in_one_go(
     transition("half_open>closed", seconds=60)
     alerts_sweep()
     assert sorted(receiver.titles) == ["breaker_closed: openai", "breaker_opened: openai"]
+
+
+def test_a_channel_that_hears_all_hears_what_a_later_release_adds() -> None:
+    """Whatever the event: it asks for none of them by name."""
+    channel = AlertChannel(name="ops", events=[ALL_EVENTS])
+    assert all(channel.hears(event) for event in AlertEvent)
+
+
+@pytest.mark.parametrize(("events", "problem"), [(["all"], None), (["all", "breaker_opened"], "stands alone")])
+def test_all_stands_alone(events: list[str], problem: str | None) -> None:
+    said = events_problem(events)
+    assert said is None if problem is None else problem in str(said)

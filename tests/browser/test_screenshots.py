@@ -103,6 +103,30 @@ def test_a_phone_shows_the_small_tables_whole(visit: Visit) -> None:
         assert visit.do(cut_tables) == 0, address
 
 
+def test_a_phone_shows_what_each_conversation_costs_and_what_is_left(visit: Visit) -> None:
+    stage()
+    visit.do(lambda page: log_in(page, visit.base_url))
+    visit.do(lambda page: page.set_viewport_size(SIZES["phone"]))
+    visit.do(partial(open_page, address=visit.base_url + reverse("dashboard:conversations")))
+
+    costs = "#conversations :is(.lo-cell-cost, .lo-cell-left)"
+    edges = visit.do(lambda page: [cell.bounding_box() for cell in page.locator(costs).all()])
+    assert edges
+    assert all(edge is not None and edge["x"] + edge["width"] <= SIZES["phone"]["width"] for edge in edges)
+
+
+def test_the_list_of_fallbacks_shows_their_cost_whole(visit: Visit, folder: Path) -> None:
+    stage()
+    visit.do(lambda page: log_in(page, visit.base_url))
+    address = visit.base_url + reverse("admin:gateway_fallback_changelist")
+    visit.do(lambda page: page.goto(address))
+    visit.do(lambda page: page.screenshot(path=folder / "fallbacks-wide.png", full_page=True))
+
+    cell = visit.do(lambda page: page.locator(".field-extra_cost").first.bounding_box())
+    assert cell is not None
+    assert cell["x"] + cell["width"] <= SIZES["wide"]["width"]
+
+
 def open_page(page: Page, *, address: str) -> None:
     page.goto(address)
     page.locator(".lo-table-plain:visible").first.wait_for()

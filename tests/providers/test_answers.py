@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -14,6 +15,7 @@ from gateway.engine.configuration import Timeouts
 from gateway.engine.errors import UpstreamError
 from gateway.engine.words import FailureKind, FinishReason, Wire
 from gateway.providers import caller as caller_module
+from gateway.providers.openai import OpenAICaller
 from gateway.simulator import Fault, FaultKind, Simulator
 from tests.providers.conftest import MODELS, PATHS, CallerFactory, an_ask, target_of
 from tests.providers.raw_server import CLOSE, HANG, RESET, WAIT_SECONDS, RawServer, reply
@@ -241,3 +243,35 @@ async def test_a_reset_of_the_simulator_is_the_same_as_a_real_one(
     simulator.faults.add(Fault(kind=FaultKind.RESET))
     error = await failure_of(caller_for(Wire.ANTHROPIC, simulator.url + PATHS[Wire.ANTHROPIC]))
     assert (error.kind, error.may_be_billed) == (FailureKind.CONNECTION, True)
+
+
+async def test_a_compressed_answer_is_decoded_although_none_was_asked_for(
+    raw: RawServer, caller_for: CallerFactory
+) -> None:
+    raw.will(reply(200, gzip.compress(ANSWER), content_encoding="gzip"))
+    caller = caller_for(Wire.OPENAI, raw.url)
+    assert (await caller.answer(an_ask(), target_of(caller))).body == ANSWER
+
+
+async def test_an_answer_that_is_not_compressed_as_it_says_is_a_failure(
+    raw: RawServer, caller_for: CallerFactory
+) -> None:
+    raw.will(reply(200, ANSWER, content_encoding="gzip"))
+    caller = caller_for(Wire.OPENAI, raw.url)
+    assert (await failure_of(caller)).kind is FailureKind.CONNECTION
+
+
+async def test_the_sdks_own_calls_work_over_the_same_connections(
+    simulator: Simulator, caller_for: CallerFactory
+) -> None:
+    caller = caller_for(Wire.OPENAI, simulator.url + PATHS[Wire.OPENAI])
+    assert isinstance(caller, OpenAICaller)
+    models = await caller.sdk.models.list()
+    assert MODELS[Wire.OPENAI] in [model.id for model in models.data]
+
+
+async def test_connections_that_were_closed_are_not_opened_again(raw: RawServer, caller_for: CallerFactory) -> None:
+    caller = caller_for(Wire.OPENAI, raw.url)
+    await caller.aclose()
+    with pytest.raises(RuntimeError, match="closed"):
+        await caller.answer(an_ask(), target_of(caller))

@@ -197,3 +197,70 @@ async def test_a_stream_that_ends_in_a_drain_leaves_its_client_one_more_request(
         await writer.wait_closed()
     assert (b"connection: close" in first, b"connection: close" in second) == (False, True)
     assert second.endswith(b"0\r\n\r\n")
+
+
+async def _reply(scope: Any, receive: Any, send: Any) -> None:
+    """By path: with a length, without, or with a head and then a failure."""
+    if scope["path"] == "/echo":
+        await receive()
+    length = [] if scope["path"] == "/stream" else [(b"content-length", b"2")]
+    await send({"type": "http.response.start", "status": 200, "headers": length})
+    if scope["path"] == "/broken":
+        raise RuntimeError("the body could not be made")
+    await send({"type": "http.response.body", "body": b"o", "more_body": True})
+    await send({"type": "http.response.body", "body": b"k"})
+
+
+def _pieces(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """What is handed to the transport, write by write."""
+    written: list[bytes] = []
+    connection_made = BoundedProtocol.connection_made
+
+    def watched(self: BoundedProtocol, transport: Any) -> None:
+        connection_made(self, transport)
+        self.transport = _Watched(transport, written)
+
+    monkeypatch.setattr(BoundedProtocol, "connection_made", watched)
+    return written
+
+
+class _Watched:
+    def __init__(self, transport: Any, written: list[bytes]) -> None:
+        self._transport, self._written = transport, written
+
+    def write(self, data: bytes) -> None:
+        self._written.append(data)
+        self._transport.write(data)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
+@pytest.mark.parametrize(
+    ("request_head", "writes"),
+    [
+        (b"GET / HTTP/1.1\r\n", ["HTTP/1.1 200 OK o", "k"]),
+        (b"GET /stream HTTP/1.1\r\n", ["HTTP/1.1 200 OK", "1 o", "1 k 0"]),
+        (b"HEAD / HTTP/1.1\r\n", ["HTTP/1.1 200 OK"]),
+        (b"GET /broken HTTP/1.1\r\n", ["HTTP/1.1 200 OK"]),
+        (
+            b"POST /echo HTTP/1.1\r\nexpect: 100-continue\r\ncontent-length: 1\r\n",
+            ["HTTP/1.1 100 Continue", "HTTP/1.1 200 OK o", "k"],
+        ),
+    ],
+    ids=["with a length", "a stream", "head only", "broken off", "after 100-continue"],
+)
+async def test_a_head_waits_for_the_body_where_the_length_is_known(
+    request_head: bytes, writes: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = _pieces(monkeypatch)
+    body = b"x" if request_head.startswith(b"POST") else b""
+    async with _serving(_reply) as (port, _):
+        await _said(port, request_head + b"connection: close\r\n\r\n" + body)
+    assert [_short(piece) for piece in written] == writes
+
+
+def _short(piece: bytes) -> str:
+    """Status line and body, without the headers between."""
+    lines = piece.decode().split("\r\n")
+    return " ".join(line for line in lines if line and ": " not in line)
