@@ -128,9 +128,7 @@ class PriceAdmin(ConfigurationAdmin):
         effects = archive_effects(rows, at=timezone.now())
         if effects and not is_confirmed(request):
             words, back = price_consequences(rows), self._list_url()
-            return self._ask(
-                request, "Archive prices in use?", words, back, "Archive", action="archive", rows=rows
-            )
+            return self._ask(request, "Archive prices in use?", words, back, "Archive", action="archive", rows=rows)
         self._each(request, rows, configuration_archive, "archived")
         return None
 

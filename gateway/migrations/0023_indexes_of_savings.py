@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('gateway', '0021_batches'),
+        ('gateway', "0022_channels_that_hear_all"),
     ]
 
     operations = [
