@@ -29,11 +29,13 @@ def folder(tmp_path: Path) -> Path:
     return path
 
 
-def picture_all(visit: Visit, folder: Path, pages: dict[str, str]) -> list[str]:
+def picture_all(
+    visit: Visit, folder: Path, pages: dict[str, str], looks: tuple[tuple[str, str], ...] = FEW_LOOKS
+) -> list[str]:
     """Writes the pictures; returns the names of those wider than their screen."""
     overflowing: list[str] = []
     for name, address in pages.items():
-        for size, theme in ALL_LOOKS if os.environ.get("LLMOPS_SCREENSHOTS") else FEW_LOOKS:
+        for size, theme in ALL_LOOKS if os.environ.get("LLMOPS_SCREENSHOTS") else looks:
             file = folder / f"{name}-{size}-{theme}.png"
             wider = visit.do(partial(picture, address=address, viewport=SIZES[size], theme=theme, file=file))
             overflowing += [file.stem] if wider else []
