@@ -55,9 +55,10 @@ chaos: $(VENV)/.installed-test ## everything around the gateways fails at random
 	@$(BIN)/python -m tests.chaos.storm $(CHAOS_SEED)
 	CHAOS=long $(BIN)/python -m pytest -q tests/chaos
 
+PICTURES := $(addprefix tests/browser/,test_screenshots.py test_simple_pages.py test_office_pictures.py)
 screenshots: $(VENV)/.installed-test ## pictures of every page, light and dark, wide and phone, in var/screenshots
 	@$(BIN)/python -m tests.browser_setup
-	LLMOPS_SCREENSHOTS=var/screenshots $(BIN)/python -m pytest -q tests/browser/test_screenshots.py
+	LLMOPS_SCREENSHOTS=var/screenshots $(BIN)/python -m pytest -q $(PICTURES)
 
 # openai 3.x and anthropic 2.x are in the ordinary suite. The older ones go before them on the tests' path, not the gateway's.
 MATRIX := openai-1 openai-2 anthropic-0 anthropic-1

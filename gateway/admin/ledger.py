@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cached_property
 from typing import Any
@@ -26,7 +27,7 @@ from gateway.models import (
     Feedback,
     HealthProbe,
 )
-from gateway.templatetags.plain_words import duration, short_id, usd, usd_exact
+from gateway.templatetags.plain_words import duration, percent, short_id, usd, usd_exact
 
 REASON_CHARACTERS = 60  # of a list's column; the whole is in its title
 
@@ -151,8 +152,12 @@ class FeedbackAdmin(StoryLinks):
 
 @admin.register(BreakerStatus)
 class BreakerStatusAdmin(LedgerAdmin):
-    list_display = ("provider", "state", "since", "consecutive_failures", "failure_rate", "next_probe_at")
+    list_display = ("provider", "state", "since", "consecutive_failures", "failing", "next_probe_at")
     ordering = ("provider",)
+
+    @admin.display(description="failure rate", ordering="failure_rate")
+    def failing(self, row: BreakerStatus) -> str:
+        return percent(row.failure_rate)
 
 
 @admin.register(BreakerTransition)
@@ -171,8 +176,12 @@ class HealthProbeAdmin(LedgerAdmin):
 
 @admin.register(BudgetWindow)
 class BudgetWindowAdmin(LedgerAdmin):
-    list_display = ("budget_id", "subject", "window_epoch", "spent", "reserved")
+    list_display = ("budget_id", "subject", "since", "spent", "reserved")
     ordering = ("-window_epoch", "-pk")
+
+    @admin.display(description="window since", ordering="window_epoch")
+    def since(self, row: BudgetWindow) -> datetime | str:
+        return datetime.fromtimestamp(row.window_epoch, UTC) if row.window_epoch else "ever"
 
     @admin.display(description="spent", ordering="spent_usd")
     def spent(self, row: BudgetWindow) -> SafeString:

@@ -18,6 +18,8 @@ pytestmark = pytest.mark.browser
 
 SIZES = {"wide": ViewportSize(width=1440, height=900), "phone": ViewportSize(width=390, height=844)}
 THEMES = ("light", "dark")
+ALL_LOOKS = tuple((size, theme) for size in SIZES for theme in THEMES)
+FEW_LOOKS = (("wide", "light"), ("phone", "dark"))  # a page's theme doesn't change its width
 
 
 @pytest.fixture
@@ -27,15 +29,16 @@ def folder(tmp_path: Path) -> Path:
     return path
 
 
-def picture_all(visit: Visit, folder: Path, pages: dict[str, str]) -> list[str]:
+def picture_all(
+    visit: Visit, folder: Path, pages: dict[str, str], looks: tuple[tuple[str, str], ...] = FEW_LOOKS
+) -> list[str]:
     """Writes the pictures; returns the names of those wider than their screen."""
     overflowing: list[str] = []
     for name, address in pages.items():
-        for size, viewport in SIZES.items():
-            for theme in THEMES:
-                file = folder / f"{name}-{size}-{theme}.png"
-                wider = visit.do(partial(picture, address=address, viewport=viewport, theme=theme, file=file))
-                overflowing += [file.stem] if wider else []
+        for size, theme in ALL_LOOKS if os.environ.get("LLMOPS_SCREENSHOTS") else looks:
+            file = folder / f"{name}-{size}-{theme}.png"
+            wider = visit.do(partial(picture, address=address, viewport=SIZES[size], theme=theme, file=file))
+            overflowing += [file.stem] if wider else []
     return overflowing
 
 
@@ -43,7 +46,6 @@ def picture(page: Page, *, address: str, viewport: ViewportSize, theme: str, fil
     page.set_viewport_size(viewport)
     page.evaluate(f"localStorage.setItem('adminTheme', JSON.stringify('{theme}'))")
     page.goto(address)
-    page.locator(".lo").wait_for()
     page.evaluate("document.fonts.ready")
     page.screenshot(path=file, full_page=True)
     return bool(page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"))
