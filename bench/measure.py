@@ -65,7 +65,7 @@ async def _turn(measured: Measured, system: System, scenario: Scenario, *, warm_
     measured.seconds.setdefault(key, []).extend(times)
     if system.pid:
         cost_ms = (cpu_seconds(system.pid) - before) * 1000 / requests
-        # The kernel counts whole steps of 10 ms; what is left of their difference beyond these digits is floating point.
+        # The kernel counts whole steps of 10 ms; beyond these digits their difference is floating point alone.
         measured.cpu_ms.setdefault(key, []).append(round(cost_ms, 6))
 
 
