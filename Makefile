@@ -1,6 +1,6 @@
 # `make help` lists the verbs. Needs a Python ≥ 3.11 and make; everything else goes into .venv/ by hash-pinned lock files.
 .DEFAULT_GOAL := install
-.PHONY: install run test check bench bench-pages faults chaos screenshots matrix lock help clean
+.PHONY: install run test check bench bench-pages rolling faults chaos screenshots matrix lock help clean
 .DELETE_ON_ERROR:
 
 VENV ?= .venv
@@ -16,6 +16,7 @@ HOST ?= 127.0.0.1
 PORT ?= 8000
 WORKERS ?= 1
 TESTS ?=
+DATABASE ?=
 PEERS ?=
 
 help: ## list the verbs
@@ -40,8 +41,11 @@ check: $(VENV)/.installed-test ## lint, formatting, types, migrations, Django's 
 bench: install ## CPU per request, beside a bare pass-through [BENCH="--check", PEERS=1: LiteLLM and Portkey beside it]
 	$(BIN)/python -m bench $(if $(PEERS),--peers) $(BENCH)
 
-bench-pages: install ## every page over a million completions (minutes) [BENCH="--database-url postgres://…"]
-	$(BIN)/python -m bench.pages $(BENCH)
+bench-pages: $(VENV)/.installed-test ## every page over a million completions (minutes) [DATABASE=postgresql BENCH="--only /spend/"]
+	$(BIN)/python -m bench.pages $(if $(DATABASE),--$(DATABASE)) $(BENCH)
+
+rolling: $(VENV)/.installed-test ## four processes replaced twice under load, without a failed request (4 minutes)
+	@$(BIN)/python -m bench.rolling
 
 faults: $(VENV)/.installed-test ## sixteen faults of a provider in real time, judged from outside (2 minutes)
 	@$(BIN)/python -m tests.chaos.faults
@@ -51,9 +55,10 @@ chaos: $(VENV)/.installed-test ## everything around the gateways fails at random
 	@$(BIN)/python -m tests.chaos.storm $(CHAOS_SEED)
 	CHAOS=long $(BIN)/python -m pytest -q tests/chaos
 
+PICTURES := $(addprefix tests/browser/,test_screenshots.py test_simple_pages.py test_office_pictures.py)
 screenshots: $(VENV)/.installed-test ## pictures of every page, light and dark, wide and phone, in var/screenshots
 	@$(BIN)/python -m tests.browser_setup
-	LLMOPS_SCREENSHOTS=var/screenshots $(BIN)/python -m pytest -q tests/browser/test_screenshots.py
+	LLMOPS_SCREENSHOTS=var/screenshots $(BIN)/python -m pytest -q $(PICTURES)
 
 # openai 3.x and anthropic 2.x are in the ordinary suite. The older ones go before them on the tests' path, not the gateway's.
 MATRIX := openai-1 openai-2 anthropic-0 anthropic-1

@@ -1,11 +1,12 @@
 """`python -m bench.batches`: ten thousand lines over both providers while workers are killed (docs/batches.md).
 
-    python -m bench.batches [--lines 10000]
+    python -m bench.batches [--lines 10000] [--postgres]
 
 Half of the lines go to each provider. The worker is killed (-9) while budgets are asked and while results are
 collected, and started again; Anthropic makes its batch and the connection breaks before it says so; OpenAI's batch
 expires before its last lines, which then run by themselves. The run fails unless every line has exactly one result, no
-line was billed twice, and the simulator's bill equals the ledger, at batch prices for what ran in batches.
+line was billed twice, and the simulator's bill equals the ledger, at batch prices for what ran in batches. On SQLite,
+or on a PostgreSQL of its own.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,7 @@ from gateway.simulator.bill import BillLine
 from gateway.simulator.server import Simulator
 from llmops.broker import empty_broker_folder
 from llmops.env import database_from_url
+from tests.servers import postgres_server
 
 LONGEST_SECONDS = 1800.0
 # So short that a worker finds what a killed one left without much waiting.
@@ -40,8 +43,11 @@ SHORT = {"LLMOPS_BATCH_RECONCILE_SECONDS": "2", "LLMOPS_BATCH_LEASE_SECONDS": "2
 ALONE_SHARE = 50  # one line in so many is left out by OpenAI's batch
 
 
-def proof(folder: Path, *, lines: int, celery: bool = True) -> tuple[list[str], str]:
-    """Faults, and what was seen. `celery` runs the real worker and clock; else a worker that does nothing else."""
+def proof(folder: Path, *, lines: int, celery: bool = True, database_url: str = "") -> tuple[list[str], str]:
+    """Faults, and what was seen. `celery` runs the real worker and clock; else a worker that does nothing else.
+
+    `database_url` names an empty PostgreSQL database; "" is SQLite.
+    """
     with SimulatorThread(batch_seconds=1.0) as simulator:
         left_out = max(1, lines // ALONE_SHARE)
         simulator.faults.add(Fault(kind=FaultKind.CUT, provider="anthropic", times=1))
@@ -51,7 +57,7 @@ def proof(folder: Path, *, lines: int, celery: bool = True) -> tuple[list[str], 
         config = document(simulator.url, [])
         for price in config["prices"]:
             price["batch_factor"] = "0.5"
-        with fleet(folder, config, processes=1) as gateway:
+        with fleet(folder, config, processes=1, database_url=database_url) as gateway:
             run = _Run(folder, gateway, simulator, lines, celery=celery)
             try:
                 results = run.results()
@@ -59,7 +65,7 @@ def proof(folder: Path, *, lines: int, celery: bool = True) -> tuple[list[str], 
                 run.stop()
             gateway.stop()
             simulator.log.wait_idle(30)
-            with books(folder, gateway, "") as connection:
+            with books(gateway.data_dir, database_url) as connection:
                 faults = [*_results_faults(results, lines), *_bill_faults(simulator, connection)]
                 faults += sums_disagreeing(connection)
                 seen = _seen(simulator, connection, run)
@@ -120,7 +126,8 @@ class _Run:
     def _kill_when(self, lines: str, count: int) -> None:
         """`kill -9` of the worker once so many lines are there, and another one."""
         sql = f"SELECT COUNT(*) FROM llmops_batch_line WHERE {lines}"  # noqa: S608  # ours
-        connection = ledger_connections(database_from_url("", self._gateway.data_dir))()
+        url = self._gateway.environment["DATABASE_URL"]
+        connection = ledger_connections(database_from_url(url, self._gateway.data_dir))()
         try:
             _until(lambda: int(connection.fetch_each(sql, [()])[0][0][0]), lambda found: found >= count)
         finally:
@@ -187,10 +194,12 @@ def _seen(simulator: Simulator, connection: LedgerConnection, run: _Run) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.batches")
     parser.add_argument("--lines", type=int, default=10_000)
-    lines = parser.parse_args().lines
+    parser.add_argument("--postgres", action="store_true", help="on a PostgreSQL of its own, thrown away afterwards")
+    options = parser.parse_args()
     began = time.monotonic()
-    with tempfile.TemporaryDirectory() as folder:
-        faults, seen = proof(Path(folder), lines=lines)
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        url = stack.enter_context(postgres_server()) if options.postgres else ""
+        faults, seen = proof(Path(folder), lines=options.lines, database_url=url)
     print(f"{seen}, {time.monotonic() - began:.0f} s")
     for fault in faults:
         print(f"FAULT {fault}")

@@ -90,12 +90,12 @@ def _provider(name: str, base_url: str) -> dict[str, Any]:
 
 
 @contextmanager
-def books(folder: Path, gateway: Fleet, database_url: str) -> Iterator[LedgerConnection]:
+def books(data_dir: Path, database_url: str) -> Iterator[LedgerConnection]:
     """The books once everybody has stopped and the sweep of the back office has run."""
-    database = database_from_url(database_url, gateway.data_dir)
+    database = database_from_url(database_url, data_dir)
     connection = ledger_connections(database)()
     try:
-        dead_spools_drain(connection, gateway.data_dir / "ledger-spool", lock_path=ledger_lock_path(database))
+        dead_spools_drain(connection, data_dir / "ledger-spool", lock_path=ledger_lock_path(database))
         orphans_settle(connection, datetime.now(UTC), lock_path=ledger_lock_path(database))
         yield connection
     finally:
@@ -117,7 +117,7 @@ def kills(folder: Path, *, count: int, clients: int, database_url: str = "") -> 
                 gateway.start(1)
             gateway.stop()
             simulator.log.wait_idle(30)
-            with books(folder, gateway, database_url) as connection:
+            with books(gateway.data_dir, database_url) as connection:
                 bill, booked = bill_by_trace(simulator.log.rows()), completions(connection)
                 faults = requests_disagreeing(bill, booked, numbers) + sums_disagreeing(connection)
     unknown = sum(row.status == "unknown" for row in booked)
@@ -145,7 +145,7 @@ def mixture(folder: Path, *, count: int, clients: int, database_url: str = "") -
             asyncio.run(send_all(gateway.port, KEY, requests, clients=clients))
             gateway.stop()
             simulator.log.wait_idle(30)
-            with books(folder, gateway, database_url) as connection:
+            with books(gateway.data_dir, database_url) as connection:
                 bill, booked = bill_by_trace(simulator.log.rows()), completions(connection)
                 numbers = {request.conversation: request.number for request in requests}
                 faults = requests_disagreeing(bill, booked, numbers) + sums_disagreeing(connection)
@@ -197,7 +197,7 @@ def limit(
         statuses = asyncio.run(send_all(gateway.port, KEY, asked, clients=clients, refusals=refusals))
         gateway.stop()
         simulator.log.wait_idle(30)
-        with books(folder, gateway, database_url) as connection:
+        with books(gateway.data_dir, database_url) as connection:
             spent = sum(billed(row) for row in simulator.log.rows())
             faults = sums_disagreeing(connection)
             faults += [f"billed {spent} pico-dollars, the limit is {most}"] * (spent > most)

@@ -104,15 +104,22 @@ class Fleet:
 
 
 @contextmanager
-def fleet(
-    folder: Path, document: Mapping[str, Any], *, processes: int, database_url: str = "", redis_url: str = ""
-) -> Iterator[Fleet]:
+def unconfigured_fleet(folder: Path, *, database_url: str = "", redis_url: str = "") -> Iterator[Fleet]:
+    """Without tables or configuration, and no process started; whatever was started is stopped."""
     with socket.create_server(("127.0.0.1", 0), backlog=2048) as listener:
         listener.set_inheritable(True)
         made = Fleet(folder, listener, database_url, redis_url)
-        made.configure(document)
         try:
-            made.start(processes)
             yield made
         finally:
             made.stop()
+
+
+@contextmanager
+def fleet(
+    folder: Path, document: Mapping[str, Any], *, processes: int, database_url: str = "", redis_url: str = ""
+) -> Iterator[Fleet]:
+    with unconfigured_fleet(folder, database_url=database_url, redis_url=redis_url) as made:
+        made.configure(document)
+        made.start(processes)
+        yield made

@@ -28,6 +28,10 @@ def threads(pid: int) -> int:
     return sum(len(list(Path(f"/proc/{member}/task").iterdir())) for member in _tree(pid))
 
 
+def parent_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
 def machine_text() -> str:
     model = next(
         (

@@ -7,12 +7,25 @@ from datetime import timedelta
 
 from django.contrib import admin
 from django.contrib.auth.models import User
+from django.db.models import Model
 from django.test import RequestFactory
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import urlencode
 
-from gateway.models import Completion, Drill
+from gateway.models import (
+    AlertChannel,
+    ApiKey,
+    Budget,
+    Completion,
+    Drill,
+    Price,
+    Provider,
+    Route,
+    Target,
+    Team,
+    Workload,
+)
 
 DASHBOARD = (
     "/",
@@ -37,6 +50,10 @@ DASHBOARD = (
     "/conversations/",
     "/models/",
     "/requests/live/",
+    "/savings/",
+    "/savings/?period=30d",
+    "/simple/",
+    "/simple/?period=30d",
 )
 LOG = (
     *({}, {"window": "30d"}, {"window": "all"}),
@@ -53,6 +70,11 @@ SCRIPTS = (
     "/api/keys",
     "/api/drills",
     "/api/status",
+    "/api/conversations",
+    "/api/batches",
+    "/api/batches/batch_0000",
+    "/api/openapi.json",
+    "/api/docs",
     "/metrics",
 )
 SPEND_GROUPS = ("api_key", "team", "route", "provider", "model", "conversation", "none")
@@ -65,9 +87,14 @@ def addresses() -> Iterator[str]:
     yield f"/requests/?{urlencode({'id': newest.pk})}"
     yield reverse("dashboard:completion", args=[newest.pk])
     yield f"{reverse('dashboard:conversation', args=[newest.conversation])}?team={newest.team_id}"
-    yield from (reverse("dashboard:drill", args=[drill]) for drill in Drill.objects.values_list("pk", flat=True)[:1])
+    for drill in Drill.objects.values_list("pk", flat=True)[:1]:
+        yield reverse("dashboard:drill", args=[drill])
+        yield f"/api/drills/{drill}"
+    target = Target.objects.order_by("pk")[0]
+    yield reverse("dashboard:succeed", args=[target.pk])
     yield from _scripts(newest)
     yield from _admin()
+    yield from _admin_questions()
 
 
 def _scripts(newest: Completion) -> Iterator[str]:
@@ -79,6 +106,7 @@ def _scripts(newest: Completion) -> Iterator[str]:
         yield f"/api/spend?{urlencode({'group_by': group, **month})}"
     yield "/api/spend?group_by=none"
     yield f"/api/completions.csv?{urlencode(month)}"
+    yield f"/api/attempts.csv?{urlencode(month)}"
 
 
 def _admin() -> Iterator[str]:
@@ -94,3 +122,52 @@ def _admin() -> Iterator[str]:
             yield reverse(f"{name}_change", args=[first])
         if pages.has_add_permission(request):
             yield reverse(f"{name}_add")
+
+
+def _admin_questions() -> Iterator[str]:
+    """Pages of the admin that ask before they act, or show what a row would do."""
+    yield from ("/admin/gateway/", "/admin/search/?s=openai", "/admin/gateway/price/unpriced/")
+    yield "/admin/gateway/price/refresh/"
+    for model, name in QUESTIONS:
+        yield reverse(f"admin:gateway_{name}", args=[model._default_manager.order_by("pk")[0].pk])
+
+
+QUESTIONS: tuple[tuple[type[Model], str], ...] = (
+    (Route, "route_dry_run"),
+    (Budget, "budget_standing"),
+    (Budget, "budget_raise_limit"),
+    *((model, f"{model._meta.model_name}_archive_row") for model in (AlertChannel, ApiKey, Budget, Price)),
+    *((model, f"{model._meta.model_name}_archive_row") for model in (Provider, Route, Team, Workload)),
+    *((ApiKey, f"apikey_{name}") for name in ("rotate_row", "rotate_row_now", "disable_row")),
+    (Price, "price_new_version"),
+)
+# By the name of the route: what is read there and not timed, and why.
+NOT_TIMED = {
+    "admin:login": "before anything is read",
+    "admin:logout": "POST only",
+    "admin:jsi18n": "words, no rows",
+    "admin:autocomplete": "the field that asks names what it looks up; the lists of the same rows are timed",
+    "admin:view_on_site": "a redirect",
+    "admin:gateway_alertchannel_send_test_now": "sends",
+    "admin:gateway_budget_end_raises": "acts where a raise is in force",
+    "admin:gateway_provider_test_now": "asks the provider",
+    "admin:gateway_simplerules_reset": "a redirect to the form, which is timed",
+    "admin:gateway_simplerules_use_again": "a redirect to the form, which is timed",
+    "dashboard:content": "POST only",
+    "dashboard:provider-act": "POST only",
+    "dashboard:breakers-act": "POST only",
+    "dashboard:drill_stop": "POST only",
+    "dashboard:models-forget": "POST only",
+    "admin:password_change": "the form of one's own password",
+    "admin:password_change_done": "words, no rows",
+    "operators:api-root": "words, no rows",
+    "operators:nothing_here": "an error",
+}
+# Ends of names of the admin's own pages: one row or none is read for them.
+NOT_TIMED_KINDS = {
+    "_add": "timed where an empty form may be filled in",
+    "_history": "log entries of one row",
+    "_delete": "offered for accounts and groups only; asks about one row",
+    "_restore_row": "a question about one row, as the archiving that is timed",
+    "_password_change": "the form of one account",
+}

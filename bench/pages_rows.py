@@ -46,7 +46,7 @@ def fill_database(completions: int) -> None:
         Attempt.objects.filter(pk=attempt.pk).delete()
         cursor.execute(_CONVERSATIONS)
         cursor.execute(_FALLBACKS)
-    _events(begun)
+    _events(begun, min(EVENTS, completions))
     analyze()
 
 
@@ -74,9 +74,9 @@ FROM llmops_completion WHERE fell_back
 EVENTS = 5_000
 
 
-def _events(begun: datetime) -> None:
+def _events(begun: datetime, events: int) -> None:
     """What operations and sweeps leave behind in a busy month."""
-    moments = [begun + timedelta(days=DAYS) * number / EVENTS for number in range(EVENTS)]
+    moments = [begun + timedelta(days=DAYS) * number / events for number in range(events)]
     openai = {"provider": "openai"}
     words = {"from_state": "closed", "to_state": "open", "cause": "5 failures in a row"}
     BreakerTransition.objects.bulk_create([BreakerTransition(at=at, **openai, **words) for at in moments])

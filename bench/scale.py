@@ -100,7 +100,7 @@ def throughput(postgres: OwnPostgres, processes: int, requests: int) -> tuple[Ro
             measured = _measure(gateway.port, {"gateways": list(gateway.pids), **pids}, processes, requests)
             measured = replace(measured, connections=_connections(url))
             gateway.stop()
-            with books(folder, gateway, url) as connection:
+            with books(gateway.data_dir, url) as connection:
                 return measured, sums_disagreeing(connection) + _unbooked(connection, requests)
 
 
@@ -151,7 +151,7 @@ def restarts(postgres: OwnPostgres, processes: int, requests: int) -> tuple[str,
             statuses = asyncio.run(_load_while(gateway.port, requests, redis, postgres))
             gateway.stop()
             simulator.log.wait_idle(30)
-            with books(folder, gateway, url) as connection:
+            with books(gateway.data_dir, url) as connection:
                 booked = completions(connection)
                 numbers = {_conversation(number): number for number in range(requests)}
                 faults = requests_disagreeing(bill_by_trace(simulator.log.rows()), booked, numbers)

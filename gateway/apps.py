@@ -2,6 +2,8 @@ from typing import Any
 
 from django.apps import AppConfig
 from django.apps import apps as all_apps
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.signals import connection_created
 from django.db.models.signals import post_migrate
 
 
@@ -12,6 +14,17 @@ class GatewayConfig(AppConfig):
 
     def ready(self) -> None:
         post_migrate.connect(_hand_out_roles, sender=self, dispatch_uid="gateway.roles")
+        connection_created.connect(_compile_nothing, dispatch_uid="gateway.jit")
+
+
+def _compile_nothing(sender: object, *, connection: BaseDatabaseWrapper, **kwargs: Any) -> None:
+    """PostgreSQL takes longer to compile a page's wide sums than to run them, and does it anew for each query.
+
+    An order and no option of the connection's start, which poolers refuse.
+    """
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SET jit = off")
 
 
 def _hand_out_roles(sender: AppConfig, *, using: str, apps: Any = all_apps, **kwargs: Any) -> None:

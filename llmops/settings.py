@@ -50,6 +50,7 @@ if PRODUCTION:
     refuse_insecure(secret_key=SECRET_KEY, hosts=ALLOWED_HOSTS, origins=CSRF_TRUSTED_ORIGINS)
 
 INSTALLED_APPS = [
+    "llmops",  # before django.contrib.auth: its commands about accounts are also rows of history
     "unfold",
     "django.contrib.admin",
     "django.contrib.auth",

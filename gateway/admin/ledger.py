@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
@@ -11,6 +13,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.text import Truncator
 from unfold.admin import ModelAdmin, TabularInline  # type: ignore[import-untyped]
 
 from gateway.models import (
@@ -24,6 +27,9 @@ from gateway.models import (
     Feedback,
     HealthProbe,
 )
+from gateway.templatetags.plain_words import duration, percent, short_id, usd, usd_exact
+
+REASON_CHARACTERS = 60  # of a list's column; the whole is in its title
 
 
 class CheapPaginator(Paginator):  # type: ignore[type-arg]
@@ -70,6 +76,11 @@ def story_link(request_id: str) -> SafeString:
     return format_html('<a href="{}">{}</a>', reverse("dashboard:completion", args=[request_id]), request_id)
 
 
+def amount(amount_usd: Decimal) -> SafeString:
+    """As people write it; every digit of it where the pointer rests."""
+    return format_html('<span title="exactly {}">{}</span>', usd_exact(amount_usd), usd(amount_usd))
+
+
 class LedgerInline(ReadOnly, TabularInline):  # type: ignore[misc]
     extra = 0
     can_delete = False
@@ -83,11 +94,15 @@ class ConversationAdmin(LedgerAdmin):
         "completions",
         "input_tokens",
         "output_tokens",
-        "cost_usd",
+        "cost",
         "last_seen_at",
     )
     search_fields = ("=external_id",)
     ordering = ("-last_seen_at",)
+
+    @admin.display(description="cost", ordering="cost_usd")
+    def cost(self, row: Conversation) -> SafeString:
+        return amount(row.cost_usd)
 
 
 @admin.register(Attempt)
@@ -100,9 +115,31 @@ class AttemptAdmin(StoryLinks):
 
 @admin.register(Fallback)
 class FallbackAdmin(StoryLinks):
-    list_display = ("created_at", "request_story", "from_target", "to_target", "reason", "after_ms", "extra_cost_usd")
+    list_display = ("created_at", "request_story", "steps", "extra_cost", "after", "short_reason")
     search_fields = ("=completion__id",)
     ordering = ("-created_at",)
+
+    @admin.display(description="request", ordering="completion_id")
+    def request_story(self, row: Fallback) -> SafeString:  # type: ignore[override]
+        request_id = str(row.completion_id)
+        address = reverse("dashboard:completion", args=[request_id])
+        return format_html('<a href="{}" title="{}">{}</a>', address, request_id, short_id(request_id))
+
+    @admin.display(description="from, to", ordering="from_target")
+    def steps(self, row: Fallback) -> SafeString:
+        return format_html("{}<br>→ {}", row.from_target, row.to_target)
+
+    @admin.display(description="extra cost", ordering="extra_cost_usd")
+    def extra_cost(self, row: Fallback) -> SafeString:
+        return amount(row.extra_cost_usd)
+
+    @admin.display(description="after", ordering="after_ms")
+    def after(self, row: Fallback) -> str:
+        return duration(row.after_ms)
+
+    @admin.display(description="reason", ordering="reason")
+    def short_reason(self, row: Fallback) -> SafeString:
+        return format_html('<span title="{}">{}</span>', row.reason, Truncator(row.reason).chars(REASON_CHARACTERS))
 
 
 @admin.register(Feedback)
@@ -115,8 +152,12 @@ class FeedbackAdmin(StoryLinks):
 
 @admin.register(BreakerStatus)
 class BreakerStatusAdmin(LedgerAdmin):
-    list_display = ("provider", "state", "since", "consecutive_failures", "failure_rate", "next_probe_at")
+    list_display = ("provider", "state", "since", "consecutive_failures", "failing", "next_probe_at")
     ordering = ("provider",)
+
+    @admin.display(description="failure rate", ordering="failure_rate")
+    def failing(self, row: BreakerStatus) -> str:
+        return percent(row.failure_rate)
 
 
 @admin.register(BreakerTransition)
@@ -135,8 +176,20 @@ class HealthProbeAdmin(LedgerAdmin):
 
 @admin.register(BudgetWindow)
 class BudgetWindowAdmin(LedgerAdmin):
-    list_display = ("budget_id", "subject", "window_epoch", "spent_usd", "reserved_usd")
+    list_display = ("budget_id", "subject", "since", "spent", "reserved")
     ordering = ("-window_epoch", "-pk")
+
+    @admin.display(description="window since", ordering="window_epoch")
+    def since(self, row: BudgetWindow) -> datetime | str:
+        return datetime.fromtimestamp(row.window_epoch, UTC) if row.window_epoch else "ever"
+
+    @admin.display(description="spent", ordering="spent_usd")
+    def spent(self, row: BudgetWindow) -> SafeString:
+        return amount(row.spent_usd)
+
+    @admin.display(description="reserved", ordering="reserved_usd")
+    def reserved(self, row: BudgetWindow) -> SafeString:
+        return amount(row.reserved_usd)
 
 
 @admin.register(ConfigurationChange)

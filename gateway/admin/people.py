@@ -8,33 +8,23 @@ from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, User
-from django.http import HttpRequest
+from django.contrib.auth.views import PasswordChangeView
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
 from unfold.admin import ModelAdmin  # type: ignore[import-untyped]
-from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm  # type: ignore[import-untyped]
+from unfold.forms import (  # type: ignore[import-untyped]
+    AdminOwnPasswordChangeForm,
+    AdminPasswordChangeForm,
+    UserChangeForm,
+    UserCreationForm,
+)
 
 from gateway.services.configuration import CHANGED, CREATED, DELETED, change_record
+from gateway.services.people import RENEWED, USERS, group_words, password_changed, user_words
 
 admin.site.unregister(User)
 admin.site.unregister(Group)
-
-
-def user_words(user: User) -> str:
-    """What of an account matters to others; never its password."""
-    marks = ("is_active", "is_staff", "is_superuser")
-    groups = ", ".join(user.groups.order_by("name").values_list("name", flat=True))
-    lines = [f"email={user.email}", *(f"{mark}={str(getattr(user, mark)).lower()}" for mark in marks)]
-    return "\n".join([*lines, f"groups={groups}", f"permissions={_permissions(user.user_permissions)}"])
-
-
-def group_words(group: Group) -> str:
-    return f"permissions={_permissions(group.permissions)}"
-
-
-def _permissions(permissions: Any) -> str:
-    names = permissions.order_by("content_type__app_label", "codename").values_list(
-        "content_type__app_label", "codename"
-    )
-    return ", ".join(f"{app_label}.{codename}" for app_label, codename in names)
 
 
 class RecordedPeople:
@@ -61,7 +51,7 @@ class RecordedPeople:
         if before != after:
             self._record(request, CHANGED, obj, before, after)
         elif "password" in str(message).lower():
-            self._record(request, CHANGED, obj, "", "a new password")
+            self._record(request, CHANGED, obj, "", RENEWED)
         return super().log_change(request, obj, message)  # type: ignore[misc]
 
     def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
@@ -84,7 +74,7 @@ class UserAdmin(RecordedPeople, DjangoUserAdmin, ModelAdmin):  # type: ignore[mi
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
-    section = "users"
+    section = USERS
 
     def words(self, row: User) -> str:
         return user_words(row)
@@ -98,6 +88,26 @@ class UserAdmin(RecordedPeople, DjangoUserAdmin, ModelAdmin):  # type: ignore[mi
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return bool(super().has_delete_permission(request, obj)) and _within_reach(request, obj)
+
+
+class OwnPasswordForm(AdminOwnPasswordChangeForm):  # type: ignore[misc]
+    """Somebody's own new password. Both are saved or neither."""
+
+    @transaction.atomic
+    def save(self, commit: bool = True) -> User:
+        user: User = super().save(commit)
+        if commit:
+            password_changed(user=user, actor=str(user))
+        return user
+
+
+def password_page(request: HttpRequest) -> HttpResponse:
+    """As the admin's own page, which doesn't let its form be chosen."""
+    done = reverse("admin:password_change_done")
+    view = PasswordChangeView.as_view(
+        form_class=OwnPasswordForm, success_url=done, extra_context=admin.site.each_context(request)
+    )
+    return view(request)
 
 
 def _superuser(request: HttpRequest) -> bool:

@@ -22,6 +22,7 @@ from gateway.models import Price
 from gateway.models.words import PriceSource
 from gateway.selectors.prices import charges_at
 from gateway.services.archive import configuration_archive
+from gateway.services.archive_words import price_consequences
 from gateway.services.price_book import archive_effects
 
 
@@ -126,7 +127,8 @@ class PriceAdmin(ConfigurationAdmin):
         rows = list(queryset.filter(archived_at__isnull=True))
         effects = archive_effects(rows, at=timezone.now())
         if effects and not is_confirmed(request):
-            return price_pages.archive_page(request, self._context(request), rows, effects)
+            words, back = price_consequences(rows), self._list_url()
+            return self._ask(request, "Archive prices in use?", words, back, "Archive", action="archive", rows=rows)
         self._each(request, rows, configuration_archive, "archived")
         return None
 

@@ -1,13 +1,11 @@
-"""Pages around prices: what a refresh would change, models without a price, and a look before a price is archived."""
+"""Pages around prices: what a refresh would change, and models without a price."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import messages
-from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -15,7 +13,6 @@ from django.utils import timezone
 
 from gateway.models import Price
 from gateway.selectors.prices import UNPRICED_DAYS, UnpricedModel, unpriced_models
-from gateway.services.price_book import ArchiveEffect
 from gateway.services.price_refresh import price_refresh, price_refresh_preview
 
 # What a new version takes over from the one it follows.
@@ -56,14 +53,6 @@ def unpriced_page(request: HttpRequest, context: dict[str, Any]) -> HttpResponse
     models = [(one, add_url(kind=one.kind, model=one.model)) for one in _unpriced()]
     page = {"title": "Models without a price", "models": models, "days": UNPRICED_DAYS}
     return render(request, "admin/gateway/price/unpriced.html", {**context, **page})
-
-
-def archive_page(
-    request: HttpRequest, context: dict[str, Any], rows: Sequence[Price], effects: Sequence[ArchiveEffect]
-) -> HttpResponse:
-    """Asks first; its form sends the action again with `confirmed`."""
-    page = {"title": "Archive prices in use?", "effects": effects, "rows": rows, "checkbox": ACTION_CHECKBOX_NAME}
-    return render(request, "admin/gateway/price/archive.html", {**context, **page})
 
 
 def add_url(**values: Any) -> str:

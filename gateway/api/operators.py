@@ -21,7 +21,7 @@ from gateway.api.operators_budgets import budget_raised
 from gateway.api.operators_cache import router as cache_router
 from gateway.api.operators_content import MAY_FORGET, ContentForgotten, content_forgotten
 from gateway.api.operators_conversations import conversations_told, team_of
-from gateway.api.operators_csv import completions_download
+from gateway.api.operators_csv import attempts_download, completions_download
 from gateway.api.operators_docs import for_operators
 from gateway.api.operators_drills import router as drills_router
 from gateway.api.operators_dry_run import router as dry_run_router
@@ -34,6 +34,7 @@ from gateway.api.operators_errors import (
     unknown_path,
 )
 from gateway.api.operators_explanation import CompletionExplained, explained
+from gateway.api.operators_forgetting import Forgotten, add_key_forgetting, conversation_told
 from gateway.api.operators_keys import add_keys
 from gateway.api.operators_prices import router as prices_router
 from gateway.api.operators_status import Status, status
@@ -50,7 +51,7 @@ from gateway.selectors.objectives import service_levels
 from gateway.selectors.spend_report import SpendGroup, SpendReport, spend_report
 from gateway.services.breakers import NotServing, breaker_force_closed, breaker_force_open, breaker_reset
 from gateway.services.live import LiveState, live_state
-from gateway.services.permissions import ORDER_BREAKERS, RAISE_BUDGETS, TEST_PROVIDERS
+from gateway.services.permissions import FORGET, ORDER_BREAKERS, RAISE_BUDGETS, TEST_PROVIDERS
 from gateway.services.provider_health import provider_test
 
 MAX_SPEND_GROUPS = 10_000
@@ -68,6 +69,7 @@ api = NinjaAPI(
 )
 handle_errors(api)
 api.get("/completions.csv", summary="Every completion of a stretch of time, as CSV")(completions_download)
+api.get("/attempts.csv", summary="Every attempt of a stretch of time, as CSV")(attempts_download)
 rest = Router()  # for whatever nothing else answers
 
 _ACTIONS = {"force_open": breaker_force_open, "force_closed": breaker_force_closed, "reset": breaker_reset}
@@ -188,6 +190,20 @@ def conversation_content(
     return content_forgotten(conversation_id, team_id, name, operator.actor)
 
 
+@api.delete(
+    "/conversations/{id}", response={200: Forgotten, **_OR_MISSING, 503: schemas.ErrorReply}, summary="Forget it"
+)
+def conversation_forgotten(
+    request: HttpRequest, conversation_id: Annotated[str, Path(alias="id")], team: str | None = None
+) -> Forgotten:
+    """Its id, contents, notes and messages go, its amounts stay. `team` as where the conversation is read."""
+    only_parameters(request, "team")
+    operator: Operator = request.auth  # type: ignore[attr-defined]
+    operator.require(FORGET)
+    team_id, name = _conversation_team(conversation_id, team)
+    return conversation_told(conversation_id, team_id, name, operator.actor)
+
+
 @api.get(
     "/completions/{request_id}", response={200: CompletionExplained, **_OR_MISSING}, summary="One completion explained"
 )
@@ -229,6 +245,7 @@ def gateway_status(request: HttpRequest) -> Status:
 
 
 add_keys(api)
+add_key_forgetting(api)
 
 
 @rest.api_operation(["GET", "POST", "PUT", "PATCH", "DELETE"], "/{path:path}", auth=None, include_in_schema=False)

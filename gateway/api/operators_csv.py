@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated
@@ -13,7 +14,7 @@ from ninja import Field, Query, Schema
 from gateway.api import operators_schemas as schemas
 from gateway.api.operators_errors import only_parameters
 from gateway.engine.errors import InvalidRequest
-from gateway.selectors.completions_csv import completions_csv
+from gateway.selectors.completions_csv import attempts_csv, completions_csv
 from gateway.selectors.request_filter import Outcome, RequestFilter
 from gateway.selectors.usage_cells import UsageFilter
 
@@ -22,6 +23,8 @@ class Narrowed(Schema):
     """What the back office's log of requests can be narrowed to besides names."""
 
     conversation: str | None = None
+    tried_provider: str | None = None
+    tried_model: str | None = None
     requested_model: str | None = None
     outcome: Outcome | None = None
     error_code: str | None = None
@@ -40,10 +43,14 @@ class Narrowed(Schema):
 EVERY_REQUEST = Narrowed()
 
 
+Since = Annotated[schemas.MomentParameter, Query(alias="from")]
+Until = Annotated[schemas.MomentParameter | None, Query(alias="to")]
+
+
 def completions_download(
     request: HttpRequest,
-    start: Annotated[schemas.MomentParameter, Query(alias="from")],
-    end: Annotated[schemas.MomentParameter | None, Query(alias="to")] = None,
+    start: Since,
+    end: Until = None,
     team: str | None = None,
     api_key: str | None = None,
     route: str | None = None,
@@ -53,11 +60,31 @@ def completions_download(
 ) -> StreamingHttpResponse:
     """`from` is included, `to` (now, unless given) is not. Names filter; an empty team means keys without one."""
     only_parameters(request, "from", "to", "team", "api_key", "route", "provider", "model", *Narrowed.model_fields)
-    end = end or datetime.now(UTC)
+    where = UsageFilter(team=team, api_key=api_key, route=route, provider=provider, model=model)
+    return _download("completions", completions_csv, start, end, where.of_completions() & narrowed.condition())
+
+
+def attempts_download(
+    request: HttpRequest,
+    start: Since,
+    end: Until = None,
+    team: str | None = None,
+    api_key: str | None = None,
+    route: str | None = None,
+) -> StreamingHttpResponse:
+    """Attempts of the completions that began from `from` (included) to `to` (now, unless given; not included)."""
+    only_parameters(request, "from", "to", "team", "api_key", "route")
+    where = UsageFilter(team=team, api_key=api_key, route=route)
+    return _download("attempts", attempts_csv, start, end, where.of_completions())
+
+
+def _download(
+    name: str, lines: Callable[..., Iterator[str]], start: datetime, until: datetime | None, where: Q
+) -> StreamingHttpResponse:
+    end = until or datetime.now(UTC)
     if end < start:
         raise InvalidRequest("from must not be later than to.", param="from")
-    where = UsageFilter(team=team, api_key=api_key, route=route, provider=provider, model=model)
-    lines = completions_csv(start=start, end=end, where=where.of_completions() & narrowed.condition())
-    response = StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8")
-    response["Content-Disposition"] = f'attachment; filename="completions-{start:%Y%m%d}-{end:%Y%m%d}.csv"'
+    text = lines(start=start, end=end, where=where)
+    response = StreamingHttpResponse(text, content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="{name}-{start:%Y%m%d}-{end:%Y%m%d}.csv"'
     return response

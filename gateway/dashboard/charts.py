@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -31,7 +31,8 @@ _STEP_TITLES = {StepUnit.HOUR: "Hour from", StepUnit.DAY: "Day", StepUnit.MONTH:
 
 @dataclass(frozen=True, slots=True)
 class SpendChart:
-    """`data` goes to the script as JSON (amounts as exact text), `rows` to the table: step, then amount by amount."""
+    """`data` goes to the script as JSON (amounts as exact text; `href` leads to a name's requests, "" where nothing
+    does), `rows` to the table: step, then amount by amount."""
 
     data: dict[str, Any]
     step_title: str
@@ -42,7 +43,8 @@ class SpendChart:
     empty: bool
 
 
-def spend_chart(spend: SpendOverTime, *, by: str) -> SpendChart:
+def spend_chart(spend: SpendOverTime, *, by: str, href: Callable[[str], str]) -> SpendChart:
+    """`href` is the address of a name's requests."""
     starts = [window.start for window in spend.steps.windows]
     labels = step_labels(starts, spend.steps.unit)
     names = [spend_title(one, by) for one in spend.series]
@@ -53,6 +55,7 @@ def spend_chart(spend: SpendOverTime, *, by: str) -> SpendChart:
             "values": [usd_text(amount) for amount in one.steps_usd],
             "total": usd(one.total_usd),
             "color": colors.get(name, OTHERS_COLOR),
+            "href": "" if one.others else href(one.name),
         }
         for name, one in zip(names, spend.series, strict=True)
     ]

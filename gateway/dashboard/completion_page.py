@@ -10,6 +10,7 @@ from gateway.dashboard.access import back_office_page, render_page
 from gateway.dashboard.content_page import content_offered
 from gateway.dashboard.conversation_links import conversation_url
 from gateway.dashboard.links import changelist_url
+from gateway.dashboard.request_query import requests_url
 from gateway.engine.words import AttemptOutcome, CompletionStatus
 from gateway.selectors.completions import AttemptStory, CompletionStory, FallbackStory, completion_story
 from gateway.selectors.conversation_neighbours import conversation_neighbours
@@ -81,7 +82,7 @@ def completion(request: HttpRequest, request_id: str) -> HttpResponse:
         "prices": price_terms(ids=(one.price_id for one in story.attempts if one.price_id is not None)),
         "feedback": feedback_of(request_id=story.line.id),
         "axis": [duration(story.span_ms * quarter / 4) for quarter in range(5)],
-        "admin_url": changelist_url(request, "Completion", id__exact=story.line.id),
+        "log_url": requests_url(id=story.line.id),
         "conversation_url": conversation_url(story.conversation, story.team_id) if story.conversation else "",
         "neighbours": conversation_neighbours(
             request_id=story.line.id,
@@ -91,7 +92,7 @@ def completion(request: HttpRequest, request_id: str) -> HttpResponse:
         ),
         "content_offered": content_offered(request, story.line.id),
         "prices_url": changelist_url(request, "Price"),
-        "key_url": changelist_url(request, "Completion", api_key_id__exact=story.api_key_id),
+        "key_url": requests_url(window="all", key=story.line.api_key) if story.line.api_key else "",
     }
     return render_page(request, "dashboard/completion.html", f"Request {story.line.id}", context)
 

@@ -62,7 +62,7 @@ def conversation(request: HttpRequest, conversation: str) -> HttpResponse:
     )
     context = {
         "line": line,
-        "models": conversation_models(conversation=line.id, team_id=team_id),
+        "models": conversation_models(conversation=line.id, team_id=team_id, pending=False),
         "duration_ms": line.duration_seconds * 1000,
         "completions": completions,
         "first_page": "after" not in request.GET,

@@ -6,6 +6,7 @@ period and filters.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -19,6 +20,7 @@ from gateway.dashboard.drill_page import banner_context
 from gateway.dashboard.links import changelist_url
 from gateway.dashboard.objective_cards import objective_cards
 from gateway.dashboard.provider_cards import provider_cards
+from gateway.dashboard.row_links import named_rows_url
 from gateway.dashboard.scope import Scope, scope_of
 from gateway.dashboard.scope_bar import bar_context
 from gateway.dashboard.tiles import figures_of, overview_tiles
@@ -106,14 +108,13 @@ def _figures_context(request: HttpRequest, scope: Scope) -> dict[str, Any]:
     return {
         "scope": scope,
         "tiles": overview_tiles(scope, figures_of(scope, now=now, zone=zone), budgets),
-        "chart": spend_chart(spend, by=CHART_BY),
+        "chart": spend_chart(spend, by=CHART_BY, href=partial(named_rows_url, scope, CHART_BY)),
     }
 
 
 def _recent_context(request: HttpRequest) -> dict[str, Any]:
     return {
         "completions": completion_list_recent(limit=RECENT_COMPLETIONS),
-        "completions_url": changelist_url(request, "Completion"),
         "api_keys_url": changelist_url(request, "ApiKey"),
         "chat_url": request.build_absolute_uri("/v1/chat/completions"),
     }

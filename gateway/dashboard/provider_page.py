@@ -134,7 +134,7 @@ def _live_context(request: HttpRequest, row: Provider) -> dict[str, Any]:
     view = next(one for one in breaker_views(live) if one.provider == row.name)
     bands = breaker_timeline(provider=row.name, now=now, hours=TIMELINE_HOURS)
     traffic = provider_traffic(provider=row.name, now=now, hours=TRAFFIC_HOURS)
-    attempts = {"provider__exact": row.name, "outcome__in": "succeeded,failed"}
+    attempts = {"provider__exact": row.name, "outcome__in": "succeeded,failed", "started_at__lte": now}
     return {
         "provider": row,
         "card": card(request, view),

@@ -13,7 +13,15 @@ from django.utils.http import urlencode
 
 from gateway.dashboard.access import back_office_page, render_page
 from gateway.dashboard.conversation_links import conversation_url
-from gateway.dashboard.request_query import NO_TEAM, WINDOWS, RequestQuery, request_query, requests_url
+from gateway.dashboard.request_query import (
+    LABELS,
+    NO_TEAM,
+    SIMPLE_WORDS,
+    WINDOWS,
+    RequestQuery,
+    request_query,
+    requests_url,
+)
 from gateway.selectors.completions import CompletionLine
 from gateway.selectors.keyset import Cursor
 from gateway.selectors.request_filter import Outcome
@@ -28,15 +36,18 @@ OUTCOME_WORDS = {
     Outcome.UNKNOWN: "unknown: we stopped before its end",
     Outcome.PENDING: "under way",
     Outcome.BEGUN: "all that began: not turned away",
+    Outcome.SETTLED: "all that began and have ended",
 }
-_MORE = ("asked", "model", "error", "cache", "stream", "drill", "cost", "latency", "from", "to")
-# Its parameters' names at /api/completions.csv, which knows no ids and no drill by its number.
+_MORE = frozenset(LABELS) - {"id", "team", "key", "route", "provider", "conversation", "outcome", "fallback"}
+# Its parameters' names at /api/completions.csv, which knows no ids, no decisions and no drill by its number.
 _CSV = {
     "team": "team",
     "key": "api_key",
     "route": "route",
     "provider": "provider",
     "model": "model",
+    "tried": "tried_provider",
+    "tried_model": "tried_model",
     "asked": "requested_model",
     "conversation": "conversation",
     "error": "error_code",
@@ -58,6 +69,7 @@ def requests(request: HttpRequest) -> HttpResponse:
         "choices": request_choices(),
         "windows": [(name, words) for name, (words, _) in WINDOWS.items()],
         "outcomes": [(outcome.value, words) for outcome, words in OUTCOME_WORDS.items()],
+        "simples": list(SIMPLE_WORDS.items()),
         "caches": ("hit", "miss", "bypass"),
         "no_team": NO_TEAM,
         "unfolded": any(name in query.given for name in _MORE),
@@ -98,7 +110,7 @@ def _total(count: int) -> str:
 
 def csv_url(query: RequestQuery, *, now: datetime) -> str:
     """The same rows as a download, "" where a filter is in force that it doesn't know."""
-    if query.wanted.id or not isinstance(query.wanted.drill, bool | None):
+    if query.wanted.id or query.wanted.simple or not isinstance(query.wanted.drill, bool | None):
         return ""
     start = query.wanted.start or datetime(2000, 1, 1, tzinfo=now.tzinfo)
     moments = {"from": start, "to": query.wanted.end or now}

@@ -13,7 +13,8 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.utils.http import urlencode
 
-from gateway.selectors.request_filter import Outcome, RequestFilter
+from gateway.selectors.request_filter import DECIDED, Outcome, RequestFilter
+from gateway.services.simple import Choice
 
 WINDOWS = {
     "15m": ("last 15 minutes", timedelta(minutes=15)),
@@ -25,6 +26,13 @@ WINDOWS = {
 }
 USUAL_WINDOW = "24h"
 NO_TEAM = "-"
+SIMPLE_WORDS = {
+    DECIDED: "any decision",
+    Choice.SENT.value: "sent to it",
+    Choice.KEPT.value: "simple, kept by chance",
+    Choice.SHADOW.value: "simple, only watched",
+    Choice.STRONG.value: "judged complex",
+}
 _LONGEST = 200
 _BOOLEANS = {"yes": True, "no": False}
 _LARGEST_MS = 2**31 - 1
@@ -39,12 +47,15 @@ _TEXTS = (
     ("asked", "requested_model", "Asked for"),
     ("provider", "provider", "Provider"),
     ("model", "model", "Model"),
+    ("tried", "tried_provider", "Tried at provider"),
+    ("tried_model", "tried_model", "Tried model"),
     ("conversation", "conversation", "Conversation"),
     ("error", "error_code", "Error code"),
     ("cache", "cache", "Cache"),
 )
 _OTHERS = (
     ("outcome", "Outcome"),
+    ("simple", "Cheap model"),
     ("fallback", "Fallback"),
     ("stream", "Stream"),
     ("drill", "Fire drill"),
@@ -145,6 +156,12 @@ def _outcome(text: str) -> Outcome:
         raise ValueError(f"one of {', '.join(Outcome)}") from None
 
 
+def _simple(text: str) -> str:
+    if text not in SIMPLE_WORDS:
+        raise ValueError(f"one of {', '.join(SIMPLE_WORDS)}")
+    return text
+
+
 def _boolean(text: str) -> bool:
     if text not in _BOOLEANS:
         raise ValueError("yes or no")
@@ -190,6 +207,7 @@ def _moment(text: str) -> datetime:
 
 _READERS: tuple[tuple[str, str, Callable[[str], Any]], ...] = (
     ("outcome", "outcome", _outcome),
+    ("simple", "simple", _simple),
     ("fallback", "fallback", _boolean),
     ("stream", "stream", _boolean),
     ("drill", "drill", _drill),

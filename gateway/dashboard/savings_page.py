@@ -6,6 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 
 from gateway.dashboard.access import back_office_page, render_page
+from gateway.dashboard.row_links import rows_url
 from gateway.dashboard.scope import NO_TEAM, Scope, scope_of
 from gateway.dashboard.scope_bar import bar_context
 from gateway.services.savings import MOST_CALLS, Saved, savings
@@ -20,6 +21,7 @@ def savings_page(request: HttpRequest) -> HttpResponse:
     context = {
         **bar_context(scope, page="savings"),
         "whole": found.whole,
+        "hits_url": rows_url(scope, cache="hit"),
         "complete": found.complete,
         "most": MOST_CALLS,
         "tables": (("Routes", _rows(found.by_route, "route", scope)), ("Teams", _rows(found.by_team, "team", scope))),

@@ -9,11 +9,13 @@ from django.utils import timezone
 
 from gateway.dashboard.access import back_office_page, render_page
 from gateway.dashboard.links import changelist_url
-from gateway.dashboard.request_query import requests_url
+from gateway.dashboard.row_links import decided_url
 from gateway.dashboard.scope import scope_of
 from gateway.dashboard.scope_bar import bar_context
 from gateway.engine.proportions import FEWEST, Share, difference
+from gateway.selectors.request_filter import DECIDED
 from gateway.selectors.simple_words import reason_words
+from gateway.services.simple import Choice
 from gateway.services.simple_report import MOST_DECISIONS, RouteReport, simple_report
 
 _MODES = {
@@ -47,19 +49,19 @@ class RouteCard:
     reasons: tuple[tuple[str, str, int, float], ...]
     settings_url: str
     requests_url: str
+    sent_url: str
 
 
 @back_office_page
 def simple(request: HttpRequest) -> HttpResponse:
     scope = scope_of(request, now=timezone.now(), zone=timezone.get_current_timezone())
-    window = scope.window
-    report = simple_report(window, where=scope.where)
+    report = simple_report(scope.window, where=scope.where)
     routes = changelist_url(request, "Route")
     context = {
         **bar_context(scope, page="simple"),
         "report": report,
         "cards": [
-            _card(one, routes, requests_url(route=one.route, from_=window.start, to=window.end))
+            _card(one, routes, decided_url(scope, one.route, DECIDED), decided_url(scope, one.route, Choice.SENT))
             for one in report.routes
         ],
         "steps": _STEPS,
@@ -71,7 +73,7 @@ def simple(request: HttpRequest) -> HttpResponse:
     return render_page(request, "dashboard/simple.html", "Simple queries", context)
 
 
-def _card(report: RouteReport, routes_url: str, requests: str) -> RouteCard:
+def _card(report: RouteReport, routes_url: str, requests: str, sent: str) -> RouteCard:
     return RouteCard(
         report=report,
         mode_words=_MODES.get(report.mode, f"{report.mode} of the simple conversations are sent to the cheap model."),
@@ -84,6 +86,7 @@ def _card(report: RouteReport, routes_url: str, requests: str) -> RouteCard:
         ),
         settings_url=f"{routes_url}{report.route_id}/change/" if routes_url and report.route_id else "",
         requests_url=requests,
+        sent_url=sent,
     )
 
 

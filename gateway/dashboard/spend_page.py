@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -14,13 +15,14 @@ from gateway.dashboard.access import back_office_page, render_page
 from gateway.dashboard.charts import spend_chart, spend_title
 from gateway.dashboard.conversation_links import conversation_url
 from gateway.dashboard.links import changelist_url
-from gateway.dashboard.row_links import rows_url
+from gateway.dashboard.row_links import named_rows_url, rows_url
 from gateway.dashboard.scope import NO_TEAM, Scope, scope_of
 from gateway.dashboard.scope_bar import Choice, bar_context
 from gateway.dashboard.spend_csv import spend_csv
 from gateway.models.organisation import organisation_current
 from gateway.selectors.budget_use import BudgetUse, budget_uses
 from gateway.selectors.conversation_costs import CostClass, conversations_dearest, cost_distribution
+from gateway.selectors.request_filter import Outcome
 from gateway.selectors.spend_over_time import SPEND_DIMENSIONS, SpendName, SpendTops, spend_over_time, spend_tops
 from gateway.templatetags.plain_words import usd_limit
 
@@ -35,11 +37,12 @@ _TOPS = {"team": "Teams", "api_key": "API keys", "model": "Models", "route": "Ro
 
 @dataclass(frozen=True, slots=True)
 class TopRow:
-    """`href` narrows the page to this name; "" for the others together."""
+    """`href` narrows the page to this name, `rows_url` leads to its requests; both are "" for the others together."""
 
     title: str
     spend: SpendName
     href: str
+    rows_url: str
     bar: int
     share: float
 
@@ -75,11 +78,11 @@ def spend(request: HttpRequest) -> HttpResponse:
         "by": by,
         "by_words": BY_WORDS[by],
         "bys": [Choice(words, f"?{scope.query}&by={name}", name == by) for name, words in BY_WORDS.items()],
-        "chart": spend_chart(over_time, by=by),
+        "chart": spend_chart(over_time, by=by, href=partial(named_rows_url, scope, by)),
         "whole": tops.whole,
         "reported_usd": tops.whole.cost_usd - tops.whole.uncertain_usd,
         "tops": [(title, top_rows(tops, name, scope, by)) for name, title in _TOPS.items()],
-        "rows_url": rows_url(scope),
+        "rows_url": rows_url(scope, outcome=Outcome.SETTLED),
         "hits_url": rows_url(scope, cache="hit"),
         "table_csv_url": f"{reverse('dashboard:spend-csv')}?{scope.query}&by={by}",
         "completions_csv_url": _completions_csv_url(scope) if changelist_url(request, "Completion") else "",
@@ -110,6 +113,7 @@ def top_rows(tops: SpendTops, name: str, scope: Scope, by: str) -> tuple[TopRow,
             title=spend_title(row, name),
             spend=row,
             href=_narrowed(row, name, scope, by),
+            rows_url="" if row.others else named_rows_url(scope, name, row.name),
             bar=int(row.total_usd * BAR_UNITS / dearest),
             share=float(row.total_usd / total) if total else 0.0,
         )

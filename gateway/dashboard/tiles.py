@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
-from gateway.dashboard.row_links import rows_url
+from gateway.dashboard.row_links import paid_rows_url, rows_url
 from gateway.dashboard.scope import Scope
 from gateway.selectors.budget_use import BudgetUse
 from gateway.selectors.latency import Latencies, latencies_with_streams
@@ -147,7 +147,7 @@ def _time_tiles(scope: Scope, figures: Figures) -> tuple[Tile, ...]:
             "data_object",
             count_short(usage.input_tokens + usage.output_tokens),
             _tokens_note(usage),
-            rows_url(scope),
+            paid_rows_url(scope),
             count(usage.input_tokens + usage.output_tokens),
         ),
         Tile(
@@ -171,7 +171,7 @@ def _money_tiles(scope: Scope, figures: Figures, budgets: tuple[BudgetUse, ...])
             "payments",
             usd(usage.cost_usd),
             _spend_note(usage),
-            rows_url(scope),
+            paid_rows_url(scope),
             usd_exact(usage.cost_usd),
         ),
         Tile(
@@ -180,7 +180,7 @@ def _money_tiles(scope: Scope, figures: Figures, budgets: tuple[BudgetUse, ...])
             "today",
             usd(today.cost_usd),
             _budget_note(budgets, scope, "day") or _since_note(today, "midnight"),
-            rows_url(scope, figures.today_window),
+            paid_rows_url(scope, figures.today_window),
             usd_exact(today.cost_usd),
         ),
         Tile(
@@ -189,7 +189,7 @@ def _money_tiles(scope: Scope, figures: Figures, budgets: tuple[BudgetUse, ...])
             "calendar_month",
             usd(month.cost_usd),
             _budget_note(budgets, scope, "month") or _since_note(month, "the first"),
-            rows_url(scope, figures.month_window),
+            paid_rows_url(scope, figures.month_window),
             usd_exact(month.cost_usd),
         ),
     )

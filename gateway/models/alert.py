@@ -33,6 +33,7 @@ class Alert(models.Model):
     class Meta:
         db_table = "llmops_alert"
         ordering = ["-opened_at"]
+        verbose_name = "incident"
         constraints = [
             models.UniqueConstraint(fields=["kind", "opened_by"], name="alert_cause"),
             models.UniqueConstraint(
@@ -65,7 +66,7 @@ class AlertDelivery(models.Model):
 
     class Meta:
         db_table = "llmops_alert_delivery"
-        verbose_name_plural = "alert deliveries"
+        verbose_name = "alert message"
         constraints = [
             models.UniqueConstraint(fields=["alert", "event", "channel_id"], name="alert_delivery_once"),
         ]

@@ -6,6 +6,8 @@ never deleted, and the writer's inserts pay for no look-ups.
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db import models
 
 from gateway.engine.drill import DrillFault
@@ -29,6 +31,27 @@ def _choices(enum: type) -> list[tuple[str, str]]:
 ACCOUNT_FAILURES = tuple(
     kind.value for kind in (FailureKind.REJECTED_US, FailureKind.MODEL_NOT_FOUND, FailureKind.QUOTA_EXHAUSTED)
 )
+
+
+class DecidedOnTier(models.Func):
+    """Of a routing decision: whether the cheap model for simple queries had a say.
+
+    Its key stands in the text of the query, since SQLite takes an index of some rows only where it reads the same text.
+    """
+
+    template = "(JSON_TYPE(%(expressions)s, '$.simple') IS NOT NULL)"
+    output_field = models.BooleanField()
+
+    def as_postgresql(self, compiler: Any, connection: Any, **extra: Any) -> Any:
+        return self.as_sql(compiler, connection, template="jsonb_exists(%(expressions)s, 'simple')", **extra)
+
+
+class PromptCached(models.Func):
+    """Of an attempt's two counts: whether the provider read from its cache or wrote to it. As text, for SQLite too."""
+
+    template = "(%(expressions)s > 0)"
+    arg_joiner = " + "
+    output_field = models.BooleanField()
 
 
 class Conversation(models.Model):
@@ -121,6 +144,11 @@ class Completion(models.Model):
             ),
             models.Index(fields=["-created_at"], name="completion_troubled", condition=models.Q(status__in=TROUBLED)),
             models.Index(fields=["-created_at"], name="completion_fell_back", condition=models.Q(fell_back=True)),
+            models.Index(
+                fields=["-created_at"],
+                name="completion_decided",
+                condition=models.Q(DecidedOnTier(models.F("decision"))),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -175,6 +203,11 @@ class Attempt(models.Model):
         indexes = [
             models.Index(fields=["drill_id"], name="attempt_drilled", condition=models.Q(drill_id__isnull=False)),
             models.Index(fields=["id"], name="attempt_account", condition=models.Q(failure__in=ACCOUNT_FAILURES)),
+            models.Index(
+                fields=["-id"],
+                name="attempt_cached",
+                condition=models.Q(PromptCached(models.F("cached_input_tokens"), models.F("cache_write_tokens"))),
+            ),
             # Only what failed pays for it.
             models.Index(
                 fields=["provider", "-started_at", "-number"],

@@ -36,6 +36,7 @@ class ConfigurationChange(models.Model):
     class Meta:
         db_table = "llmops_configuration_change"
         ordering = ["-pk"]
+        verbose_name = "change"
         indexes = [models.Index(fields=["section", "name"], name="configuration_change_subject")]
 
     def __str__(self) -> str:

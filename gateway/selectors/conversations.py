@@ -11,6 +11,7 @@ from django.db.models import Count, Max, Min, Q, QuerySet, Sum
 from gateway.engine.words import Billing, CompletionStatus
 from gateway.models import Completion, Team
 from gateway.selectors.conversation_caps import ConversationCap, conversation_caps
+from gateway.selectors.outcomes import PENDING, TURNED_AWAY
 
 NO_TEAM_ID = 0  # of conversations of keys that belong to no team
 
@@ -42,8 +43,8 @@ class ConversationUsage:
     """Sums over all its completions; pending ones count but have neither tokens nor cost yet.
 
     `team` is "" for keys without a team. `uncertain_usd` is the part of the cost that no provider reported: upper
-    bounds and orphans. `models` are those that answered, the dearest first; `cap` is None where no budget counts each
-    conversation. `recent` are the newest completions, newest first.
+    bounds and orphans. `models` are those that answered, the dearest first; `cap` is None where no
+    budget counts each conversation. `recent` are the newest completions, newest first.
     """
 
     id: str
@@ -104,15 +105,21 @@ def conversation_usage(
         id=conversation,
         team=team,
         recent=_recent(rows, recent),
-        models=conversation_models(conversation=conversation, team_id=team_id),
+        models=conversation_models(conversation=conversation, team_id=team_id, pending=True),
         cap=caps.get((team_id, conversation)),
         **values,
     )
 
 
-def conversation_models(*, conversation: str, team_id: int) -> tuple[ModelUse, ...]:
-    """Which models answered how often and for how much, the dearest first. One query over its requests."""
-    rows = Completion.objects.filter(team_id=team_id, conversation=conversation).values_list("provider", "model")
+def conversation_models(*, conversation: str, team_id: int, pending: bool) -> tuple[ModelUse, ...]:
+    """Which models answered how often and for how much, the dearest first. One query over its requests.
+
+    They add up to the requests that were not turned away: with the `pending` ones as `ConversationUsage` counts them,
+    without as its turns are counted.
+    """
+    left_out = TURNED_AWAY if pending else PENDING | TURNED_AWAY
+    counted = Completion.objects.exclude(left_out).filter(team_id=team_id, conversation=conversation)
+    rows = counted.values_list("provider", "model")
     uses = rows.annotate(of_completions=Count("pk"), of_cost=Sum("cost_usd")).order_by("-of_cost", "provider", "model")
     return tuple(ModelUse(*use) for use in uses)
 

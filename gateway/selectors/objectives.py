@@ -102,8 +102,8 @@ def service_levels(*, now: datetime) -> ServiceLevels:
 
 
 def _percent(part: int, whole: int) -> Measure:
-    value = share(part, whole)
-    return Measure(None if value is None else 100 * value, whole)
+    """One division, so that 999 of 1,000 are the very number 99.9 and meet it."""
+    return Measure(100 * part / whole if whole else None, whole)
 
 
 def _availability(usage: Usage) -> Measure:
@@ -116,7 +116,7 @@ def _fallback_success(usage: Usage) -> Measure:
 
 def _latency(usage: Usage) -> Measure:
     mean_ms = usage.mean_response_ms
-    return Measure(None if mean_ms is None else mean_ms / 1000, usage.answered)
+    return Measure(None if mean_ms is None else mean_ms / 1000, usage.responses)
 
 
 def _conversation_cost(organisation: Organisation, now: datetime) -> CostObjective:

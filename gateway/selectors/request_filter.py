@@ -12,22 +12,24 @@ from enum import StrEnum
 from typing import Any
 
 from django.db import connection
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 
-from gateway.engine.words import CompletionStatus
-from gateway.models import Completion, Team
+from gateway.engine.words import AttemptOutcome, CompletionStatus
+from gateway.models import Attempt, Completion, Team
 from gateway.selectors.conversations import NO_TEAM_ID
 from gateway.selectors.outcomes import ANSWERED, CANCELLED, FAILED, IN_TROUBLE, PENDING, REFUSED, TURNED_AWAY
 
 # Two thirds of an id's time: what begins alike was asked within about a minute.
 SHORTEST_PREFIX = 12
 MOST_OF_A_PREFIX = 500
+DECIDED = "any"  # whatever was decided about the cheap model
 
 
 class Outcome(StrEnum):
     """What became of a request, in the words of reports (`gateway.selectors.outcomes`).
 
-    `BEGUN` is every other one but the requests that were turned away before they began: what amounts are sums of.
+    `BEGUN` is every one but the requests that were turned away before they began; `SETTLED` those of them that have
+    ended: what amounts are sums of.
     """
 
     ANSWERED = "answered"
@@ -37,6 +39,7 @@ class Outcome(StrEnum):
     UNKNOWN = "unknown"
     PENDING = "pending"
     BEGUN = "begun"
+    SETTLED = "settled"
 
 
 _OUTCOMES = {
@@ -47,8 +50,9 @@ _OUTCOMES = {
     Outcome.UNKNOWN: Q(status=CompletionStatus.UNKNOWN),
     Outcome.PENDING: PENDING,
     Outcome.BEGUN: ~TURNED_AWAY,
+    Outcome.SETTLED: ~(TURNED_AWAY | PENDING),
 }
-_WITHOUT_AN_ANSWER = frozenset(Outcome) - {Outcome.ANSWERED, Outcome.PENDING, Outcome.BEGUN}
+_WITHOUT_AN_ANSWER = frozenset(Outcome) - {Outcome.ANSWERED, Outcome.PENDING, Outcome.BEGUN, Outcome.SETTLED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +60,9 @@ class RequestFilter:
     """None and "": whatever it is. Names are those of then; the team "" is that of keys without one.
 
     `start` is included, `end` not; neither holds where an `id` is looked for, which is whole, or begins with at least
-    `SHORTEST_PREFIX` characters. `provider` and `model` are those that answered, or were asked last. `drill`: whether
-    any, or which, fire drill touched it.
+    `SHORTEST_PREFIX` characters. `provider` and `model` are those that answered, or were asked last; `tried_…` those
+    that were asked at any time: one attempt at both, where both are given. `simple` is what was decided about the
+    route's cheap model, or `DECIDED`. `drill`: whether any fire drill touched it, or which one did.
     """
 
     start: datetime | None = None
@@ -69,6 +74,9 @@ class RequestFilter:
     requested_model: str = ""
     provider: str = ""
     model: str = ""
+    tried_provider: str = ""
+    tried_model: str = ""
+    simple: str = ""
     outcome: Outcome | None = None
     error_code: str = ""
     fallback: bool | None = None
@@ -116,14 +124,28 @@ class RequestFilter:
         }
         sifted &= Q(**{column: value for column, value in exact.items() if value is not None})
         sifted &= Q() if self.outcome is None else _OUTCOMES[self.outcome]
-        return sifted & self._of_drills()
+        return sifted & self._tried() & self._decided() & self._of_drills()
+
+    def _tried(self) -> Q:
+        names = {"provider": self.tried_provider, "model": self.tried_model}
+        asked = {column: name for column, name in names.items() if name}
+        if not asked:
+            return Q()
+        attempts = Attempt.objects.filter(completion_id=OuterRef("pk"), **asked)
+        return Q(Exists(attempts.exclude(outcome=AttemptOutcome.SKIPPED.value)))
+
+    def _decided(self) -> Q:
+        if self.simple == DECIDED:
+            return Q(decision__has_key="simple")
+        return Q(decision__simple__choice=self.simple) if self.simple else Q()
 
     def _of_drills(self) -> Q:
+        """Several drills may touch one request, whose row names the first of them alone."""
         if self.drill is None:
             return Q()
         if isinstance(self.drill, bool):
             return Q(drill_id__isnull=not self.drill)
-        return Q(drill_id=self.drill)
+        return Q(pk__in=Attempt.objects.filter(drill_id=self.drill).values("completion_id"))
 
 
 def _of_ids(text: str) -> Q:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 from django.utils import timezone
 
+from gateway.ledger.money import usd_text
+from gateway.ledger.prices import Price as PriceVersion
 from gateway.models import AlertChannel, ApiKey, Budget, Completion, Price, Provider, Route, Team
 from gateway.services.configuration_rows import section_of
 from gateway.services.configuration_uses import configuration_uses
-from gateway.services.price_book import archive_effects
+from gateway.services.price_book import ArchiveEffect, archive_effects
 
 _LATELY = timedelta(hours=1)
 _SHOWN = 5
@@ -92,14 +95,29 @@ def _channel(row: AlertChannel) -> Iterator[str]:
         yield "It is the last channel: nobody would be told of anything."
 
 
-def _price(row: Price) -> Iterator[str]:
-    for effect in archive_effects([row], at=timezone.now()):
-        routes = _some(list(effect.routes))
-        if effect.instead is None:
-            yield f"It is what the routes {routes} pay for {row.model}. No price would be left: it could not be used."
-        else:
-            yield f"It is what the routes {routes} pay for {row.model}; another version would take its place."
+def price_consequences(rows: Sequence[Price]) -> Iterator[str]:
+    """What archiving all of these prices at once would change."""
+    for effect in archive_effects(rows, at=timezone.now()):
+        yield f"It is what the routes {_some(list(effect.routes))} pay for {effect.price.model}. {_instead(effect)}"
     yield "What was charged keeps its price."
+
+
+def _instead(effect: ArchiveEffect) -> str:
+    if effect.instead is None:
+        return "Nothing would take its place: requests would no longer be sent to this model."
+    if effect.instead.free:
+        return "Instead it would cost nothing."
+    after, now = (_per_million(price) for price in (effect.instead, effect.price))
+    return f"Instead {after} would hold (now {now})."
+
+
+def _per_million(price: Price | PriceVersion) -> str:
+    taken, given = usd_text(price.input_per_mtok or Decimal(0)), usd_text(price.output_per_mtok or Decimal(0))
+    return f"${taken} in and ${given} out per million tokens"
+
+
+def _price(row: Price) -> Iterator[str]:
+    yield from price_consequences([row])
 
 
 _CONSEQUENCES: dict[type, Callable[[Any], Iterator[str]]] = {

@@ -10,6 +10,7 @@ from gateway.models import ConfigurationChange, ConfigurationVersion
 from gateway.models.configuration import ONLY_ROW
 
 CREATED, CHANGED, ARCHIVED, RESTORED, DELETED = "created", "changed", "archived", "restored", "deleted"
+TESTED = "tested"
 
 
 def configuration_changed() -> None:

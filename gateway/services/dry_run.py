@@ -177,6 +177,9 @@ def _notes(snapshot: Snapshot, opening: Opening | None, call: Call) -> Iterator[
             where = drill.provider or "the first target's provider"
             yield f"A fire drill plays {drill.fault.value} at {where} for {drill.share_percent:g} % of the requests."
     if call.key.id == 0:
-        yield "Asked as a key of no team that has spent nothing: budgets of single teams and keys were left aside."
+        yield (
+            "Asked as a key of no team that has spent nothing: budgets of one team or one key were left out, "
+            "budgets for each key count as unspent."
+        )
     if call.key.limits is not None:
         yield "The limits of the key (requests and tokens per minute, at a time) were not looked at."

@@ -5,11 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 
 from django.core.exceptions import ValidationError
+from django.db import transaction
 
 from gateway.alerts.channel import channel_send
 from gateway.alerts.outbox import Send
 from gateway.crypto import SecretUnreadable
 from gateway.models import Alert, AlertChannel, AlertDelivery
+from gateway.services.configuration import CHANGED, TESTED, change_record
 
 NOTE_LENGTH = 500
 
@@ -20,13 +22,29 @@ def incident_acknowledge(*, alert: Alert, actor: str, note: str, now: datetime) 
     if len(note) > NOTE_LENGTH:
         raise ValidationError({"note": f"A note has at most {NOTE_LENGTH} characters."})
     unseen = Alert.objects.filter(pk=alert.pk, acknowledged_at__isnull=True)
-    done = unseen.update(acknowledged_at=now, acknowledged_by=actor[:150], note=note)
+    with transaction.atomic():
+        done = unseen.update(acknowledged_at=now, acknowledged_by=actor[:150], note=note) == 1
+        if done:
+            after = "\n".join(filter(None, ("acknowledged", note and f"note: {note}")))
+            change_record(
+                actor=actor, action=CHANGED, section="incidents", name=str(alert)[:310], before="open", after=after
+            )
     alert.refresh_from_db()
-    return done == 1
+    return done
 
 
 def channel_test(*, channel: AlertChannel, actor: str, send: Send = channel_send) -> str | None:
-    """Sends one message now; what went wrong, as a sentence, or None. Takes seconds where the channel is slow."""
+    """Sends one message now; what went wrong, as a sentence, or None. Takes seconds where the channel is slow.
+
+    History tells that and how it ended: a message of this kind went out in somebody's name.
+    """
+    problem = _sent_test(channel, actor, send)
+    after = "the test arrived" if problem is None else f"the test did not arrive: {problem}"
+    change_record(actor=actor, action=TESTED, section="alert_channels", name=channel.name, after=after)
+    return problem
+
+
+def _sent_test(channel: AlertChannel, actor: str, send: Send) -> str | None:
     try:
         address = channel.url()
     except SecretUnreadable:

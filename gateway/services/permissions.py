@@ -25,6 +25,7 @@ ADD_KEYS = "gateway.add_apikey"
 CHANGE_KEYS = "gateway.change_apikey"
 RAISE_BUDGETS = "gateway.change_budget"
 CHANGE_PRICES = "gateway.change_price"
+FORGET = "gateway.delete_completion"
 
 
 def missing_words(permission: str) -> str:

@@ -1,14 +1,16 @@
 """Adds usage up by the hour and by the day, so that pages stay fast over a million completions.
 
-Any number of processes may run it, twice, late or not at all: one at a time holds the claim, cells are replaced whole
-with the removal of the mark that asked for it, and what isn't added up yet is read from rows (`selectors/usage_read`).
-Sums are read outside the writing transaction, which stays short: on SQLite everybody else waits for it.
+Any number of processes may run it, twice, late or not at all: one at a time holds the claim, cells are made what their
+rows say with the removal of the mark that asked for it, and what isn't added up yet is read from rows
+(`selectors/usage_read`). Sums are read outside the writing transactions, which stay short (`rollup_changes`).
 """
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -21,6 +23,7 @@ from gateway.selectors.latency import LATENCY_DIMENSIONS, latency_rows
 from gateway.selectors.usage_cells import DIMENSIONS, EVERYTHING, MEASURES, Sums, Usage
 from gateway.selectors.usage_rows import rows_add
 from gateway.selectors.windows import TimeWindow
+from gateway.services.rollup_changes import CellChange, cell_changes
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
@@ -59,13 +62,13 @@ def _refresh(claim: str, now: datetime) -> int:
     done = 0
     if progress.until is not None:
         for mark in UsageHourChanged.objects.filter(starts_at__lt=progress.until).order_by("starts_at")[:HOURS_PER_RUN]:
-            _hour_add_up(claim, mark.starts_at, progress.until)
+            _hour_add_up(claim, mark.starts_at, progress.until, is_read=True)
             done += 1
     end = full_hour(now - SETTLED_AFTER)
     hour = progress.until or _first_hour(end)
     while hour < end and done < HOURS_PER_RUN:
         following = _following(hour + HOUR, end)
-        _hour_add_up(claim, hour, following)
+        _hour_add_up(claim, hour, following, is_read=False)
         hour = following
         done += 1
     return done
@@ -82,21 +85,45 @@ def _first_hour(end: datetime) -> datetime:
     return end - HOUR if first is None else full_hour(first)
 
 
-def _hour_add_up(claim: str, hour: datetime, until: datetime) -> None:
-    """Replaces the cells of one hour (and its day's, once that is over) with what its rows say."""
+def _hour_add_up(claim: str, hour: datetime, until: datetime, *, is_read: bool) -> None:
+    """Makes the cells of one hour (and its day's, once that is over) what its rows say.
+
+    Cells that nobody reads yet (`is_read`: whether somebody does) are written in pieces; the others, of which a late
+    row changes few, together with the mark that asked for it.
+    """
     mark = UsageHourChanged.objects.filter(pk=hour).first()
     window = TimeWindow(hour, hour + HOUR)
     cells, latencies = _usage_cells(window), _latency_cells(window)
-    with transaction.atomic():
-        if not UsageProgress.objects.select_for_update().filter(pk=ONLY_ROW, claimed_by=claim).exists():
-            raise ClaimLost("another process adds usage up now: this one took too long")
-        _replace(1, hour, cells, latencies)
-        day = _day_of(hour)
-        if day + DAY <= until:
-            _day_replace(day)
+    changes = cell_changes(1, hour, cells, latencies)
+    day = _day_of(hour)
+    if day + DAY <= until:
+        changes += cell_changes(24, day, _day_usages(day, hour, cells), _day_latencies(day, hour, latencies))
+    if not is_read:
+        _write_ahead(claim, changes)
+        changes = []
+    with _still_ours(claim):
+        for change in changes:
+            change.write()
         if mark is not None:
             UsageHourChanged.objects.filter(pk=hour, marks=mark.marks).delete()
         UsageProgress.objects.filter(pk=ONLY_ROW).update(until=until)
+
+
+def _write_ahead(claim: str, changes: Sequence[CellChange]) -> None:
+    """What was written by a run that broke off is kept or removed by the next one's comparison."""
+    for change in changes:
+        for piece in change.pieces():
+            with _still_ours(claim):
+                piece.write()
+
+
+@contextmanager
+def _still_ours(claim: str) -> Iterator[None]:
+    """A transaction in which nobody else adds usage up."""
+    with transaction.atomic():
+        if not UsageProgress.objects.select_for_update().filter(pk=ONLY_ROW, claimed_by=claim).exists():
+            raise ClaimLost("another process adds usage up now: this one took too long")
+        yield
 
 
 def _usage_cells(window: TimeWindow) -> list[UsageCell]:
@@ -120,27 +147,31 @@ def _latency_cell(hours: int, starts_at: datetime, values: Sequence[Any], answer
     return LatencyCell(hours=hours, starts_at=starts_at, answers=answers, **dict(zip(names, values, strict=True)))
 
 
-def _day_replace(day: datetime) -> None:
-    hours = {"hours": 1, "starts_at__gte": day, "starts_at__lt": day + DAY}
-    sums = {f"of_{name}": Sum(name) for name in MEASURES}
-    cells = UsageCell.objects.filter(**hours).values_list(*DIMENSIONS).annotate(**sums).order_by()
-    width = len(DIMENSIONS)
-    usages = ((row[:width], Usage(**dict(zip(MEASURES, row[width:], strict=True)))) for row in cells)
+def _day_usages(day: datetime, hour: datetime, cells: Sequence[UsageCell]) -> list[UsageCell]:
+    """The day's sums: of the hour these, of its other hours those that are stored."""
+    sums = Sums(DIMENSIONS)
+    for cell in cells:
+        key = (0, *(getattr(cell, name) for name in DIMENSIONS))
+        sums.add(key, {name: getattr(cell, name) for name in MEASURES})
+    totals = {f"of_{name}": Sum(name) for name in MEASURES}
+    stored = UsageCell.objects.filter(_other_hours(day, hour)).values_list(*DIMENSIONS).annotate(**totals).order_by()
+    sums.add_all(((0, *row) for row in stored), 1 + len(DIMENSIONS))
+    return [_cell(24, day, key[1:], usage) for key, usage in sums.usage().items()]
+
+
+def _day_latencies(day: datetime, hour: datetime, cells: Sequence[LatencyCell]) -> list[LatencyCell]:
     names = (*LATENCY_DIMENSIONS, "bucket_ms")
-    buckets = LatencyCell.objects.filter(**hours).values_list(*names).annotate(of_answers=Sum("answers")).order_by()
-    _replace(
-        24,
-        day,
-        [_cell(24, day, values, usage) for values, usage in usages],
-        [_latency_cell(24, day, values, answers) for *values, answers in buckets],
-    )
+    answers: Counter[tuple[Any, ...]] = Counter()
+    for cell in cells:
+        answers[tuple(getattr(cell, name) for name in names)] += cell.answers
+    stored = LatencyCell.objects.filter(_other_hours(day, hour)).values_list(*names)
+    for *values, count in stored.annotate(of_answers=Sum("answers")).order_by():
+        answers[tuple(values)] += count
+    return [_latency_cell(24, day, values, count) for values, count in answers.items()]
 
 
-def _replace(hours: int, starts_at: datetime, cells: list[UsageCell], latencies: list[LatencyCell]) -> None:
-    UsageCell.objects.filter(hours=hours, starts_at=starts_at).delete()
-    LatencyCell.objects.filter(hours=hours, starts_at=starts_at).delete()
-    UsageCell.objects.bulk_create(cells, batch_size=ROWS_PER_INSERT)
-    LatencyCell.objects.bulk_create(latencies, batch_size=ROWS_PER_INSERT)
+def _other_hours(day: datetime, hour: datetime) -> Q:
+    return Q(hours=1, starts_at__gte=day, starts_at__lt=day + DAY) & ~Q(starts_at=hour)
 
 
 def full_hour(moment: datetime) -> datetime:

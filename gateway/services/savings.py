@@ -13,10 +13,11 @@ from collections import defaultdict
 from dataclasses import dataclass
 from decimal import Decimal
 
-from django.db.models import Q
+from django.db.models import F, Q
 
 from gateway.ledger.prices import Price as LedgerPrice
 from gateway.models import Attempt, BatchLine, Price
+from gateway.models.completion import PromptCached
 from gateway.selectors.usage_cells import EVERYTHING, UsageFilter
 from gateway.selectors.usage_read import usage_by
 from gateway.selectors.windows import TimeWindow
@@ -104,7 +105,8 @@ def _add_batches(found: dict[_Owner, Saved], window: TimeWindow, where: UsageFil
     paid = Q(completion_id__in=lines, cost_usd__gt=0, price_id__isnull=False)
     calls = Attempt.objects.filter(inside, paid, where.of_attempts())
     columns = ("completion__route_name", "completion__team_name", "price_id", "cost_usd")
-    rows = list(calls.order_by("-pk").values_list(*columns)[:MOST_CALLS])
+    # By time, which no index has: in the order of ids all attempts would be read for the few that are of batches.
+    rows = list(calls.order_by("-started_at", "-pk").values_list(*columns)[:MOST_CALLS])
     factors = dict(Price.objects.filter(pk__in={row[2] for row in rows}).values_list("pk", "batch_factor"))
     for route, team, price_id, usd in rows:
         saved = found[route, team]
@@ -120,7 +122,7 @@ def batch_saved_usd(cost_usd: Decimal, batch_factor: Decimal) -> Decimal:
 
 def _add_prompt_caching(found: dict[_Owner, Saved], window: TimeWindow, where: UsageFilter) -> bool:
     """Whether every call was read. Two queries."""
-    cached = Q(cached_input_tokens__gt=0) | Q(cache_write_tokens__gt=0)
+    cached = PromptCached(F("cached_input_tokens"), F("cache_write_tokens"))
     inside = Q(completion__created_at__gte=window.start, completion__created_at__lt=window.end)
     calls = Attempt.objects.filter(cached, inside, where.of_attempts(), price_id__isnull=False).order_by("-pk")
     columns = ("completion__route_name", "completion__team_name", "price_id", "input_tokens", *_CACHE_TOKENS)

@@ -23,6 +23,7 @@ from gateway.engine.usage import Usage
 from gateway.engine.words import CompletionStatus, FinishReason, Wire
 from gateway.ledger.prices import PriceBook, cost_usd
 from gateway.models import Attempt, Completion, Feedback, Price, Provider, Route
+from gateway.models.completion import DecidedOnTier
 from gateway.models.feedback import BAD
 from gateway.selectors.usage_cells import EVERYTHING, UsageFilter
 from gateway.selectors.windows import TimeWindow
@@ -131,7 +132,7 @@ def simple_report(window: TimeWindow, *, where: UsageFilter = EVERYTHING) -> Sim
 def _decided(window: TimeWindow, where: UsageFilter) -> QuerySet[Completion]:
     rows = Completion.objects.filter(where.of_completions(), created_at__gte=window.start, created_at__lt=window.end)
     stored = {f"simple_{name}": KT(f"decision__simple__{name}") for name in _STORED}
-    return rows.filter(decision__has_key="simple").annotate(**stored).order_by("-created_at")[:MOST_DECISIONS]
+    return rows.filter(DecidedOnTier(F("decision"))).annotate(**stored).order_by("-created_at")[:MOST_DECISIONS]
 
 
 def _prices() -> PriceBook:

@@ -16,6 +16,7 @@ from django.utils import timezone
 from gateway.models import ApiKey, AppliedFile, Provider, Team
 from gateway.services.apply import configuration_apply
 from gateway.services.keys import key_create
+from gateway.services.people import user_created
 from gateway.services.price_seed import prices_seed
 
 ACTOR = "manage.py up"
@@ -71,7 +72,7 @@ def demo_credentials() -> Credentials | None:
     if users.filter(is_superuser=True).exists():
         return None
     password = secrets.token_urlsafe(12)
-    users.create_superuser(username=DEMO_USER, password=password)
+    user_created(user=users.create_superuser(username=DEMO_USER, password=password), actor=ACTOR)
     name = DEMO_KEY
     while ApiKey.objects.alive().filter(name=name).exists():
         name = f"{DEMO_KEY}-{secrets.token_hex(2)}"

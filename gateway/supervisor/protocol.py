@@ -138,7 +138,7 @@ class BoundedProtocol(OfferIgnoringProtocol):
         before = self.cycle
         super().on_headers_complete()
         if self.cycle is not before and self.scope["method"] != "HEAD":  # which has no body for its head to wait for
-            self.cycle.transport = WholeReply(self.transport)
+            self.cycle.transport = WholeReply(self.transport)  # type: ignore[assignment]  # all that a cycle uses
 
     def send_400_response(self, msg: str) -> None:
         """What uvicorn says of anything the parser refuses."""

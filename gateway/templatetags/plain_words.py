@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import ROUND_DOWN, Decimal
 
 from django import template
 from django.utils import timezone
@@ -92,6 +92,15 @@ def usd(amount_usd: Decimal) -> str:
 def usd_limit(amount_usd: Decimal) -> str:
     """An amount that somebody chose, as people say it: `$0.05`, `$0.50`, `$20.00`; finer ones in full."""
     return f"${amount_usd:,.2f}" if amount_usd == round(amount_usd, 2) else usd(amount_usd)
+
+
+@register.filter
+def usd_left(left_usd: Decimal, limit_usd: Decimal) -> str:
+    """What is left of a limit: never rounded up to all of it while something is taken (`$0.4997` of $0.50)."""
+    taken_usd = limit_usd - left_usd
+    if left_usd <= 0 or taken_usd <= 0 or usd(left_usd) != usd(limit_usd):
+        return usd(left_usd)
+    return f"${left_usd.quantize(Decimal(1).scaleb(taken_usd.adjusted()), ROUND_DOWN):,f}"
 
 
 @register.filter

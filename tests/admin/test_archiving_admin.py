@@ -42,7 +42,7 @@ MAKERS: list[Any] = [
         lambda: Budget.objects.create(name="b", scope="global", limit_usd="1"), "no longer holds", id="budget"
     ),
     pytest.param(channel, "nobody would be told of anything", id="channel"),
-    pytest.param(lambda: Price.objects.filter(model="gpt-4-turbo").get(), "No price would be left", id="price"),
+    pytest.param(lambda: Price.objects.filter(model="gpt-4-turbo").get(), "Nothing would take its place", id="price"),
 ]
 
 

@@ -122,6 +122,18 @@ def test_every_list_opens(operations: Client, explained: Completion, model: type
     assert operations.get(f"/admin/gateway/{model._meta.model_name}/").status_code == 200
 
 
+def test_the_list_of_fallbacks_writes_amounts_times_and_reasons_as_people_do(
+    operations: Client, explained: Completion
+) -> None:
+    reason = "the provider was unavailable three times in a row, and its breaker has opened since"
+    Fallback.objects.update(extra_cost_usd=Decimal("0.001234567891"), after_ms=1850, reason=reason)
+    page = operations.get("/admin/gateway/fallback/").content.decode()
+
+    assert '<span title="exactly $0.001234567891">$0.00123</span>' in page
+    assert "1.9 s" in page or "1.8 s" in page
+    assert f'<span title="{reason}">{reason[:59]}…</span>' in page
+
+
 def test_the_list_of_completions_never_counts_the_whole_table(operations: Client, db: None) -> None:
     for number in range(60):
         completion(number)

@@ -206,6 +206,7 @@ def test_the_description_types_every_answer(api: Client) -> None:
         "/api/conversations/{id}",
         "/api/conversations/{id}/content",
         "/api/completions.csv",
+        "/api/attempts.csv",
         "/api/completions/{request_id}",
         "/api/budgets",
         "/api/budgets/{name}/raise",

@@ -39,6 +39,18 @@ def test_a_filter_becomes_a_short_address_and_leads_to_the_story(staged: Visit) 
     staged.do(search)
 
 
+def test_a_name_in_the_legend_of_the_chart_leads_to_its_requests(staged: Visit) -> None:
+    def follow(page: Page) -> None:
+        page.goto(f"{staged.base_url}/spend/?period=24h&by=team")
+        page.locator("#spend-legend a", has_text="research").click()
+        page.wait_for_url("**/requests/?*team=research*")
+        expect(page.locator("#requests tbody tr").first).to_be_visible()
+        teams = page.locator("#requests tbody .lo-cell-key").all_inner_texts()
+        assert all("research" in team for team in teams)
+
+    staged.do(follow)
+
+
 def test_new_requests_appear_by_themselves_unless_the_list_is_held_still(staged: Visit) -> None:
     staged.do(lambda page: page.goto(f"{staged.base_url}/requests/"))
     add_completion("req_first", at=timezone.now())

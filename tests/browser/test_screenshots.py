@@ -18,6 +18,8 @@ pytestmark = pytest.mark.browser
 
 SIZES = {"wide": ViewportSize(width=1440, height=900), "phone": ViewportSize(width=390, height=844)}
 THEMES = ("light", "dark")
+ALL_LOOKS = tuple((size, theme) for size in SIZES for theme in THEMES)
+FEW_LOOKS = (("wide", "light"), ("phone", "dark"))  # a page's theme doesn't change its width
 
 
 @pytest.fixture
@@ -27,15 +29,16 @@ def folder(tmp_path: Path) -> Path:
     return path
 
 
-def picture_all(visit: Visit, folder: Path, pages: dict[str, str]) -> list[str]:
+def picture_all(
+    visit: Visit, folder: Path, pages: dict[str, str], looks: tuple[tuple[str, str], ...] = FEW_LOOKS
+) -> list[str]:
     """Writes the pictures; returns the names of those wider than their screen."""
     overflowing: list[str] = []
     for name, address in pages.items():
-        for size, viewport in SIZES.items():
-            for theme in THEMES:
-                file = folder / f"{name}-{size}-{theme}.png"
-                wider = visit.do(partial(picture, address=address, viewport=viewport, theme=theme, file=file))
-                overflowing += [file.stem] if wider else []
+        for size, theme in ALL_LOOKS if os.environ.get("LLMOPS_SCREENSHOTS") else looks:
+            file = folder / f"{name}-{size}-{theme}.png"
+            wider = visit.do(partial(picture, address=address, viewport=SIZES[size], theme=theme, file=file))
+            overflowing += [file.stem] if wider else []
     return overflowing
 
 
@@ -43,7 +46,6 @@ def picture(page: Page, *, address: str, viewport: ViewportSize, theme: str, fil
     page.set_viewport_size(viewport)
     page.evaluate(f"localStorage.setItem('adminTheme', JSON.stringify('{theme}'))")
     page.goto(address)
-    page.locator(".lo").wait_for()
     page.evaluate("document.fonts.ready")
     page.screenshot(path=file, full_page=True)
     return bool(page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"))
@@ -101,6 +103,30 @@ def test_a_phone_shows_the_small_tables_whole(visit: Visit) -> None:
         visit.do(partial(open_page, address=visit.base_url + address))
 
         assert visit.do(cut_tables) == 0, address
+
+
+def test_a_phone_shows_what_each_conversation_costs_and_what_is_left(visit: Visit) -> None:
+    stage()
+    visit.do(lambda page: log_in(page, visit.base_url))
+    visit.do(lambda page: page.set_viewport_size(SIZES["phone"]))
+    visit.do(partial(open_page, address=visit.base_url + reverse("dashboard:conversations")))
+
+    costs = "#conversations :is(.lo-cell-cost, .lo-cell-left)"
+    edges = visit.do(lambda page: [cell.bounding_box() for cell in page.locator(costs).all()])
+    assert edges
+    assert all(edge is not None and edge["x"] + edge["width"] <= SIZES["phone"]["width"] for edge in edges)
+
+
+def test_the_list_of_fallbacks_shows_their_cost_whole(visit: Visit, folder: Path) -> None:
+    stage()
+    visit.do(lambda page: log_in(page, visit.base_url))
+    address = visit.base_url + reverse("admin:gateway_fallback_changelist")
+    visit.do(lambda page: page.goto(address))
+    visit.do(lambda page: page.screenshot(path=folder / "fallbacks-wide.png", full_page=True))
+
+    cell = visit.do(lambda page: page.locator(".field-extra_cost").first.bounding_box())
+    assert cell is not None
+    assert cell["x"] + cell["width"] <= SIZES["wide"]["width"]
 
 
 def open_page(page: Page, *, address: str) -> None:

@@ -38,6 +38,21 @@ def test_exact_dollars_keep_every_digit(amount: str, text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("left", "limit", "text"),
+    [
+        ("0.4997", "0.50", "$0.4997"),
+        ("0.50", "0.50", "$0.50"),
+        ("0.49", "0.50", "$0.49"),
+        ("0", "0.50", "$0.00"),
+        ("8999.9988", "9000", "$8,999.998"),
+        ("0.0499999", "0.05", "$0.0499999"),
+    ],
+)
+def test_what_is_left_is_not_rounded_up_to_all_of_it(left: str, limit: str, text: str) -> None:
+    assert words.usd_left(Decimal(left), Decimal(limit)) == text
+
+
+@pytest.mark.parametrize(
     ("ms", "text"),
     [
         (None, "—"),

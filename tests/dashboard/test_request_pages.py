@@ -15,9 +15,9 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from gateway.dashboard import request_pages
-from gateway.models import Team
+from gateway.models import Completion, Team
 from gateway.selectors import request_log
-from tests.selectors.rows import NOON, add_completion
+from tests.selectors.rows import NOON, add_attempt, add_completion
 
 pytestmark = pytest.mark.django_db
 
@@ -52,9 +52,17 @@ def awkward() -> None:
         "dear": {"cost_usd": Decimal("0.5"), "latency_ms": 9000, "requested_model": "best", "route_name": "careful"},
         f"{LONG_ID}aa": {"conversation": ""},
     }
-    now = timezone.now()
+    now, rows = timezone.now(), dict[str, Completion]()
     for number, (name, values) in enumerate(kinds.items()):
-        add_completion(name, at=now - number * timedelta(seconds=1), **values)
+        rows[name] = add_completion(name, at=now - number * timedelta(seconds=1), **values)
+    add_attempt(rows["drilled"], 1, drill_id=7)
+    add_attempt(rows["drilled"], 2, drill_id=8)
+    add_attempt(rows["rescued"], 1, provider="openai", model="gpt-4-turbo")
+    add_attempt(rows["rescued"], 2)
+    add_attempt(rows["bad"], 1, provider="idle", outcome="skipped")
+    rows["poor"].decision = {"simple": {"choice": "sent"}}
+    rows["left"].decision = {"simple": {"choice": "kept"}}
+    Completion.objects.bulk_update([rows["poor"], rows["left"]], ["decision"])
     add_completion("long-ago", at=now - timedelta(days=40))
 
 
@@ -73,7 +81,15 @@ def awkward() -> None:
         ("error=budget_exceeded", ["poor"]),
         ("drill=yes", ["drilled"]),
         ("drill=7", ["drilled"]),
-        ("drill=8", []),
+        ("drill=8", ["drilled"]),
+        ("drill=9", []),
+        ("tried=openai&tried_model=gpt-4-turbo", ["rescued", "drilled"]),
+        ("tried=anthropic&tried_model=claude", ["rescued"]),
+        ("tried=openai&tried_model=claude", []),
+        ("tried=idle", []),
+        ("simple=any", ["poor", "left"]),
+        ("simple=kept", ["left"]),
+        ("simple=strong", []),
         ("team=research", ["owned"]),
         ("team=-&key=bot", []),
         ("key=bot", ["owned"]),
@@ -107,11 +123,12 @@ def test_without_a_filter_the_last_day_is_listed_newest_first(browser_of_operato
 @pytest.mark.parametrize(
     ("query", "words"),
     [
-        ("outcome=sad", "Outcome: one of answered, failed, refused, cancelled, unknown, pending, begun."),
+        ("outcome=sad", "Outcome: one of answered, failed, refused, cancelled, unknown, pending, begun, settled."),
         ("fallback=1", "Fallback: yes or no."),
         ("cost=much", "an amount in dollars, such as 0.05."),
         ("cost=NaN", "an amount in dollars, such as 0.05."),
         ("latency=1.5", "a whole number of milliseconds, such as 1500."),
+        ("simple=cheap", "Cheap model: one of any, sent, kept, shadow, strong."),
         ("drill=x", "yes, no or a fire drill's number."),
         ("from=yesterday", "From: a moment such as 2026-11-22T14:30."),
         ("to=2026-13-45T00:00", "To: a moment such as 2026-11-22T14:30."),

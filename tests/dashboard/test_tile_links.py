@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -38,10 +39,10 @@ def awkward_day(operator: User) -> None:
 @pytest.mark.parametrize(
     ("key", "rows"),
     [
-        ("spend", 9),
-        ("spend-today", 9),
-        ("spend-month", 9),
-        ("tokens", 9),
+        ("spend", 8),
+        ("spend-today", 8),
+        ("spend-month", 8),
+        ("tokens", 8),
         ("requests", 9),
         ("errors", 3),
         ("availability", 4),
@@ -74,14 +75,33 @@ def test_a_providers_card_leads_to_its_history_and_its_failed_attempts(browser_o
     assert browser_of_operator.get(card.attempts_url).status_code == 200
 
 
-@pytest.mark.parametrize("name", ["admin_url", "key_url"])
-def test_a_completions_links_lead_to_rows(browser_of_operator: Client, name: str) -> None:
-    add_completion("r", api_key_id=3, team_id=2)
+@pytest.mark.parametrize(("name", "ids"), [("log_url", ["r"]), ("key_url", ["r", "same-key"])])
+def test_a_request_leads_to_the_log_and_to_the_requests_of_its_key(
+    browser_of_operator: Client, name: str, ids: list[str]
+) -> None:
+    for request_id, key in (("r", "batch & co"), ("same-key", "batch & co"), ("other", "agents")):
+        add_completion(request_id, api_key_name=key)
     page = browser_of_operator.get("/completions/r/")
 
     response = browser_of_operator.get(page.context[name])
 
-    assert response.context["cl"].result_count == 1
+    assert sorted(line.id for line, _ in response.context["rows"]) == ids
+
+
+def test_a_request_that_no_key_sent_names_none(browser_of_operator: Client) -> None:
+    add_completion("r", api_key_name="")
+
+    assert browser_of_operator.get("/completions/r/").context["key_url"] == ""
+
+
+def test_all_requests_of_the_overview_are_the_whole_log(browser_of_operator: Client) -> None:
+    for number in range(3):
+        add_completion(f"r{number}", at=timezone.now() - timedelta(days=40 * number))
+    body = browser_of_operator.get("/").content.decode()
+    href = re.search(r'id="all-requests" href="([^"]+)"', body)
+
+    assert href is not None
+    assert len(browser_of_operator.get(href[1]).context["rows"]) == 3
 
 
 def test_a_completion_leads_to_its_conversation(browser_of_operator: Client) -> None:

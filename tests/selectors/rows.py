@@ -15,7 +15,13 @@ NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
 
 def add_completion(request_id: str, *, at: datetime = NOON, **values: Any) -> Completion:
-    """An answered plain completion of one attempt's length, unless told otherwise."""
+    completion = new_completion(request_id, at=at, **values)
+    completion.save(force_insert=True)
+    return completion
+
+
+def new_completion(request_id: str, *, at: datetime = NOON, **values: Any) -> Completion:
+    """An answered plain completion of one attempt's length, unless told otherwise; not yet in the database."""
     defaults: dict[str, Any] = {
         "finished_at": at + timedelta(seconds=1),
         "lease_until": at + timedelta(minutes=2),
@@ -34,10 +40,16 @@ def add_completion(request_id: str, *, at: datetime = NOON, **values: Any) -> Co
         "latency_ms": 1000,
         "billing": Billing.REPORTED.value,
     }
-    return Completion.objects.create(id=request_id, created_at=at, **defaults | values)
+    return Completion(id=request_id, created_at=at, **defaults | values)
 
 
 def add_attempt(completion: Completion, number: int, **values: Any) -> Attempt:
+    attempt = new_attempt(completion, number, **values)
+    attempt.save(force_insert=True)
+    return attempt
+
+
+def new_attempt(completion: Completion, number: int, **values: Any) -> Attempt:
     defaults: dict[str, Any] = {
         "provider": completion.provider,
         "model": completion.model,
@@ -48,7 +60,7 @@ def add_attempt(completion: Completion, number: int, **values: Any) -> Attempt:
         "latency_ms": 1000,
         "billing": Billing.REPORTED.value,
     }
-    return Attempt.objects.create(completion=completion, number=number, **defaults | values)
+    return Attempt(completion=completion, number=number, **defaults | values)
 
 
 def add_fallback(completion: Completion, **values: Any) -> Fallback:

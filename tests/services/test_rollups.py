@@ -206,3 +206,25 @@ def test_rows_that_have_been_added_up_are_not_read(three_days: None) -> None:
     Completion.objects.all().delete()
 
     assert usage_over(window) == before
+
+
+def test_a_run_that_broke_off_between_its_pieces_leaves_nothing_doubled(three_days: None) -> None:
+    rollups_refresh(now=NOON)
+    UsageProgress.objects.update(until=NOON - timedelta(days=2))
+
+    rollups_refresh(now=NOON)
+
+    whole = TimeWindow(BEGAN - HOUR, NOON + HOUR)
+    assert usage_by_step([whole], by=DIMENSIONS) == recount([whole], DIMENSIONS)
+    assert UsageProgress.objects.get().until == NOON - HOUR
+
+
+def test_a_late_row_rewrites_no_cell_that_it_does_not_change(three_days: None) -> None:
+    rollups_refresh(now=NOON)
+    kept = set(LatencyCell.objects.values_list("pk", flat=True))
+    add_completion("late", at=BEGAN + timedelta(minutes=5), latency_ms=4_999_000)
+    mark(BEGAN)
+
+    rollups_refresh(now=NOON)
+
+    assert kept <= set(LatencyCell.objects.values_list("pk", flat=True))

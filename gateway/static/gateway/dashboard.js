@@ -85,7 +85,10 @@
       const swatch = document.createElement("span");
       swatch.className = "lo-swatch";
       swatch.style.backgroundColor = SERIES_COLORS[one.color];
-      item.append(swatch, `${one.name} ${one.total}`);
+      const words = document.createElement(one.href ? "a" : "span");
+      if (one.href) words.href = one.href;
+      words.textContent = `${one.name} ${one.total}`;
+      item.append(swatch, words);
       return item;
     });
     byId("spend-legend").replaceChildren(...items);
