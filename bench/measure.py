@@ -64,7 +64,9 @@ async def _turn(measured: Measured, system: System, scenario: Scenario, *, warm_
         return
     measured.seconds.setdefault(key, []).extend(times)
     if system.pid:
-        measured.cpu_ms.setdefault(key, []).append((cpu_seconds(system.pid) - before) * 1000 / requests)
+        cost_ms = (cpu_seconds(system.pid) - before) * 1000 / requests
+        # The kernel counts whole steps of 10 ms; beyond these digits their difference is floating point alone.
+        measured.cpu_ms.setdefault(key, []).append(round(cost_ms, 6))
 
 
 async def alone(systems: Sequence[System]) -> dict[str, list[float]]:

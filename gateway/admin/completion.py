@@ -17,6 +17,7 @@ from gateway.engine.words import Billing, CompletionStatus
 from gateway.ledger.money import usd_signed, usd_text
 from gateway.models import Attempt, Completion, Fallback
 from gateway.selectors.outcomes import FAILED
+from gateway.templatetags.plain_words import duration
 
 _BILLING = {
     Billing.NONE.value: "the provider bills nothing",
@@ -89,8 +90,8 @@ class CompletionAdmin(LedgerAdmin):
         "route_name",
         "answered_by",
         "attempt_count",
-        "fell_back",
-        "latency_ms",
+        "fallback",
+        "took",
         "cost",
         "api_key_name",
         "explained",
@@ -149,6 +150,15 @@ class CompletionAdmin(LedgerAdmin):
     @admin.display(description="answered by")
     def answered_by(self, row: Completion) -> str:
         return f"{row.provider}/{row.model}" if row.provider else "nobody"
+
+    @admin.display(description="fallback", ordering="fell_back")
+    def fallback(self, row: Completion) -> str:
+        """A word: a red cross, as lists show what is not so, would say that something went wrong."""
+        return "yes" if row.fell_back else ""
+
+    @admin.display(description="took", ordering="latency_ms")
+    def took(self, row: Completion) -> str:
+        return "" if row.latency_ms is None else duration(row.latency_ms)
 
     @admin.display(description="cost", ordering="cost_usd")
     def cost(self, row: Completion) -> str:

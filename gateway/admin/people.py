@@ -10,7 +10,8 @@ from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, User
 from django.contrib.auth.views import PasswordChangeView
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 from django.urls import reverse
 from unfold.admin import ModelAdmin  # type: ignore[import-untyped]
 from unfold.forms import (  # type: ignore[import-untyped]
@@ -101,7 +102,7 @@ class OwnPasswordForm(AdminOwnPasswordChangeForm):  # type: ignore[misc]
         return user
 
 
-def password_page(request: HttpRequest) -> HttpResponse:
+def password_page(request: HttpRequest) -> HttpResponseBase:
     """As the admin's own page, which doesn't let its form be chosen."""
     done = reverse("admin:password_change_done")
     view = PasswordChangeView.as_view(

@@ -177,8 +177,10 @@ class PriceAdmin(ConfigurationAdmin):
 
     @admin.display(description="charged at this version")
     def charged(self, row: Price) -> str:
-        count = charges_at(price_id=row.pk)
-        return f"{count:,} attempt{'s' if count != 1 else ''}; they keep it whatever follows"
+        count, latest = charges_at(price_id=row.pk)
+        if not latest:
+            return "nothing yet"
+        return f"{count:,} of the latest {latest:,} attempts; what was charged keeps its price whatever follows"
 
 
 def _dollars(per_mtok: Decimal | None) -> str:

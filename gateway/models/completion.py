@@ -54,6 +54,16 @@ class PromptCached(models.Func):
     output_field = models.BooleanField()
 
 
+class Unindexed(models.Func):
+    """A column by which no index is to be used: SQLite drives a join by it although another is far shorter."""
+
+    template = "%(expressions)s"
+
+    def as_sqlite(self, compiler: Any, connection: Any, **extra: Any) -> Any:
+        # https://www.sqlite.org/optoverview.html: "Disqualifying WHERE clause terms using unary +"
+        return self.as_sql(compiler, connection, template="+%(expressions)s", **extra)
+
+
 class Conversation(models.Model):
     """Totals of one conversation; its id is the client's and belongs to the team of the key that used it."""
 

@@ -16,6 +16,7 @@ from gateway.selectors.outcomes import IN_TROUBLE
 
 # How far back requests are looked through for models without a price, and how many of them at most.
 UNPRICED_DAYS = 7
+MOST_CHARGES = 10_000
 _MOST_REFUSALS = 1_000
 
 
@@ -106,6 +107,8 @@ def _refused_models(now: datetime) -> dict[tuple[str, str], int]:
     return counts
 
 
-def charges_at(*, price_id: int) -> int:
-    """How many attempts were charged at this version."""
-    return Attempt.objects.filter(price_id=price_id).count()
+def charges_at(*, price_id: int) -> tuple[int, int]:
+    """How many of the latest attempts were charged at this version, and how many those are: MOST_CHARGES at most, since
+    counting all would read all."""
+    latest = list(Attempt.objects.order_by("-pk").values_list("price_id", flat=True)[:MOST_CHARGES])
+    return latest.count(price_id), len(latest)

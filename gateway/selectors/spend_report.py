@@ -10,9 +10,9 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from django.db.models import Count, Sum
+from django.db.models import Count, QuerySet, Sum
 
-from gateway.models.completion import Completion
+from gateway.models.completion import Completion, Conversation
 from gateway.selectors.outcomes import PENDING, TURNED_AWAY
 from gateway.selectors.usage_cells import Usage
 from gateway.selectors.usage_read import usage_by
@@ -42,6 +42,8 @@ _DIMENSIONS = {
 }
 # A conversation's id is its team's, so two teams' conversations of one id are two groups.
 _CONVERSATION = ("conversation", "team_name", "team_id")
+# Of conversations so many more than are told are added up: some cost less in the window than in all.
+_SPARE_SHARE, _SPARE_ROWS = 8, 50
 _AMOUNTS = ("cost_usd", "input_tokens", "cached_input_tokens", "cache_write_tokens", "output_tokens")
 _BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 _END = datetime(9000, 1, 1, tzinfo=UTC)
@@ -109,17 +111,50 @@ def _dearest_first(row: SpendRow) -> tuple[Decimal, bool, str]:
 
 
 def _by_conversation(window: TimeWindow, limit: int) -> SpendReport:
-    """One query, and one more for the total where there are too many."""
-    settled = Completion.objects.exclude(PENDING | TURNED_AWAY)
-    completions = settled.filter(created_at__gte=window.start, created_at__lt=window.end)
-    sums = {f"of_{name}": Sum(name, default=0) for name in _AMOUNTS}  # aggregates can't bear a column's own name
-    grouped = completions.values_list(*_CONVERSATION).annotate(of_completions=Count("id"), **sums)
-    rows = tuple(_conversation_row(row) for row in grouped.order_by("-of_cost_usd", *_CONVERSATION)[: limit + 1])
+    rows = _dearest_proven(window, limit)
+    if rows is None:
+        grouped = _grouped(_settled_in(window)).order_by("-of_cost_usd", *_CONVERSATION)
+        rows = [_conversation_row(row) for row in grouped[: limit + 1]]
     if len(rows) <= limit:
-        return SpendReport(rows, spend_sum(rows), False)
-    total = completions.aggregate(of_completions=Count("id"), **sums)
-    total_row = SpendRow(None, **{name.removeprefix("of_"): value for name, value in total.items()})
-    return SpendReport(rows[:limit], total_row, True)
+        return SpendReport(tuple(rows), spend_sum(rows), False)
+    return SpendReport(tuple(rows[:limit]), spend_sum(_row(key, one) for key, one in usage_by(window).items()), True)
+
+
+def _dearest_proven(window: TimeWindow, limit: int) -> list[SpendRow] | None:
+    """More than `limit` rows, of which those up to it are the dearest; None where that takes reading everything.
+
+    A conversation costs no more in a window than it has cost in all, which its own row tells: so once the dearest by
+    that are added up, the others are left out as soon as none of them can have cost as much as the last one told.
+    """
+    overlapping = Conversation.objects.filter(last_seen_at__gte=window.start, first_seen_at__lt=window.end)
+    dearest = overlapping.order_by("-cost_usd", "pk").values_list("team_id", "external_id", "cost_usd")
+    wanted = limit + limit // _SPARE_SHARE + _SPARE_ROWS
+    candidates = list(dearest[: wanted + 1])
+    if len(candidates) <= wanted:
+        return None
+    *candidates, (_, _, most_of_the_others_usd) = candidates
+    teams = {team_id for team_id, _, _ in candidates}
+    names = [conversation for _, conversation, _ in candidates]
+    found = _grouped(_settled_in(window).filter(team_id__in=teams, conversation__in=names))
+    rows = [_conversation_row(row) for row in sorted(found, key=_dearest_row_first)]
+    proven = len(rows) > limit and rows[limit - 1].cost_usd > most_of_the_others_usd
+    return rows if proven else None
+
+
+def _settled_in(window: TimeWindow) -> QuerySet[Completion]:
+    settled = Completion.objects.exclude(PENDING | TURNED_AWAY)
+    return settled.filter(created_at__gte=window.start, created_at__lt=window.end)
+
+
+def _grouped(completions: QuerySet[Completion]) -> QuerySet[Any]:
+    sums = {f"of_{name}": Sum(name, default=0) for name in _AMOUNTS}  # aggregates can't bear a column's own name
+    return completions.values_list(*_CONVERSATION).order_by().annotate(of_completions=Count("id"), **sums)
+
+
+def _dearest_row_first(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """As the database orders them."""
+    conversation, team, team_id, _, cost_usd, *_ = row
+    return -cost_usd, conversation, team, team_id
 
 
 def _conversation_row(row: tuple[Any, ...]) -> SpendRow:

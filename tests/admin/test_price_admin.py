@@ -65,7 +65,7 @@ def test_a_version_is_looked_at_and_never_edited(operations: Client, configured:
     operations.post(ADD, OWN)
     add_attempt(add_completion("r1"), 1, price_id=own().pk)
     url = f"{PRICES}{own().pk}/change/"
-    assert "1 attempt; they keep it whatever follows" in errors_of(operations.get(url))
+    assert "1 of the latest 1 attempts; what was charged keeps its price" in errors_of(operations.get(url))
     assert operations.post(url, OWN | {"input_per_mtok": "12"}).status_code == 403
     assert own().input_per_mtok == 11
 

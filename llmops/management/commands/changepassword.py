@@ -12,8 +12,8 @@ from gateway.services.people import COMMAND_LINE, password_changed
 
 
 class Command(changepassword.Command):
-    def handle(self, *args: Any, **options: Any) -> str:
+    def handle(self, *args: Any, **options: Any) -> str | None:
         options["username"] = options["username"] or getpass.getuser()
-        words: str = super().handle(*args, **options)
+        words = super().handle(*args, **options)
         password_changed(user=User.objects.get(username=options["username"]), actor=COMMAND_LINE)
         return words
