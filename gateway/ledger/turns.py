@@ -17,8 +17,8 @@ from gateway.ledger.fairlock import in_turn
 
 @contextmanager
 def short_transaction() -> Iterator[None]:
-    """For one of many in a row; on PostgreSQL, and within another transaction, it is a transaction and nothing else: who
-    holds SQLite's lock already must not wait for the file's."""
+    """For one of many in a row; on PostgreSQL, and within another transaction, it is a transaction and nothing else:
+    who holds SQLite's lock already must not wait for the file's."""
     path = None if transaction.get_connection().in_atomic_block else ledger_lock_path()
     with in_turn(path) as lock, lock.held() if lock else nullcontext(), transaction.atomic():
         yield

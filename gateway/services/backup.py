@@ -14,6 +14,7 @@ import sqlite3
 import subprocess
 from collections.abc import Callable, Mapping
 from contextlib import closing
+from itertools import count
 from pathlib import Path
 
 from django.db import connection, connections
@@ -26,6 +27,8 @@ _OURS = "llmops_completion"
 # In `pg_dump`'s environment, where no list of processes shows them.
 _LIBPQ = {"host": "PGHOST", "port": "PGPORT", "user": "PGUSER", "password": "PGPASSWORD", "dbname": "PGDATABASE"}
 _LIBPQ |= {"sslmode": "PGSSLMODE", "sslrootcert": "PGSSLROOTCERT", "sslcert": "PGSSLCERT", "sslkey": "PGSSLKEY"}
+
+_PARTS = ("", "-wal", "-shm")  # of a SQLite database
 
 
 class BackupFailed(Exception):
@@ -85,7 +88,7 @@ def database_restore(file: Path, *, replace: bool) -> None:
     """Make the database what it was at the backup. What is in it now must be nothing, or given up by `replace`.
 
     Everything that uses the database must have ended. A SQLite database that is replaced is kept beside the new one,
-    as `….before-restore`. Raises RestoreFailed.
+    as `….before-restore-1`, or the next free number. Raises RestoreFailed.
     """
     if not file.is_file():
         raise RestoreFailed(f"There is no file {file}.")
@@ -121,13 +124,13 @@ def _sqlite_restore(file: Path) -> None:
 
 
 def put_aside(database: Path) -> None:
-    """The old one with its WAL, which would spoil the new one."""
-    for suffix in ("", "-wal", "-shm"):
-        old = database.with_name(database.name + suffix)
-        kept = database.with_name(f"{database.name}.before-restore{suffix}")
-        kept.unlink(missing_ok=True)  # an earlier restore's WAL would spoil what is kept now
+    """The old one with its WAL, which would spoil the new one. What earlier restores kept is not overwritten."""
+    names = (f"{database.name}.before-restore-{number}" for number in count(1))
+    kept = next(name for name in names if not any(database.with_name(name + part).exists() for part in _PARTS))
+    for part in _PARTS:
+        old = database.with_name(database.name + part)
         if old.exists():
-            old.replace(kept)
+            old.replace(database.with_name(kept + part))
 
 
 def _check_sqlite(file: Path) -> None:

@@ -144,19 +144,19 @@ def test_only_its_owner_can_read_a_backup(round_trip: RoundTrip) -> None:
 
 
 def test_a_sqlite_database_that_is_replaced_is_kept(round_trip: RoundTrip) -> None:
-    kept = "" if round_trip.there.database_url else ".before-restore"
+    kept = "" if round_trip.there.database_url else ".before-restore-1"
     with closing(sqlite3.connect(round_trip.there.folder / "data" / f"llmops.sqlite3{kept}")) as old:
         assert old.execute("SELECT count(*) FROM theirs").fetchone() == (0,)
 
 
-def test_what_an_earlier_restore_kept_does_not_mix_with_what_is_kept_now(tmp_path: Path) -> None:
+def test_what_an_earlier_restore_kept_is_neither_overwritten_nor_mixed_with_what_is_kept_now(tmp_path: Path) -> None:
     database = tmp_path / "llmops.sqlite3"
     database.write_bytes(b"the second one")
-    for suffix in ("", "-wal", "-shm"):
-        (tmp_path / f"llmops.sqlite3.before-restore{suffix}").write_bytes(b"of the first one")
+    (tmp_path / "llmops.sqlite3.before-restore-1-wal").write_bytes(b"of the first one")
     put_aside(database)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {
-        "llmops.sqlite3.before-restore": b"the second one"
+        "llmops.sqlite3.before-restore-1-wal": b"of the first one",
+        "llmops.sqlite3.before-restore-2": b"the second one",
     }
 
 
