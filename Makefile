@@ -1,6 +1,6 @@
 # `make help` lists the verbs. Needs a Python ≥ 3.11 and make; everything else goes into .venv/ by hash-pinned lock files.
 .DEFAULT_GOAL := install
-.PHONY: install run test check bench bench-pages rolling faults chaos screenshots matrix lock help clean
+.PHONY: install otel run test check bench bench-pages rolling faults chaos screenshots matrix lock help clean
 .DELETE_ON_ERROR:
 
 VENV ?= .venv
@@ -75,12 +75,13 @@ matrix-%: $(VENV)/.installed-test .venv-matrix/%/.installed
 	@sdk=$*; major=$${sdk##*-}; $(PIP_INSTALL) --target .venv-matrix/$* "$${sdk%-*}>=$$major,<$$((major + 1))"
 	@touch $@
 
-lock: ## resolve pyproject.toml anew into both lock files (for every Python and platform at once)
+lock: ## resolve pyproject.toml anew into the lock files (for every Python and platform at once)
 	$(call require_python)
 	$(PYTHON) -m venv --clear .venv-lock
 	.venv-lock/bin/python -m pip install --quiet --disable-pip-version-check uv
 	$(UV_COMPILE) -o requirements.lock pyproject.toml
-	$(UV_COMPILE) --extra test -c requirements.lock -o requirements-test.lock pyproject.toml
+	$(UV_COMPILE) --extra otel -c requirements.lock -o requirements-otel.lock pyproject.toml
+	$(UV_COMPILE) --extra test --extra otel -c requirements-otel.lock -o requirements-test.lock pyproject.toml
 	rm -rf .venv-lock
 # Without configuration (uv's default writes no addresses either), so that nothing of the machine it runs on gets into the files.
 UV_COMPILE = .venv-lock/bin/uv pip compile --quiet --no-config --universal --python-version 3.11 --fork-strategy fewest \
@@ -93,6 +94,9 @@ define require_python
 @test -n "$(PYTHON)" || { echo "llmops needs Python 3.11 or newer with the venv module" \
 	"(on Debian: apt-get install python3 python3-venv), or name one: make PYTHON=/path/to/python." >&2; exit 1; }
 endef
+
+otel: install ## adds OpenTelemetry's exporter to .venv (docs/tracing.md)
+	@$(PIP_INSTALL) --require-hashes -r requirements-otel.lock
 
 $(VENV)/.installed: requirements.lock
 	$(call require_python)

@@ -67,6 +67,8 @@ SCRIPTS = (
     "/api/breakers/openai",
     "/api/budgets",
     "/api/alerts",
+    "/api/alert-messages",
+    "/api/changes",
     "/api/keys",
     "/api/drills",
     "/api/status",

@@ -7,8 +7,11 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from django.db.utils import ConnectionHandler
+from pytest_django import DjangoDbBlocker
 
 from tests import environment, servers
+from tests.pages_database import postgres_with_tables
 
 
 @pytest.fixture(scope="session")
@@ -24,6 +27,13 @@ def postgres_url() -> Iterator[str]:
     given = environment.DATABASE_URL if environment.DATABASE_URL.startswith("postgres") else ""
     with ExitStack() as stack:
         yield given or stack.enter_context(servers.postgres_server())
+
+
+@pytest.fixture(scope="session")
+def postgres_pages(postgres_url: str, django_db_blocker: DjangoDbBlocker) -> Iterator[ConnectionHandler]:
+    """A PostgreSQL with the product's tables, for `pages_database.in_use`. What a test writes there it removes."""
+    with django_db_blocker.unblock(), postgres_with_tables(postgres_url) as handler:
+        yield handler
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = {"bounds", "crypto"}
 CORE = {"engine", "wires", "ledger", "models", *SHARED}
-INNER = {*CORE, "providers", "stores", "alerts", "services", "selectors", "metrics"}
+INNER = {*CORE, "providers", "stores", "alerts", "services", "selectors", "metrics", "tracing"}
 MAY_KNOW: dict[str, set[str]] = {
     "engine": set(),
     "bounds": set(),
@@ -24,7 +24,8 @@ MAY_KNOW: dict[str, set[str]] = {
     "providers": {"engine", "wires"},
     "alerts": {*CORE, "selectors"},
     "metrics": {"ledger"},
-    "services": {*CORE, "providers", "stores", "alerts", "selectors", "metrics"},
+    "tracing": {"engine", "ledger"},
+    "services": {*CORE, "providers", "stores", "alerts", "selectors", "metrics", "tracing"},
     "selectors": {*CORE, "stores"},
     "simulator": {"engine", "wires"},
     "supervisor": INNER,

@@ -12,7 +12,7 @@ from django.utils import timezone
 from gateway.admin.ledger import LedgerAdmin
 from gateway.models import Alert, AlertDelivery
 from gateway.services.incidents import delivery_retry, incident_acknowledge
-from gateway.services.permissions import ACKNOWLEDGE_INCIDENTS
+from gateway.services.permissions import ACKNOWLEDGE_INCIDENTS, RETRY_MESSAGES
 
 
 @admin.register(Alert)
@@ -77,4 +77,4 @@ class AlertDeliveryAdmin(LedgerAdmin):
         self.message_user(request, text, messages.SUCCESS if due else messages.INFO)
 
     def has_retry_permission(self, request: HttpRequest) -> bool:
-        return bool(request.user.has_perm("gateway.change_alertdelivery"))
+        return bool(request.user.has_perm(RETRY_MESSAGES))

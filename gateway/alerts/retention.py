@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from django.db import transaction
 from django.db.models import Q
 
+from gateway.ledger.turns import short_transaction
 from gateway.models import Alert
 from gateway.models.organisation import organisation_current
 from gateway.models.words import AlertEvent
@@ -40,7 +40,7 @@ def incidents_prune(*, now: datetime) -> int:
     return deleted
 
 
-@transaction.atomic
+@short_transaction()
 def _chunk_delete(before: datetime) -> int:
     # By the index of openings: nothing closes before it opens.
     over = Alert.objects.filter(opened_at__lt=before, closed_at__lt=before).exclude(_ENDLESS).order_by("opened_at")

@@ -15,10 +15,12 @@ from ninja import NinjaAPI, Path, Query, Router
 
 from gateway.api import operators_schemas as schemas
 from gateway.api.operators_access import OPERATOR_AUTH, Operator
+from gateway.api.operators_alert_messages import router as alert_messages_router
 from gateway.api.operators_alerts import router as alerts_router
 from gateway.api.operators_batches import router as batches_router
 from gateway.api.operators_budgets import budget_raised
 from gateway.api.operators_cache import router as cache_router
+from gateway.api.operators_changes import router as changes_router
 from gateway.api.operators_content import MAY_FORGET, ContentForgotten, content_forgotten
 from gateway.api.operators_conversations import conversations_told, team_of
 from gateway.api.operators_csv import attempts_download, completions_download
@@ -254,6 +256,8 @@ def nothing_here(request: HttpRequest, path: str) -> HttpResponse:
 
 
 api.add_router("", alerts_router)
+api.add_router("", alert_messages_router)
+api.add_router("", changes_router)
 api.add_router("", batches_router)
 api.add_router("", drills_router)
 api.add_router("", dry_run_router)

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, ItemsView, Mapping
 from typing import TypeVar
 
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
-from django.http.response import HttpResponseBase
+from django.http.response import HttpResponseBase, ResponseHeaders
 
 from gateway.api.requests import headers_of, surface_of
 from gateway.engine.errors import GatewayError
@@ -29,13 +29,16 @@ def request_id_of(request: HttpRequest) -> str:
 
 class PlainResponse(HttpResponse):
     """A whole answer. Its headers are told as they are: Django's own are checked once more for each, and the server
-    checks them anyway."""
+    checks them anyway. Only what is not ASCII, such as a model's name may be, is left to Django to encode."""
 
     def __init__(self, reply: PlainReply, request_id: str) -> None:
         super().__init__(reply.body)
+        told = reply.headers
+        if not "".join(told.values()).isascii():
+            told = dict(ResponseHeaders(told).items())
         self._told = {
             "content-type": "application/json",
-            **reply.headers,
+            **told,
             "x-request-id": request_id,
             "request-id": request_id,
         }

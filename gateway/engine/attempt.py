@@ -41,6 +41,7 @@ class Attempt:
     upstream_id: str | None = None
     dropped_params: tuple[str, ...] = ()
     rate_limits: Mapping[str, str] = field(default_factory=dict)  # the provider's headers about them, for the client
+    span_id: str = ""  # of the trace; "" while nobody traces, and where nothing was sent
     passed_over: FinishReason | None = None  # it answered, but how it ended made the next target be asked
 
     @property

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any, Protocol
 
 from gateway.engine.configuration import Target
+from gateway.engine.trace import Trace
 from gateway.engine.usage import Usage
 from gateway.engine.words import FinishReason, Operation, Wire
 
@@ -67,6 +68,7 @@ class Ask:
     one, and with `bound_output` always (a blocking budget must know the most it can cost). `operation` picks the
     provider's path. `output_limit_tokens` lowers whatever limit there is, to what a budget can pay. `passage` is the
     attempt's own, for its caller to fill in. `prompt_prefix` asks providers to keep the prompt's stable beginning.
+    With a `trace` each attempt tells its provider, in `traceparent`, of a span of its own.
     """
 
     request_id: str
@@ -82,6 +84,7 @@ class Ask:
     output_limit_tokens: int | None = None
     passage: Passage = field(default_factory=Passage)
     prompt_prefix: bool = False
+    trace: Trace | None = None
 
 
 @dataclass(frozen=True, slots=True)

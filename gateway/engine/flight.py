@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from gateway.engine.attempt import Attempt, skipped
@@ -39,6 +39,14 @@ class Tower:
     clock: Clock
 
 
+def _traced_headers(ask: Ask, attempt: Attempt) -> Mapping[str, str]:
+    """The client's, with a `traceparent` of the attempt's own where the completion is traced."""
+    if ask.trace is None:
+        return ask.forwarded_headers
+    attempt.span_id = ask.trace.new_span_id()
+    return {**ask.forwarded_headers, "traceparent": ask.trace.header(attempt.span_id)}
+
+
 class Flight:
     """Holds its permit and its place until the attempt has ended, and then reports exactly once.
 
@@ -50,7 +58,7 @@ class Flight:
         self.clock = tower.clock
         self._tower = tower
         self._passage = Passage()
-        self._ask = replace(ask, passage=self._passage)
+        self._ask = replace(ask, passage=self._passage, forwarded_headers=_traced_headers(ask, attempt))
         self._permit = permit
         self._deadline = deadline
         self._began = tower.clock.monotonic()

@@ -123,9 +123,13 @@ class HttpCaller(ABC):
         ask = continuation_ask(ask)
         translated = self._translate(ask, target)
         reply = await self._send(ask, target, translated)
-        translator: StreamTranslator = stream_translator(ask.surface, self.provider.kind, translated.context)
-        if ask.continuation is not None:
-            translator = continuation_stream(ask.surface, translator, ask.continuation)
+        try:
+            translator: StreamTranslator = stream_translator(ask.surface, self.provider.kind, translated.context)
+            if ask.continuation is not None:
+                translator = continuation_stream(ask.surface, translator, ask.continuation)
+        except BaseException:
+            reply.release()
+            raise
         stream = SseStream(self.provider.name, reply, translator, translated.dropped, self._read_out, self._use_ended)
         stream.rate_limits = rate_limits(self.provider.kind, ask.surface, reply.raw_headers)
         return stream

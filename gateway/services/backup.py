@@ -112,7 +112,7 @@ def _sqlite_restore(file: Path) -> None:
         shutil.copyfile(file, draft)
         draft.chmod(0o600)
         _sync(draft)
-        _put_aside(database)
+        put_aside(database)
         draft.replace(database)
     except OSError as error:
         raise RestoreFailed(f"{database} can't be replaced: {error.strerror}.") from None
@@ -120,12 +120,14 @@ def _sqlite_restore(file: Path) -> None:
         draft.unlink(missing_ok=True)
 
 
-def _put_aside(database: Path) -> None:
+def put_aside(database: Path) -> None:
     """The old one with its WAL, which would spoil the new one."""
     for suffix in ("", "-wal", "-shm"):
         old = database.with_name(database.name + suffix)
+        kept = database.with_name(f"{database.name}.before-restore{suffix}")
+        kept.unlink(missing_ok=True)  # an earlier restore's WAL would spoil what is kept now
         if old.exists():
-            old.replace(database.with_name(f"{database.name}.before-restore{suffix}"))
+            old.replace(kept)
 
 
 def _check_sqlite(file: Path) -> None:

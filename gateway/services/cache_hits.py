@@ -14,7 +14,7 @@ from gateway.engine.words import CompletionStatus
 from gateway.ledger.money import usd_text
 from gateway.ledger.records import ZERO_USD, Intent, Settlement
 from gateway.metrics import completion_counted
-from gateway.services.call import Call
+from gateway.services.call import Call, call_trace
 from gateway.services.conversation import conversation_id
 from gateway.services.header_names import names_in_header
 from gateway.services.intents import intent_of
@@ -23,6 +23,7 @@ from gateway.services.runtime import Runtime
 from gateway.services.stream_reply import COMMENT
 from gateway.services.work import PlainReply
 from gateway.stores.answers import CachedAnswer
+from gateway.tracing import completion_traced
 from gateway.wires import ParsedRequest, cost_comment
 from gateway.wires.replay import replay, terminator
 
@@ -77,6 +78,7 @@ async def give_cached(
     await runtime.ledger.open(intent)
     settlement = hit_settlement(intent, answer)
     completion_counted(intent, settlement)
+    completion_traced(call_trace(call), intent, settlement, ())
     try:
         settled = await runtime.ledger.settle(settlement)
         conversation_cost_usd = settled.conversation_cost_usd

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from django.db.models import QuerySet
 
+from gateway.ledger.turns import short_transaction
 from gateway.models import Completion, StoredContent
 from gateway.services.configuration import change_record
 
@@ -40,6 +41,7 @@ def _forget(completions: QuerySet[Completion], what: str, actor: str) -> int:
 def _delete(rows: QuerySet[StoredContent]) -> int:
     total = 0
     while ids := list(rows.values_list("pk", flat=True)[:ROWS_PER_TRANSACTION]):
-        StoredContent.objects.filter(pk__in=ids).delete()
+        with short_transaction():
+            StoredContent.objects.filter(pk__in=ids).delete()
         total += len(ids)
     return total

@@ -13,6 +13,7 @@ from typing import Any
 from django.db.models import Max, Min, QuerySet
 from django.utils import timezone
 
+from gateway.ledger.turns import short_transaction
 from gateway.models import (
     Alert,
     AlertDelivery,
@@ -28,7 +29,6 @@ from gateway.services.configuration import change_record
 from gateway.services.forgetting_rows import (
     ROWS_PER_TRANSACTION,
     pseudonym,
-    short_transaction,
     subject_replace,
     texts_erase,
 )

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from django.db.models import QuerySet
 
 from gateway.engine.words import CompletionStatus
+from gateway.ledger.turns import short_transaction
 from gateway.models import (
     ApiKey,
     Batch,
@@ -27,7 +28,6 @@ from gateway.services.forgetting_rows import (
     ROWS_PER_TRANSACTION,
     is_pseudonym,
     pseudonym,
-    short_transaction,
     texts_erase,
 )
 

@@ -5,14 +5,9 @@ Everything here may be done twice. `of` are ids of requests that have ended; cal
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
-
-from django.db import transaction
+from collections.abc import Sequence
 
 from gateway.engine.words import Wire
-from gateway.ledger.connections import ledger_lock_path
-from gateway.ledger.fairlock import in_turn
 from gateway.models import (
     Attempt,
     BatchFile,
@@ -31,13 +26,6 @@ FORGOTTEN = "(forgotten)"
 ROWS_PER_TRANSACTION = 50
 # Not allowed in a client's conversation id, so nobody can go on with a forgotten conversation, or make one up.
 _MARK = "~"
-
-
-@contextmanager
-def short_transaction() -> Iterator[None]:
-    """A transaction in its turn with the ledger's writers, which one after the other would starve on SQLite."""
-    with in_turn(ledger_lock_path()) as lock, lock.held() if lock else nullcontext(), transaction.atomic():
-        yield
 
 
 def pseudonym(number: int, what: str = "") -> str:

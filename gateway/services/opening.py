@@ -18,7 +18,7 @@ from gateway.ledger.budgets import CompletionFacts, Scope, blocking_applies, cla
 from gateway.ledger.records import Intent, Opened
 from gateway.services.access import route_for
 from gateway.services.bounding import RequestBounds, check_bounded, request_bounds
-from gateway.services.call import Call, forwarded_headers
+from gateway.services.call import Call, call_trace, forwarded_headers
 from gateway.services.charging import BoundsOf, worst_case_usd
 from gateway.services.conversation import conversation_id
 from gateway.services.fitting import Draft, Fitting, headers_of, refit
@@ -133,6 +133,7 @@ def _ask(call: Call, parsed: ParsedRequest, route: Route, draft: Draft, *, must_
         operation=call.operation,
         output_limit_tokens=draft.output_limit_tokens,
         prompt_prefix=route.prompt_prefix,
+        trace=call_trace(call),
     )
 
 

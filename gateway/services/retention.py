@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from django.db import transaction
-
+from gateway.ledger.turns import short_transaction
 from gateway.models.budget_window import BudgetReservation
 from gateway.models.completion import Attempt, Completion, Conversation, Fallback
 from gateway.models.feedback import Feedback
@@ -47,7 +46,7 @@ def _prune_before(now: datetime) -> datetime | None:
     return min(latest, progress.until, changed.starts_at if changed else latest)
 
 
-@transaction.atomic
+@short_transaction()
 def _chunk_delete(before: datetime) -> int:
     old = Completion.objects.filter(created_at__lt=before).exclude(PENDING).order_by("created_at")
     ids = list(old.values_list("pk", flat=True)[:ROWS_PER_TRANSACTION])
@@ -61,6 +60,7 @@ def _conversations_delete(before: datetime) -> None:
     old = Conversation.objects.filter(last_seen_at__lt=before).order_by("last_seen_at")
     for _ in range(TRANSACTIONS_PER_RUN):
         ids = list(old.values_list("pk", flat=True)[:ROWS_PER_TRANSACTION])
-        Conversation.objects.filter(pk__in=ids, last_seen_at__lt=before).delete()
+        with short_transaction():
+            Conversation.objects.filter(pk__in=ids, last_seen_at__lt=before).delete()
         if len(ids) < ROWS_PER_TRANSACTION:
             return

@@ -41,6 +41,7 @@ from gateway.stores.memory_limits import MemoryLimits
 from gateway.stores.redis_answers import RedisAnswers
 from gateway.stores.redis_breakers import RedisBreakers
 from gateway.stores.redis_limits import RedisLimits
+from gateway.tracing import tracing_start, tracing_stop
 
 logger = logging.getLogger("gateway.breaker")
 
@@ -258,6 +259,7 @@ async def runtime_start() -> Runtime:
         kinds = {provider.kind for provider in runtime.snapshot.providers.values()}
         await asyncio.to_thread(import_sdks, kinds)
     await runtime.start_breakers()
+    tracing_start()
     _running = runtime
     return runtime
 
@@ -273,6 +275,7 @@ async def runtime_stop() -> None:
     runtime, _running = _running, None
     if runtime is not None:
         await runtime.stop()
+    await asyncio.to_thread(tracing_stop)
 
 
 def running_runtime() -> Runtime:

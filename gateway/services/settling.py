@@ -24,6 +24,7 @@ from gateway.services.charging import (
     total_billing,
 )
 from gateway.services.request_lines import fallback_logged, request_logged
+from gateway.tracing import completion_traced
 
 ledger_logger = logging.getLogger("gateway.ledger")
 
@@ -77,6 +78,7 @@ async def settle(
         fallback_logged(intent, fallback)
     completion_counted(intent, settlement)
     request_logged(intent, settlement)
+    completion_traced(completion.ask.trace, intent, settlement, [attempt.span_id for attempt in completion.attempts])
     tokens = settlement.usage.input_tokens + settlement.usage.output_tokens
     try:
         settled = await ledger.settle(settlement)

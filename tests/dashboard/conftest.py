@@ -10,14 +10,13 @@ import pytest
 import time_machine
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.db.utils import ConnectionHandler
 from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoDbBlocker
 
 from gateway.dashboard.sessions import STARTED, USED
 from tests.dashboard.recount import NOW, write_awkward_rows
-from tests.pages_database import in_use, postgres_with_tables
+from tests.pages_database import in_use
 
 
 @pytest.fixture
@@ -39,12 +38,6 @@ def browser_of_operator(operator: User, client: Client) -> Client:
     session.update({STARTED: now, USED: now})
     session.save()
     return client
-
-
-@pytest.fixture(scope="session")
-def postgres_pages(postgres_url: str, django_db_blocker: DjangoDbBlocker) -> Iterator[ConnectionHandler]:
-    with django_db_blocker.unblock(), postgres_with_tables(postgres_url) as handler:
-        yield handler
 
 
 @pytest.fixture(scope="module")

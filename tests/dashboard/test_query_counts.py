@@ -46,6 +46,8 @@ PAGES = {
     "/api/breakers": 5,
     "/api/budgets": 6,
     "/api/alerts": 4,
+    "/api/alert-messages": 4,
+    "/api/changes": 5,
     "/api/keys": 4,
     "/api/drills": 4,
     "/api/status": 12,

@@ -110,6 +110,7 @@ def test_the_admin_obeys_the_table(back_office: None, path: str, who: set[str]) 
         ("/api/drills", DRILL, {"Operator", "Administrator"}),
         ("/api/cache/purge", {}, {"Operator", "Administrator"}),
         ("/api/alerts/1/acknowledge", {}, {"Operator", "Administrator"}),
+        ("/api/alert-messages/1/retry", {}, {"Operator", "Administrator"}),
         ("/api/alert-channels/none/test", {}, {"Operator", "Administrator"}),
         ("/api/budgets/none/raise", RAISE, {"Finance", "Administrator"}),
         ("/api/keys", {"name": "new"}, {"Administrator"}),

@@ -21,7 +21,7 @@ from bench.clients import Request, chat, send_all
 from bench.fleet import Fleet, fleet, unconfigured_fleet
 from gateway.ledger.connections import ledger_connections, ledger_lock_path
 from gateway.ledger.sweep import orphans_settle
-from gateway.services.backup import RestoreFailed, database_restore, unreadable_secrets
+from gateway.services.backup import RestoreFailed, database_restore, put_aside, unreadable_secrets
 from gateway.simulator import SimulatorThread
 from gateway.simulator.server import Simulator
 from llmops.env import database_from_url
@@ -147,6 +147,17 @@ def test_a_sqlite_database_that_is_replaced_is_kept(round_trip: RoundTrip) -> No
     kept = "" if round_trip.there.database_url else ".before-restore"
     with closing(sqlite3.connect(round_trip.there.folder / "data" / f"llmops.sqlite3{kept}")) as old:
         assert old.execute("SELECT count(*) FROM theirs").fetchone() == (0,)
+
+
+def test_what_an_earlier_restore_kept_does_not_mix_with_what_is_kept_now(tmp_path: Path) -> None:
+    database = tmp_path / "llmops.sqlite3"
+    database.write_bytes(b"the second one")
+    for suffix in ("", "-wal", "-shm"):
+        (tmp_path / f"llmops.sqlite3.before-restore{suffix}").write_bytes(b"of the first one")
+    put_aside(database)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {
+        "llmops.sqlite3.before-restore": b"the second one"
+    }
 
 
 def test_secrets_that_the_encryption_keys_do_not_open_are_named(db: None, settings: Any) -> None:
