@@ -8,6 +8,8 @@ from urllib.parse import unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
+_OURS_ALONE = 0o700
+
 
 def env_text(name: str, default: str = "") -> str:
     """The variable's value; `NAME_FILE` may name a file that holds it (for mounted secrets)."""
@@ -49,9 +51,13 @@ def env_url(name: str, schemes: tuple[str, ...]) -> str:
 
 
 def usable_folder(name: str, folder: Path) -> None:
-    """Make the folder that variable `name` stands for, if need be. Raises ImproperlyConfigured if it can't be used."""
+    """Make the folder that variable `name` stands for, if need be. Raises ImproperlyConfigured if it can't be used.
+
+    What we make is ours alone: SQLite makes its files as the umask says, and they hold password hashes and more.
+    A folder that is there already keeps the mode its owner gave it.
+    """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=_OURS_ALONE, parents=True, exist_ok=True)
     except OSError as error:
         raise ImproperlyConfigured(f"{name}: can't make the folder {folder}: {error.strerror}.") from None
     if not os.access(folder, os.W_OK | os.X_OK):
