@@ -1,6 +1,6 @@
 # `make help` lists the verbs. Needs a Python ≥ 3.11 and make; everything else goes into .venv/ by hash-pinned lock files.
 .DEFAULT_GOAL := install
-.PHONY: install otel run test check bench bench-pages rolling faults chaos screenshots matrix lock help clean
+.PHONY: install otel licences run test check bench bench-pages rolling faults chaos screenshots matrix lock help clean
 .DELETE_ON_ERROR:
 
 VENV ?= .venv
@@ -94,6 +94,9 @@ define require_python
 @test -n "$(PYTHON)" || { echo "llmops needs Python 3.11 or newer with the venv module" \
 	"(on Debian: apt-get install python3 python3-venv), or name one: make PYTHON=/path/to/python." >&2; exit 1; }
 endef
+
+licences: $(VENV)/.installed-test ## what runs, with its licences; fails on one that is not allowed
+	@$(BIN)/python -m tests.project.licences
 
 otel: install ## adds OpenTelemetry's exporter to .venv (docs/tracing.md)
 	@$(PIP_INSTALL) --require-hashes -r requirements-otel.lock
