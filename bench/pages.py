@@ -73,7 +73,7 @@ def prepare(completions: int) -> None:
     print(f"{completions:,} completions in {time.perf_counter() - begun:.0f} s")
     begun, cpu = time.perf_counter(), time.process_time()
     hours = add_up()
-    analyze()
+    analyze(vacuum=True)
     wall_seconds, cpu_seconds = time.perf_counter() - begun, time.process_time() - cpu
     print(f"{hours} hours added up in {wall_seconds:.0f} s, {cpu_seconds:.0f} s of them CPU of this process\n")
 

@@ -50,10 +50,11 @@ def fill_database(completions: int) -> None:
     analyze()
 
 
-def analyze() -> None:
-    """What PostgreSQL's autovacuum does by itself before long."""
+def analyze(*, vacuum: bool = False) -> None:
+    """What PostgreSQL's autovacuum does by itself before long, or else beside what is timed. With `vacuum` outside of a
+    transaction."""
     with connection.cursor() as cursor:
-        cursor.execute("ANALYZE")
+        cursor.execute("VACUUM ANALYZE" if vacuum and connection.vendor == "postgresql" else "ANALYZE")
 
 
 _CONVERSATIONS = """
