@@ -109,6 +109,7 @@ async def test_requests_that_no_budget_can_refuse_are_answered_and_written_once_
     assert books.amount("cost_usd", "llmops_conversation") == usd("0.03")
 
 
+@pytest.mark.alone  # measures milliseconds
 async def test_a_request_under_a_blocking_budget_is_refused_at_once(away: LedgerWriter) -> None:
     began = time.monotonic()
 
@@ -413,6 +414,7 @@ async def test_a_slow_database_makes_no_queue_without_end(connect: Connect, fold
     assert [type(one) for one in outcomes] == [Opened] * 11 + [LedgerUnavailable] * 89
 
 
+@pytest.mark.alone  # measures milliseconds
 async def test_what_hangs_for_one_is_no_wait_for_the_next(connect: Connect, folder: Path) -> None:
     committing, go_on = asyncio.Event(), threading.Event()
     loop = asyncio.get_running_loop()
