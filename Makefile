@@ -17,6 +17,8 @@ PORT ?= 8000
 WORKERS ?= 1
 TESTS ?=
 DATABASE ?=
+# How many workers share the suite. Its tests empty the Redis that REDIS_URL names, so that one is for one worker.
+PARALLEL ?= $(if $(REDIS_URL),1,2)
 PEERS ?=
 
 help: ## list the verbs
@@ -29,7 +31,12 @@ run: install ## start everything in the foreground [CONFIG=live.yaml HOST=… PO
 
 test: $(VENV)/.installed-test ## set up and run the whole suite [TESTS=tests/engine]
 	@$(BIN)/python -m tests.browser_setup
+ifeq ($(or $(TESTS),$(filter 1,$(PARALLEL))),)
+	$(BIN)/python -m pytest -n $(PARALLEL) --dist loadfile --no-loadscope-reorder -m "not alone"
+	$(BIN)/python -m pytest -m alone $(sort $(dir $(shell grep -rl --include='test_*.py' pytest.mark.alone tests)))
+else
 	$(BIN)/python -m pytest $(TESTS)
+endif
 
 check: $(VENV)/.installed-test ## lint, formatting, types, migrations, Django's own checks
 	$(BIN)/ruff check .
