@@ -1,6 +1,6 @@
 # `make help` lists the verbs. Needs a Python ≥ 3.11 and make; everything else goes into .venv/ by hash-pinned lock files.
 .DEFAULT_GOAL := install
-.PHONY: install otel licences run test check bench bench-pages rolling faults chaos screenshots matrix lock help clean
+.PHONY: install otel licences audit run test coverage check bench bench-pages rolling faults chaos screenshots matrix lock help clean
 .DELETE_ON_ERROR:
 
 VENV ?= .venv
@@ -20,6 +20,7 @@ DATABASE ?=
 # How many workers share the suite. Its tests empty the Redis that REDIS_URL names, so that one is for one worker.
 PARALLEL ?= $(if $(REDIS_URL),1,2)
 PEERS ?=
+AUDIT ?=
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -37,6 +38,13 @@ ifeq ($(or $(TESTS),$(filter 1,$(PARALLEL))),)
 else
 	$(BIN)/python -m pytest $(TESTS)
 endif
+
+# Whole gateways run in processes of their own, which nothing here measures; what measures time would measure the measuring.
+CORE := tests/engine tests/wires tests/ledger
+coverage: $(VENV)/.installed-test ## how much of the core its own tests run, by line and branch; fails below pyproject.toml's floor
+	@$(BIN)/python -m coverage erase
+	$(BIN)/python -m coverage run -m pytest -q -m "not alone" --ignore tests/ledger/test_database_away.py $(CORE)
+	@$(BIN)/python -m coverage report
 
 check: $(VENV)/.installed-test ## lint, formatting, types, migrations, Django's own checks
 	$(BIN)/ruff check .
@@ -95,7 +103,7 @@ UV_COMPILE = .venv-lock/bin/uv pip compile --quiet --no-config --universal --pyt
 	--generate-hashes --no-header --upgrade
 
 clean: ## remove the virtual environments (not the data)
-	rm -rf $(VENV) .venv-matrix .venv-lock
+	rm -rf $(VENV) .venv-matrix .venv-lock .venv-audit .venv-python
 
 define require_python
 @test -n "$(PYTHON)" || { echo "llmops needs Python 3.11 or newer with the venv module" \
@@ -104,6 +112,17 @@ endef
 
 licences: $(VENV)/.installed-test ## what runs, with its licences; fails on one that is not allowed
 	@$(BIN)/python -m tests.project.licences
+
+audit: .venv-audit/.installed ## known vulnerabilities of what is locked; says so where no advisory service is reached [AUDIT=--unreached-passes]
+	@.venv-audit/bin/python -m tests.project.audit .venv-audit/bin/pip-audit $(AUDIT)
+
+# In an environment of its own, always the newest: it needs two dozen packages that nothing else here does, and an auditor
+# that is held at an old version among what it audits would say less.
+.venv-audit/.installed:
+	$(call require_python)
+	$(PYTHON) -m venv --clear .venv-audit
+	@.venv-audit/bin/python -m pip install --quiet --disable-pip-version-check --no-input "pip-audit>=2.10,<3"
+	@touch $@
 
 otel: install ## adds OpenTelemetry's exporter to .venv (docs/tracing.md)
 	@$(PIP_INSTALL) --require-hashes -r requirements-otel.lock

@@ -25,6 +25,9 @@ def _given(name: str) -> str:
 
 REDIS_URL = _given("REDIS_URL")
 DATABASE_URL = _given("DATABASE_URL")
+# What Django's own tests run on, instead of SQLite in memory: `make matrix` names a PostgreSQL.
+if _on := os.environ.get("LLMOPS_TESTS_ON", ""):
+    os.environ["DATABASE_URL"] = _on
 for _name in (
     "CELERY_BROKER_URL",
     "OPENAI_API_KEY",
