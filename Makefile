@@ -1,6 +1,6 @@
 # `make help` lists the verbs. Needs a Python ≥ 3.11 and make; everything else goes into .venv/ by hash-pinned lock files.
 .DEFAULT_GOAL := install
-.PHONY: install otel licences audit run test coverage check bench bench-pages rolling faults chaos screenshots matrix lock help clean
+.PHONY: install otel licences audit run test coverage check bench bench-pages rolling faults chaos screenshots servers matrix lock help clean
 .DELETE_ON_ERROR:
 
 VENV ?= .venv
@@ -75,9 +75,13 @@ screenshots: $(VENV)/.installed-test ## pictures of every page, light and dark, 
 	@$(BIN)/python -m tests.browser_setup
 	LLMOPS_SCREENSHOTS=var/screenshots $(BIN)/python -m pytest -q $(PICTURES)
 
+PYTHONS ?= python3.11 python3.13
+servers: $(VENV)/.installed-test ## its first half: Python 3.11 and 3.13, SQLite and PostgreSQL, Redis or none, RabbitMQ if there
+	@$(BIN)/python -m tests.matrix $(PYTHONS)
+
 # openai 3.x and anthropic 2.x are in the ordinary suite. The older ones go before them on the tests' path, not the gateway's.
 MATRIX := openai-1 openai-2 anthropic-0 anthropic-1
-matrix: $(MATRIX:%=matrix-%) ## the SDK tests once more, with older versions of the SDKs
+matrix: servers $(MATRIX:%=matrix-%) ## the Pythons, databases and brokers, and the SDK tests with older SDKs [PYTHONS=…]
 matrix-%: $(VENV)/.installed-test .venv-matrix/%/.installed
 	@PYTHONPATH=.venv-matrix/$* $(BIN)/python -c \
 		"import $(firstword $(subst -, ,$*)) as sdk; print('With', sdk.__name__, sdk.__version__)"
