@@ -287,6 +287,7 @@ def test_room_is_taken_from_the_disk_before_it_is_full(folder: Path) -> None:
     assert os.stat(spool.path).st_blocks * 512 >= ALLOCATED_BYTES
 
 
+@pytest.mark.alone  # a database that takes 20 ms counts as one that hangs
 async def test_a_hanging_database_is_left_after_the_time_a_caller_may_wait(
     sqlite_books: dict[str, Any], folder: Path
 ) -> None:
