@@ -5,8 +5,9 @@ ledger's tests, on one Python. For each Python named:
 
 - the cells (tests/cells): whole installations on SQLite and PostgreSQL, with and without Redis, and with RabbitMQ as
   the broker where there is one;
-- the rooms that speak to the database through Django, on a PostgreSQL that all migrations have made;
-- on any other Python than the one this runs on, everything in one process, on SQLite.
+- on the Python that this runs on, the rooms that speak to the database through Django, on a PostgreSQL that all
+  migrations have made;
+- on any other, everything that runs in one process, on the databases and stores that `make test` has.
 
 A Python that isn't on the machine is named as not run. Ends with 1 when something failed.
 """
@@ -64,12 +65,11 @@ class Part:
 def parts(postgres_url: str, *, another_python: bool) -> Iterator[Part]:
     by_cell, by_file = (*WORKERS, "--dist", "loadgroup"), (*WORKERS, "--dist", "loadfile", *WITHOUT_PROCESSES)
     if another_python:
-        yield Part(
-            "everything in one process, on SQLite", (*by_file, "-m", "not alone", *_rooms(ON_ANOTHER_PYTHON)), {}
-        )
-    # The server is thrown away, so nobody has to drop databases that idle connections hold.
-    on_postgresql = (*by_file, "--reuse-db", "-m", "not sqlite and not alone", *_rooms(ON_POSTGRESQL))
-    yield Part("Django's rooms on PostgreSQL", on_postgresql, {"LLMOPS_TESTS_ON": postgres_url})
+        yield Part("everything in one process", (*by_file, "-m", "not alone", *_rooms(ON_ANOTHER_PYTHON)), {})
+    else:
+        # The server is thrown away, so nobody has to drop databases that idle connections hold.
+        on_postgresql = (*by_file, "--reuse-db", "-m", "not sqlite and not alone", *_rooms(ON_POSTGRESQL))
+        yield Part("Django's rooms on PostgreSQL", on_postgresql, {"LLMOPS_TESTS_ON": postgres_url})
     yield Part("whole installations, cell by cell", (*by_cell, "tests/cells"), {})
 
 
