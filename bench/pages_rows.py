@@ -120,7 +120,8 @@ def _configuration() -> int:
     for number, team in enumerate(teams):
         Budget.objects.create(name=f"team-{number} month", scope="team", team=team, limit_usd=Decimal(10_000))
     Budget.objects.create(name="everything", scope="global", window="month", limit_usd=Decimal(100_000))
-    return teams[0].pk
+    first: int = teams[0].pk
+    return first
 
 
 def _first_completion() -> Completion:
