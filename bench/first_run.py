@@ -14,6 +14,7 @@ import signal
 import subprocess
 import tempfile
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -28,7 +29,7 @@ ROOT = Path(__file__).resolve().parent.parent
 GIVE_UP_SECONDS = 900.0
 STOP_SECONDS = 60.0
 POLL_SECONDS = 0.02
-KEY = re.compile(r"sk-llmops-\w+")
+KEY = re.compile(r"sk-llmops-[\w-]+")
 BODY = {"model": "gpt-4-turbo", "messages": [{"role": "user", "content": "Why is the sky blue?"}]}
 # What would make it another than a newcomer's: this process's own environment and settings.
 FOREIGN = ("LLMOPS_", "VIRTUAL_ENV", "DATABASE_URL", "REDIS_URL", "CELERY_", "DJANGO_", "PYTHON", "MAKE", "MFLAGS")
@@ -108,9 +109,13 @@ def _answered(port: int, key: str) -> bool:
     request = urllib.request.Request(f"http://127.0.0.1:{port}/v1/chat/completions", json.dumps(BODY).encode())
     request.add_header("Authorization", f"Bearer {key}")
     try:
-        with urllib.request.urlopen(request, timeout=30) as reply:
+        with urllib.request.urlopen(request, timeout=30) as reply:  # noqa: S310  our own loopback address
             return bool(json.load(reply)["choices"])
-    except OSError:  # not there yet, or not ready
+    except urllib.error.HTTPError as refused:
+        if refused.code < 500:
+            raise
+        return False
+    except OSError:  # not there yet
         return False
 
 
