@@ -34,7 +34,7 @@ def test_a_second_price_for_the_same_time_names_the_version_it_would_replace(
 def test_the_list_says_free_in_place_of_the_amounts_and_marks_no_other_price_for_it(
     operations: Client, configured: None
 ) -> None:
-    operations.post(ADD, {"kind": "openai", "model": "given-away", "free": "on", "batch_factor": "0.5"})
+    Price.objects.create(kind="openai", model="given-away", free=True, input_per_mtok=0, output_per_mtok=0)
     page = operations.get(f"{PRICES}?q=given-away").content.decode()
     assert re.findall(r'<td class="[^"]*field-(\w+)[^"]*"[^>]*>\s*free\s*</td>', page) == ["goes_in", "comes_out"]
     assert "field-free" not in page
