@@ -142,7 +142,7 @@ class ApiKeyAdmin(ConfigurationAdmin):
         sentences = [sentence, *(f"{key.name}: {key.prefix}" for key in keys)]
         return self._ask(request, f"{title}?", sentences, self._list_url(), title, action=action, rows=keys)
 
-    @admin.display(description="is", ordering="disabled")
+    @admin.display(description="state", ordering="disabled")
     def taken(self, row: ApiKey) -> str:
         """Words: a mark for "not disabled" reads as a fault of every key that works."""
         if row.disabled:
