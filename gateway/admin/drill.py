@@ -43,10 +43,10 @@ class DrillForm(forms.ModelForm):  # type: ignore[type-arg]
     def duration_seconds(self) -> int:
         return int(self.cleaned_data["minutes"]) * 60
 
-    def validate_constraints(self) -> None:
+    def _get_validation_exclusions(self) -> set[str]:
         """What `clean` refused is said once: the table's constraint would say it again."""
-        if not self.errors:
-            super().validate_constraints()
+        refused = {"provider", "route"} if self.non_field_errors() else set()
+        return set(super()._get_validation_exclusions()) | refused  # type: ignore[misc]
 
     def clean(self) -> dict[str, Any]:
         data: dict[str, Any] = super().clean() or self.cleaned_data
