@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from typing import Any, cast
 
@@ -14,7 +15,9 @@ _django = get_asgi_application()
 from django.conf import settings
 from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
 from django.core.exceptions import SuspiciousFileOperation
+from django.core.handlers.asgi import ASGIHandler
 from django.http import Http404, HttpRequest
+from django.urls import get_resolver
 
 from gateway.api.asgi import ApiHandler, Receive, Scope, Send
 from gateway.api.public import check_key
@@ -40,9 +43,18 @@ class StaticFiles(ASGIStaticFilesHandler):
         return response
 
 
+class Metrics(ASGIHandler):
+    def resolve_request(self, request: HttpRequest) -> Any:
+        request.urlconf = "gateway.api.metrics_urls"  # type: ignore[attr-defined]
+        return super().resolve_request(request)
+
+
 _back_office = StaticFiles(_django)
+_back_office_read = False
+_metrics = Metrics()
 
 API_PATHS = ("/v1/", "/healthz", "/readyz")
+METRICS_PATH = "/metrics"
 
 
 async def application(scope: Scope, receive: Receive, send: Send) -> None:
@@ -50,8 +62,19 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
         await _lifespan(scope, receive, send)
     elif scope["type"] == "http" and scope["path"].startswith(API_PATHS):
         await _api(scope, receive, send)
+    elif scope["type"] == "http" and scope["path"] == METRICS_PATH:
+        await _metrics(cast("Any", scope), receive, cast("Any", send))
     else:
+        await _read_back_office()
         await _back_office(cast("Any", scope), receive, cast("Any", send))
+
+
+async def _read_back_office() -> None:
+    """Half a second for the first page, in a thread: agents' requests go on meanwhile."""
+    global _back_office_read
+    if not _back_office_read:
+        await asyncio.to_thread(lambda: get_resolver().url_patterns)
+        _back_office_read = True
 
 
 async def _lifespan(scope: Scope, receive: Receive, send: Send) -> None:

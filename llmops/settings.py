@@ -52,7 +52,7 @@ if PRODUCTION:
 INSTALLED_APPS = [
     "llmops",  # before django.contrib.auth: its commands about accounts are also rows of history
     "unfold",
-    "django.contrib.admin",
+    "llmops.admin_config.AdminConfig",  # django.contrib.admin, read in with the first page
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

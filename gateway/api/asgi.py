@@ -1,7 +1,7 @@
 """The short way in for the agents' API.
 
 Django's own ASGI handler starts a thread context and runs synchronous signal receivers for every request, a millisecond
-of CPU (docs/decisions/0004-asgi-handler.md). This one resolves the same URLs to the same django-ninja operations and
+of CPU (docs/decisions/0004-asgi-handler.md). This one resolves the API's URLs to the same django-ninja operations and
 runs nothing else: no middleware, no signals, no threads. The back office keeps the stock handler.
 """
 
@@ -33,6 +33,7 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
+_URLS = "gateway.api.public_urls"
 BODY_TIMEOUT_SECONDS = 60.0
 BODYLESS_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -194,7 +195,7 @@ async def respond(request: HttpRequest) -> HttpResponseBase:
 
 
 async def _resolved(request: HttpRequest) -> HttpResponseBase:
-    match = get_resolver().resolve(request.path_info)
+    match = get_resolver(_URLS).resolve(request.path_info)
     request.resolver_match = match
     response = match.func(request, *match.args, **match.kwargs)
     return cast("HttpResponseBase", await response if inspect.isawaitable(response) else response)

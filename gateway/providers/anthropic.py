@@ -7,12 +7,12 @@ from dataclasses import replace
 from typing import ClassVar
 
 import httpx2
-from anthropic import AsyncAnthropic
 
 from gateway.engine.configuration import Provider, Target
 from gateway.engine.errors import UpstreamError
 from gateway.engine.exchange import Ask
 from gateway.engine.words import Operation, Wire
+from gateway.providers.anthropic_client import AsyncAnthropic
 from gateway.providers.caller import NO_KEY, HttpCaller, transport_to
 from gateway.providers.errors import ErrorReply, read_error, upstream_error
 from gateway.wires import Translated

@@ -34,13 +34,7 @@ from gateway.services.row_thread import RowThread
 from gateway.services.shared_answers import SharedAnswers
 from gateway.services.snapshot import Snapshot
 from gateway.services.snapshot_holder import SnapshotHolder
-from gateway.stores.answers import AnswerStore, MemoryAnswers
-from gateway.stores.key_limits import LimitStore
-from gateway.stores.memory import MemoryBreakers
-from gateway.stores.memory_limits import MemoryLimits
-from gateway.stores.redis_answers import RedisAnswers
-from gateway.stores.redis_breakers import RedisBreakers
-from gateway.stores.redis_limits import RedisLimits
+from gateway.stores.choice import Stores, stores_in_memory, stores_in_redis
 from gateway.tracing import tracing_start, tracing_stop
 
 logger = logging.getLogger("gateway.breaker")
@@ -61,9 +55,10 @@ class Runtime:
         self.clock = clock
         self.ledger = ledger
         self.callers = Callers()
-        self.breakers = self._breaker_store(redis_url, clock)
-        self.limits = self._limit_store(redis_url, clock)
-        self.answers = SharedAnswers(self._answer_store(redis_url, clock), clock)
+        stores = self._stores(redis_url, clock)
+        self.breakers = stores.breakers
+        self.limits = stores.limits
+        self.answers = SharedAnswers(stores.answers, clock)
         self.idempotency = IdempotencyRecords()
         self.content = ContentWriter()
         self.feedback = RowThread("feedback")
@@ -165,21 +160,11 @@ class Runtime:
         caller = self.callers.of(provider)
         return caller if provider.drill is None else drilled_caller(caller, provider, provider.drill, self.clock.sleep)
 
-    def _breaker_store(self, redis_url: str, clock: Clock) -> MemoryBreakers | RedisBreakers:
+    def _stores(self, redis_url: str, clock: Clock) -> Stores:
         if redis_url:
             timeout_seconds = settings.LLMOPS_REDIS_TIMEOUT_MS / 1000
-            return RedisBreakers(redis_url, clock, self._breaker_changed, timeout_seconds=timeout_seconds)
-        return MemoryBreakers(clock, self._breaker_changed)
-
-    def _limit_store(self, redis_url: str, clock: Clock) -> LimitStore:
-        if redis_url:
-            return RedisLimits(redis_url, clock, timeout_seconds=settings.LLMOPS_REDIS_TIMEOUT_MS / 1000)
-        return MemoryLimits(clock)
-
-    def _answer_store(self, redis_url: str, clock: Clock) -> AnswerStore:
-        if redis_url:
-            return RedisAnswers(redis_url, timeout_seconds=settings.LLMOPS_REDIS_TIMEOUT_MS / 1000)
-        return MemoryAnswers(clock)
+            return stores_in_redis(redis_url, clock, self._breaker_changed, timeout_seconds=timeout_seconds)
+        return stores_in_memory(clock, self._breaker_changed)
 
     def _breaker_changed(self, change: BreakerChange) -> None:
         moved = change.before is not change.reading.state

@@ -13,6 +13,8 @@ from django.urls import include, path
 from gateway.services.apply import configuration_apply
 from tests.services.conftest import SMALL
 
+admin.autodiscover()
+
 urlpatterns = [path("admin/", admin.site.urls), path("", include("gateway.dashboard.urls"))]
 
 

@@ -84,5 +84,6 @@ def test_the_operators_apis_documentation_fits_its_screen(visit: Visit, folder: 
 
 
 def test_every_model_of_the_admin_has_its_picture() -> None:
+    admin.autodiscover()
     models = {model._meta.model_name for model in admin.site._registry if model._meta.app_label == "gateway"}
     assert models - {"organisation"} == set(LISTED) >= set(ADDED)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import time_machine
+from django.contrib import admin
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.test import Client
@@ -17,6 +18,8 @@ from pytest_django import DjangoDbBlocker
 from gateway.dashboard.sessions import STARTED, USED
 from tests.dashboard.recount import NOW, write_awkward_rows
 from tests.pages_database import in_use
+
+admin.autodiscover()  # some tests are made from what is registered
 
 
 @pytest.fixture
