@@ -1,6 +1,7 @@
 # `make help` lists the verbs. Needs a Python ≥ 3.11 and make; everything else goes into .venv/ by hash-pinned lock files.
 .DEFAULT_GOAL := install
-.PHONY: install otel licences audit run test coverage check bench bench-pages rolling faults chaos screenshots servers matrix lock help clean
+.PHONY: install otel licences audit run test coverage check bench bench-pages first-run rolling faults chaos screenshots \
+	servers matrix lock help clean
 .DELETE_ON_ERROR:
 
 VENV ?= .venv
@@ -30,7 +31,7 @@ install: $(VENV)/.installed ## make the virtual environment and install what the
 run: install ## start everything in the foreground [CONFIG=live.yaml HOST=… PORT=… WORKERS=…]
 	@exec $(BIN)/python manage.py up --host $(HOST) --port $(PORT) --workers $(WORKERS) $(if $(CONFIG),--config $(CONFIG))
 
-test: $(VENV)/.installed-test ## set up and run the whole suite [TESTS=tests/engine]
+test: $(VENV)/.installed-test ## set up and run the whole suite, two workers at a time [TESTS=tests/engine PARALLEL=1]
 	@$(BIN)/python -m tests.browser_setup
 ifeq ($(or $(TESTS),$(filter 1,$(PARALLEL))),)
 	$(BIN)/python -m pytest -n $(PARALLEL) --dist loadfile --no-loadscope-reorder -m "not alone"
@@ -59,6 +60,9 @@ bench: install ## CPU per request, beside a bare pass-through [BENCH="--check", 
 bench-pages: $(VENV)/.installed-test ## every page over a million completions (minutes) [DATABASE=postgresql BENCH="--only /spend/"]
 	$(BIN)/python -m bench.pages $(if $(DATABASE),--$(DATABASE)) $(BENCH)
 
+first-run: install ## a fresh clone's `make run` to its first completion, installation included, and once more
+	@$(BIN)/python -m bench.first_run
+
 rolling: $(VENV)/.installed-test ## four processes replaced twice under load, without a failed request (4 minutes)
 	@$(BIN)/python -m bench.rolling
 
@@ -76,12 +80,12 @@ screenshots: $(VENV)/.installed-test ## pictures of every page, light and dark, 
 	LLMOPS_SCREENSHOTS=var/screenshots $(BIN)/python -m pytest -q $(PICTURES)
 
 PYTHONS ?= python3.11 python3.13
-servers: $(VENV)/.installed-test ## its first half: Python 3.11 and 3.13, SQLite and PostgreSQL, Redis or none, RabbitMQ if there
+servers: $(VENV)/.installed-test ## Python 3.11 and 3.13, SQLite and PostgreSQL, with and without Redis, RabbitMQ if there [PYTHONS=…]
 	@$(BIN)/python -m tests.matrix $(PYTHONS)
 
 # openai 3.x and anthropic 2.x are in the ordinary suite. The older ones go before them on the tests' path, not the gateway's.
 MATRIX := openai-1 openai-2 anthropic-0 anthropic-1
-matrix: servers $(MATRIX:%=matrix-%) ## the Pythons, databases and brokers, and the SDK tests with older SDKs [PYTHONS=…]
+matrix: servers $(MATRIX:%=matrix-%) ## `make servers`, and the SDK tests with older versions of the SDKs
 matrix-%: $(VENV)/.installed-test .venv-matrix/%/.installed
 	@PYTHONPATH=.venv-matrix/$* $(BIN)/python -c \
 		"import $(firstword $(subst -, ,$*)) as sdk; print('With', sdk.__name__, sdk.__version__)"

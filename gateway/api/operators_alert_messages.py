@@ -63,6 +63,6 @@ def retried(request: HttpRequest, id: int) -> AlertMessage:
     row = AlertDelivery.objects.filter(pk=id).first() if 0 < id <= _LARGEST_ID else None
     if row is None:
         raise NotFound(f"There is no alert message {id}; GET /api/alert-messages lists them.", param="id")
-    delivery_retry(delivery=row, now=timezone.now())
+    delivery_retry(delivery=row, actor=operator.actor, now=timezone.now())
     row.refresh_from_db()
     return message_of(row)

@@ -53,7 +53,15 @@ def _sent_test(channel: AlertChannel, actor: str, send: Send) -> str | None:
     return send(address, f"test: {channel.name}", body)
 
 
-def delivery_retry(*, delivery: AlertDelivery, now: datetime) -> bool:
+def delivery_retry(*, delivery: AlertDelivery, actor: str, now: datetime) -> bool:
     """Makes a message that has not arrived due at once, with all its tries before it. False if it has arrived."""
     waiting = AlertDelivery.objects.filter(pk=delivery.pk, delivered_at__isnull=True)
-    return waiting.update(next_try_at=now, tries=0, given_up_at=None) == 1
+    with transaction.atomic():
+        due = waiting.update(next_try_at=now, tries=0, given_up_at=None) == 1
+        if due:
+            name = f"{delivery.title} to {delivery.channel_name}"
+            before = "given up" if delivery.given_up_at is not None else "waiting"
+            change_record(
+                actor=actor, action=CHANGED, section="alert_messages", name=name, before=before, after="due at once"
+            )
+    return due
