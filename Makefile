@@ -14,6 +14,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python3
 CONFIG ?=
 HOST ?= 127.0.0.1
 PORT ?= 8000
+SIMULATOR_PORT ?= 8100
 WORKERS ?= 1
 TESTS ?=
 DATABASE ?=
@@ -24,8 +25,9 @@ help: ## list the verbs
 
 install: $(VENV)/.installed ## make the virtual environment and install what the product needs (the default)
 
-run: install ## start everything in the foreground [CONFIG=live.yaml HOST=… PORT=… WORKERS=…]
-	@exec $(BIN)/python manage.py up --host $(HOST) --port $(PORT) --workers $(WORKERS) $(if $(CONFIG),--config $(CONFIG))
+run: install ## start everything in the foreground [CONFIG=live.yaml HOST=… PORT=… SIMULATOR_PORT=… WORKERS=…]
+	@exec $(BIN)/python manage.py up --host $(HOST) --port $(PORT) --simulator-port $(SIMULATOR_PORT) \
+		--workers $(WORKERS) $(if $(CONFIG),--config $(CONFIG))
 
 test: $(VENV)/.installed-test ## set up and run the whole suite [TESTS=tests/engine]
 	@$(BIN)/python -m tests.browser_setup
