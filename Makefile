@@ -1,6 +1,6 @@
 # `make help` lists the verbs. Needs a Python ≥ 3.11 and make; everything else goes into .venv/ by hash-pinned lock files.
 .DEFAULT_GOAL := install
-.PHONY: install otel licences run test check bench bench-pages rolling faults chaos screenshots matrix lock help clean
+.PHONY: install otel licences run test check bench bench-pages first-run rolling faults chaos screenshots matrix lock help clean
 .DELETE_ON_ERROR:
 
 VENV ?= .venv
@@ -43,6 +43,9 @@ bench: install ## CPU per request, beside a bare pass-through [BENCH="--check", 
 
 bench-pages: $(VENV)/.installed-test ## every page over a million completions (minutes) [DATABASE=postgresql BENCH="--only /spend/"]
 	$(BIN)/python -m bench.pages $(if $(DATABASE),--$(DATABASE)) $(BENCH)
+
+first-run: install ## a fresh clone's `make run` to its first completion, installation included, and once more
+	@$(BIN)/python -m bench.first_run
 
 rolling: $(VENV)/.installed-test ## four processes replaced twice under load, without a failed request (4 minutes)
 	@$(BIN)/python -m bench.rolling

@@ -39,7 +39,6 @@ class Worker(uvicorn.Server):
         await super().startup(sockets)
         gc.collect()
         gc.freeze()
-        gc.set_threshold(ALLOCATIONS_PER_COLLECTION, 20, 20)
         tell_ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -68,6 +67,7 @@ class Worker(uvicorn.Server):
 
 
 def main(arguments: list[str] | None = None) -> None:
+    gc.set_threshold(ALLOCATIONS_PER_COLLECTION, 20, 20)  # before the imports, which are all allocations and no garbage
     parser = argparse.ArgumentParser(prog="gateway.supervisor.web", description=__doc__)
     parser.add_argument("--fd", type=int, required=True, help="the listening socket's file descriptor")
     parser.add_argument("--app", default=DEFAULT_APP)
