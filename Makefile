@@ -15,6 +15,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python3
 CONFIG ?=
 HOST ?= 127.0.0.1
 PORT ?= 8000
+SIMULATOR_PORT ?= 8100
 WORKERS ?= 1
 TESTS ?=
 DATABASE ?=
@@ -28,8 +29,9 @@ help: ## list the verbs
 
 install: $(VENV)/.installed ## make the virtual environment and install what the product needs (the default)
 
-run: install ## start everything in the foreground [CONFIG=live.yaml HOST=… PORT=… WORKERS=…]
-	@exec $(BIN)/python manage.py up --host $(HOST) --port $(PORT) --workers $(WORKERS) $(if $(CONFIG),--config $(CONFIG))
+run: install ## start everything in the foreground [CONFIG=live.yaml HOST=… PORT=… SIMULATOR_PORT=… WORKERS=…]
+	@exec $(BIN)/python manage.py up --host $(HOST) --port $(PORT) --simulator-port $(SIMULATOR_PORT) \
+		--workers $(WORKERS) $(if $(CONFIG),--config $(CONFIG))
 
 test: $(VENV)/.installed-test ## set up and run the whole suite, two workers at a time [TESTS=tests/engine PARALLEL=1]
 	@$(BIN)/python -m tests.browser_setup
@@ -60,8 +62,9 @@ bench: install ## CPU per request, beside a bare pass-through [BENCH="--check", 
 bench-pages: $(VENV)/.installed-test ## every page over a million completions (minutes) [DATABASE=postgresql BENCH="--only /spend/"]
 	$(BIN)/python -m bench.pages $(if $(DATABASE),--$(DATABASE)) $(BENCH)
 
-first-run: install ## a fresh clone's `make run` to its first completion, installation included, and once more
-	@$(BIN)/python -m bench.first_run
+first-run: ## what a newcomer waits: a clone, installation, a first completion, a second start (3 minutes)
+	$(call require_python)
+	@$(PYTHON) -m bench.first_run
 
 rolling: $(VENV)/.installed-test ## four processes replaced twice under load, without a failed request (4 minutes)
 	@$(BIN)/python -m bench.rolling

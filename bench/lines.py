@@ -34,5 +34,3 @@ CPU = {
 ADDED_LATENCY = Line("added latency, median, one at a time", "ms", 2, 1)
 IDLE_MEMORY = Line("memory, idle", "MB", 140)
 HELD_MEMORY = Line("memory, 500 open streams", "MB", 180)
-FIRST_COMPLETION = Line("first `make run` to a completion, installation included", "s", 180)
-SECOND_START = Line("second `make run` to a completion", "s", 5)

@@ -78,7 +78,7 @@ class BudgetForm(ConfigurationForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if self.instance.pk:
-            self.initial |= _span_fields(self.instance.window)
+            self.initial.update(_span_fields(self.instance.window))
 
     def clean_span_seconds(self) -> int | None:
         """Comes after the window, whose length it may be."""

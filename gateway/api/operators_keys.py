@@ -12,13 +12,11 @@ from pydantic import ConfigDict, Field
 from gateway.api import operators_schemas as schemas
 from gateway.api.operators_access import Operator
 from gateway.api.operators_errors import NotFound, only_parameters
+from gateway.api.operators_schemas import CALLER_FAULTS, OR_MISSING
 from gateway.engine.errors import InvalidRequest
 from gateway.models import ApiKey, Route, Team
 from gateway.services.keys import DEFAULT_OVERLAP, NO_OVERLAP, key_create, key_disable, key_rotate
 from gateway.services.permissions import ADD_KEYS, CHANGE_KEYS, SEE_KEYS
-
-_FAULTS: dict[Any, Any] = {frozenset({400, 401, 403}): schemas.ErrorReply}
-_OR_MISSING: dict[Any, Any] = {**_FAULTS, 404: schemas.ErrorReply}
 
 
 class Key(Schema):
@@ -76,9 +74,9 @@ class OrderedKey(Key):
 
 def add_keys(api: NinjaAPI) -> None:
     """Give the API its operations of keys."""
-    api.get("/keys", response={200: list[Key], **_FAULTS}, summary="Every API key in use")(keys)
-    api.post("/keys", response={200: MadeKey, **_FAULTS}, summary="Make an API key")(key_make)
-    api.post("/keys/{name}", response={200: OrderedKey, **_OR_MISSING}, summary="Rotate, disable or enable an API key")(
+    api.get("/keys", response={200: list[Key], **CALLER_FAULTS}, summary="Every API key in use")(keys)
+    api.post("/keys", response={200: MadeKey, **CALLER_FAULTS}, summary="Make an API key")(key_make)
+    api.post("/keys/{name}", response={200: OrderedKey, **OR_MISSING}, summary="Rotate, disable or enable an API key")(
         key_order
     )
 
