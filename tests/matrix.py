@@ -63,14 +63,14 @@ class Part:
 
 
 def parts(postgres_url: str, *, another_python: bool) -> Iterator[Part]:
-    by_cell, by_file = (*WORKERS, "--dist", "loadgroup"), (*WORKERS, "--dist", "loadfile", *WITHOUT_PROCESSES)
+    by_file = (*WORKERS, "--dist", "loadfile", *WITHOUT_PROCESSES)
     if another_python:
         yield Part("everything in one process", (*by_file, "-m", "not alone", *_rooms(ON_ANOTHER_PYTHON)), {})
     else:
         # The server is thrown away, so nobody has to drop databases that idle connections hold.
         on_postgresql = (*by_file, "--reuse-db", "-m", "not sqlite and not alone", *_rooms(ON_POSTGRESQL))
         yield Part("Django's rooms on PostgreSQL", on_postgresql, {"LLMOPS_TESTS_ON": postgres_url})
-    yield Part("whole installations, cell by cell", (*by_cell, "tests/cells"), {})
+    yield Part("whole installations, cell by cell", ("tests/cells",), {})  # each is five processes
 
 
 def _rooms(names: Sequence[str]) -> Iterator[str]:

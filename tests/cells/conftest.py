@@ -62,7 +62,7 @@ def pytest_report_header() -> list[str]:
     return [f"cells: {', '.join(CELLS)}", *([] if rabbitmq_is_here() else [NOT_RUN])]
 
 
-@pytest.fixture(scope="session", params=[pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in CELLS])
+@pytest.fixture(scope="session", params=CELLS)
 def cell(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cell]:
     with ExitStack() as stack:
         folder = tmp_path_factory.mktemp("cell")
