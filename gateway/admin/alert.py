@@ -14,10 +14,11 @@ from django.utils import timezone
 from unfold.decorators import action  # type: ignore[import-untyped]
 from unfold.widgets import UnfoldAdminTextareaWidget  # type: ignore[import-untyped]
 
+from gateway.admin.changes import ToldByChanges
 from gateway.admin.confirm import confirm_page, is_confirmed
 from gateway.admin.ledger import LedgerAdmin
 from gateway.models import Alert, AlertDelivery
-from gateway.services.incidents import NOTE_LENGTH, delivery_retry, incident_acknowledge
+from gateway.services.incidents import NOTE_LENGTH, delivery_retry, incident_acknowledge, incident_names, message_names
 from gateway.services.permissions import ACKNOWLEDGE_INCIDENTS, RETRY_MESSAGES
 
 
@@ -29,7 +30,7 @@ class AcknowledgeForm(forms.Form):
 
 
 @admin.register(Alert)
-class AlertAdmin(LedgerAdmin):
+class AlertAdmin(ToldByChanges, LedgerAdmin):
     list_display = ("opened_at", "kind", "subject", "closed_at", "acknowledged_by", "note", "message")
     list_filter = ("kind", ("closed_at", admin.EmptyFieldListFilter), ("acknowledged_at", admin.EmptyFieldListFilter))
     search_fields = ("subject",)
@@ -47,6 +48,9 @@ class AlertAdmin(LedgerAdmin):
     )
     actions = ("acknowledge",)
     actions_detail = ("acknowledge_one",)
+
+    def change_names(self, row: Alert) -> tuple[str, str]:
+        return incident_names(row)
 
     @admin.action(description="Acknowledge: somebody sees to it", permissions=["acknowledge"])
     def acknowledge(self, request: HttpRequest, queryset: QuerySet[Alert]) -> None:
@@ -78,7 +82,7 @@ class AlertAdmin(LedgerAdmin):
 
 
 @admin.register(AlertDelivery)
-class AlertDeliveryAdmin(LedgerAdmin):
+class AlertDeliveryAdmin(ToldByChanges, LedgerAdmin):
     """What was sent to whom and what came of it. Addresses stand nowhere here."""
 
     list_display = ("title", "channel_name", "result", "tries", "next_try", "last_error")
@@ -92,6 +96,9 @@ class AlertDeliveryAdmin(LedgerAdmin):
     fields = ("title", "body", "channel_name", "tries", "next_try_at", "delivered_at", "given_up_at", "last_error")
     actions = ("retry",)
     actions_detail = ("retry_one",)
+
+    def change_names(self, row: AlertDelivery) -> tuple[str, str]:
+        return message_names(row)
 
     @admin.display(description="result")
     def result(self, row: AlertDelivery) -> str:
