@@ -37,7 +37,7 @@ class Fleet:
         self.data_dir.mkdir(parents=True, exist_ok=True)
         file = self._folder / "books.yaml"
         file.write_text(json.dumps(document), encoding="utf-8")  # JSON is YAML
-        for arguments in (("migrate", "--verbosity", "0"), ("apply", str(file))):
+        for arguments in (("migrate", "--verbosity", "0", "--skip-checks"), ("apply", str(file), "--skip-checks")):
             self.manage(*arguments)
 
     def manage(self, *arguments: str) -> str:

@@ -35,11 +35,17 @@ _PICO = 10**12
 
 
 def fill_database(completions: int) -> None:
-    _configuration()
+    first_team = _configuration()
     begun = timezone.now() - timedelta(days=DAYS)
     with transaction.atomic(), connection.cursor() as cursor:
         completion = _first_completion()
-        _copy(cursor, Completion, completion.pk, completions, _completion_columns(begun.timestamp(), completions))
+        _copy(
+            cursor,
+            Completion,
+            completion.pk,
+            completions,
+            _completion_columns(begun.timestamp(), completions, first_team),
+        )
         Completion.objects.filter(pk=completion.pk).delete()
         attempt = _first_attempt()
         _insert(cursor, Attempt, _attempt_columns(), _each_attempt(attempt.pk))
@@ -100,7 +106,8 @@ def _events(begun: datetime, events: int) -> None:
     )
 
 
-def _configuration() -> None:
+def _configuration() -> int:
+    """The first team's key; those of the others follow it."""
     openai = Provider.objects.create(name="openai", kind="openai", base_url="http://127.0.0.1:9/v1", api_key_env="NONE")
     other = {"kind": "anthropic", "base_url": "http://127.0.0.1:9", "api_key_env": "NONE"}
     anthropic = Provider.objects.create(name="anthropic", **other)
@@ -109,10 +116,12 @@ def _configuration() -> None:
         for position, model in enumerate(MODELS):
             provider = openai if position < OPENAI_MODELS else anthropic
             Target.objects.create(route=route, provider=provider, model=model, position=position)
-    for number in range(TEAMS):
-        team = Team.objects.create(name=f"team-{number}")
+    teams = [Team.objects.create(name=f"team-{number}") for number in range(TEAMS)]
+    for number, team in enumerate(teams):
         Budget.objects.create(name=f"team-{number} month", scope="team", team=team, limit_usd=Decimal(10_000))
     Budget.objects.create(name="everything", scope="global", window="month", limit_usd=Decimal(100_000))
+    first: int = teams[0].pk
+    return first
 
 
 def _first_completion() -> Completion:
@@ -145,7 +154,7 @@ def _first_attempt() -> Attempt:
     )
 
 
-def _completion_columns(begun: float, completions: int) -> dict[str, str]:
+def _completion_columns(begun: float, completions: int, first_team: int) -> dict[str, str]:
     """SQL of what differs between rows; `n.i` counts them. Primes keep the columns from moving together."""
     at = _moment(f"{begun:.0f} + n.i * {DAYS * 86400 - 60} / {completions}")
     model = f"(n.i * 7 % {len(MODELS)})"
@@ -166,7 +175,7 @@ def _completion_columns(begun: float, completions: int) -> dict[str, str]:
         "model": f"CASE {model} {names} END",
         "route_id": f"1 + n.i % {ROUTES}",
         "route_name": _text(f"'route-' || (n.i % {ROUTES})"),
-        "team_id": f"1 + n.i % {TEAMS}",
+        "team_id": f"{first_team} + n.i % {TEAMS}",
         "team_name": _text(f"'team-' || (n.i % {TEAMS})"),
         "api_key_id": f"1 + n.i % {KEYS}",
         "api_key_name": _text(f"'key-' || (n.i % {KEYS})"),

@@ -13,7 +13,6 @@ import asyncio
 import json
 import os
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -31,6 +30,7 @@ from bench.audit import bill_by_trace, completions, requests_disagreeing, sums_d
 from bench.books import KEY, books, document
 from bench.clients import trace_of
 from bench.machine import machine_text
+from bench.program import Program
 from bench.scale import BUDGETS
 from gateway.simulator import Fault, FaultKind, SimulatorThread
 from gateway.simulator.server import Simulator
@@ -41,8 +41,6 @@ ROOT = Path(__file__).resolve().parent.parent
 READY, REPLACED = "Ctrl-C stops everything.", "Every gateway worker has been replaced."
 READY_SECONDS = 120.0
 REPLACED_SECONDS = 300.0
-STOP_SECONDS = 60.0
-POLL_SECONDS = 0.05
 # A stream of STREAM_TOKENS lasts longer than a process takes to give its place over, so each replacement meets some.
 STREAM_TOKENS, PLAIN_TOKENS = 40, 10
 SECONDS_PER_TOKEN = 0.05
@@ -60,40 +58,29 @@ class Servers:
 
 
 class Up:
-    """`manage.py up` as a process; its output is a file."""
+    """`manage.py up` as a process."""
 
     def __init__(self, folder: Path, servers: Servers, simulator_url: str, workers: int) -> None:
         self.port = free_port()
         self.data_dir = folder / "data"
-        self._output = folder / "up.log"
         config = folder / "rolling.yaml"
         config.write_text(json.dumps(document(simulator_url, BUDGETS)), encoding="utf-8")  # JSON is YAML
         options = ("--port", str(self.port), "--workers", str(workers), "--config", str(config))
         variables = {"DATABASE_URL": servers.database_url, "REDIS_URL": servers.redis_url, "CELERY_BROKER_URL": ""}
-        with self._output.open("wb") as output:
-            self._process = subprocess.Popen(
-                [sys.executable, "manage.py", "up", "--no-simulator", "--no-tasks", *options],
-                cwd=ROOT,
-                env={**os.environ, **variables, "LLMOPS_DATA_DIR": str(self.data_dir), "LLMOPS_ENV": "demo"},
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
+        self._program = Program(
+            [sys.executable, "manage.py", "up", "--no-simulator", "--no-tasks", *options],
+            folder / "up.log",
+            folder=ROOT,
+            environment={**os.environ, **variables, "LLMOPS_DATA_DIR": str(self.data_dir), "LLMOPS_ENV": "demo"},
+        )
 
-    def printed(self) -> str:
-        return self._output.read_text(encoding="utf-8", errors="replace")
-
-    def wait_for(self, text: str, times: int, patience_seconds: float) -> None:
-        end = time.monotonic() + patience_seconds
-        while self.printed().count(text) < times:
-            if self._process.poll() is not None or time.monotonic() > end:
-                raise RuntimeError(f"`up` did not say {text!r}:\n{self.printed()[-2000:]}")
-            time.sleep(POLL_SECONDS)
+    def until_ready(self) -> None:
+        self._program.wait_for(READY, READY_SECONDS)
 
     def workers(self) -> set[int]:
         """The gateway processes."""
         found = set()
-        for task in Path(f"/proc/{self._process.pid}/task").glob("*/children"):
+        for task in Path(f"/proc/{self._program.pid}/task").glob("*/children"):
             for child in task.read_text().split():
                 if b"gateway.supervisor.web" in Path(f"/proc/{child}/cmdline").read_bytes():
                     found.add(int(child))
@@ -101,23 +88,18 @@ class Up:
 
     def replace_workers(self, number: int) -> None:
         """The `number`th time, counted from 1; returns when all are others."""
-        self._process.send_signal(signal.SIGHUP)
-        self.wait_for(REPLACED, number, REPLACED_SECONDS)
+        self._program.send(signal.SIGHUP)
+        self._program.wait_for(REPLACED, REPLACED_SECONDS, times=number)
 
     def stop(self) -> None:
-        self._process.terminate()
-        try:
-            self._process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        self._program.stop()
 
 
 @contextmanager
 def up(folder: Path, servers: Servers, simulator_url: str, workers: int) -> Iterator[Up]:
     made = Up(folder, servers, simulator_url, workers)
     try:
-        made.wait_for(READY, 1, READY_SECONDS)
+        made.until_ready()
         yield made
     finally:
         made.stop()

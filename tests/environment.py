@@ -10,9 +10,24 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import pytest
+
 _FOLDER = Path(tempfile.mkdtemp(prefix="llmops-tests-"))
-REDIS_URL = os.environ.pop("REDIS_URL", "")
-DATABASE_URL = os.environ.pop("DATABASE_URL", "")
+
+
+def _given(name: str) -> str:
+    """The user's server to test against, out of the way of what the tests start. Under another name it stays there for
+    the workers of a parallel run, which get this process's environment."""
+    kept = f"LLMOPS_TESTS_{name}"
+    os.environ[kept] = os.environ.pop(name, "") or os.environ.get(kept, "")
+    return os.environ[kept]
+
+
+REDIS_URL = _given("REDIS_URL")
+DATABASE_URL = _given("DATABASE_URL")
+# What Django's own tests run on, instead of SQLite in memory: `make matrix` names a PostgreSQL.
+if _on := os.environ.get("LLMOPS_TESTS_ON", ""):
+    os.environ["DATABASE_URL"] = _on
 for _name in (
     "CELERY_BROKER_URL",
     "OPENAI_API_KEY",
@@ -23,6 +38,11 @@ for _name in (
     os.environ.pop(_name, None)
 os.environ["LLMOPS_DATA_DIR"] = str(_FOLDER / "data")
 os.environ["LLMOPS_ENV"] = "demo"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if REDIS_URL and getattr(config.option, "numprocesses", None):
+        raise pytest.UsageError("REDIS_URL names one Redis, which each worker's tests empty: run them without -n.")
 
 
 def pytest_unconfigure() -> None:

@@ -41,13 +41,13 @@ def test_links_between_documents_lead_somewhere(path: Path) -> None:
 
 
 def verbs() -> set[str]:
-    return set(re.findall(r"^([a-z]+):.*## ", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    return set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_make_verb_in_a_document_exists(path: Path) -> None:
-    used = re.findall(r"(?:^|`)make ([a-z]+)", path.read_text(encoding="utf-8"), re.MULTILINE)
-    assert set(used) <= verbs()
+    used = re.findall(r"(?:^|`)make ([a-z-]+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+    assert {verb for verb in used if not verb.startswith("matrix-")} <= verbs()  # matrix-openai-1: one of a pattern
 
 
 def test_contributing_names_every_verb() -> None:

@@ -26,7 +26,8 @@ MOST_TESTS = 5  # a slow channel takes seconds, and somebody waits for the page
 class AlertChannelForm(ConfigurationForm):
     url = SecretField(
         label="Address",
-        help_text="Such as json://host/path, mailto://… or slack://…; stored encrypted. Empty: keep the stored one.",
+        help_text="A webhook (https://…, gets JSON) or what Apprise knows: mailto://…, slack://…. "
+        "Stored encrypted, never shown. Empty: keep the stored one.",
     )
     events = forms.MultipleChoiceField(
         choices=[(ALL_EVENTS, "everything, also what a later release adds"), *choices(AlertEvent)],

@@ -15,6 +15,7 @@ from django.utils import timezone
 from unfold.admin import ModelAdmin  # type: ignore[import-untyped]
 from unfold.decorators import action  # type: ignore[import-untyped]
 
+from gateway.admin.changes import ToldByChanges
 from gateway.admin.confirm import confirm_page, is_confirmed
 from gateway.admin.plain_fields import PlainForm
 from gateway.services.archive import configuration_archive, configuration_restore
@@ -61,7 +62,7 @@ class InUseFilter(admin.SimpleListFilter):
         return queryset.filter(archived_at__isnull=self.value() != "yes")
 
 
-class AnnouncingAdmin(ModelAdmin):  # type: ignore[misc]
+class AnnouncingAdmin(ToldByChanges, ModelAdmin):  # type: ignore[misc]
     """Every saved form moves the configuration's version and leaves a row of history, in the form's transaction."""
 
     compressed_fields = True
@@ -69,6 +70,9 @@ class AnnouncingAdmin(ModelAdmin):  # type: ignore[misc]
 
     def section_name(self, row: Any) -> str:
         return section_of(type(row)).name
+
+    def change_names(self, row: Any) -> tuple[str, str]:
+        return self.section_name(row), str(row)
 
     def entry(self, row: Any) -> Any:
         """The row as an entry of the configuration file: what history compares."""
@@ -85,11 +89,12 @@ class AnnouncingAdmin(ModelAdmin):  # type: ignore[misc]
         if before != after:
             told = differences(before, after)
             action = CREATED if before is None else CHANGED
+            section, name = self.change_names(row)
             change_record(
                 actor=str(request.user),
                 action=action,
-                section=self.section_name(row),
-                name=str(row),
+                section=section,
+                name=name,
                 before=told[0],
                 after=told[1],
             )

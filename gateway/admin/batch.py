@@ -10,6 +10,7 @@ from django.db.models import Count, Q, QuerySet, Sum
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin  # type: ignore[import-untyped]
 
+from gateway.admin.changes import ToldByChanges
 from gateway.admin.ledger import LedgerInline, ReadOnly
 from gateway.engine.batch import LineOutcome
 from gateway.engine.errors import InvalidRequest
@@ -28,7 +29,7 @@ class JobInline(LedgerInline):
 
 
 @admin.register(Batch)
-class BatchAdmin(ReadOnly, ModelAdmin):  # type: ignore[misc]
+class BatchAdmin(ToldByChanges, ReadOnly, ModelAdmin):  # type: ignore[misc]
     list_display = ("id", "created_at", "team", "wire", "progress", "status", "cost", "ended_at")
     list_filter = ("state", "wire")
     list_per_page = 50
@@ -72,6 +73,9 @@ class BatchAdmin(ReadOnly, ModelAdmin):  # type: ignore[misc]
 
     def has_cancel_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.has_perm("gateway.change_batch"))
+
+    def change_names(self, row: Batch) -> tuple[str, str]:
+        return "batches", row.pk
 
     @admin.display(description="team", ordering="team_name")
     def team(self, row: Batch) -> str:

@@ -16,9 +16,12 @@ from django.utils.safestring import SafeString
 from unfold.decorators import action  # type: ignore[import-untyped]
 from unfold.widgets import (  # type: ignore[import-untyped]
     UnfoldAdminDecimalFieldWidget,
+    UnfoldAdminIntegerFieldWidget,
+    UnfoldAdminSelectWidget,
     UnfoldAdminTextInputWidget,
 )
 
+from gateway import bounds
 from gateway.admin.base import ConfigurationAdmin, ConfigurationForm
 from gateway.admin.budget_words import budget_sentence, spent_words, standings_table
 from gateway.admin.fields import PercentsField
@@ -26,7 +29,7 @@ from gateway.ledger.money import usd_text
 from gateway.models import Budget
 from gateway.models.budget import SUBJECT_COLUMNS, default_alert_percents, window_problem
 from gateway.models.fields import UsdFormField
-from gateway.models.words import BudgetScope
+from gateway.models.words import BudgetScope, BudgetWindowUnit
 from gateway.selectors.budget_status import raises_in_force, standings_of
 from gateway.selectors.configuration import organisation_zone
 from gateway.services.budget_raises import budget_raise, budget_raises_end
@@ -34,16 +37,33 @@ from gateway.services.budget_raises import budget_raise, budget_raises_end
 SUBJECTS_SHOWN = 20
 STANDING_EVERY_SECONDS = 5
 
+IN_SECONDS = "seconds"
+SPAN_FIELDS = ("span", "span_seconds")
+SPAN_WORDS = {
+    BudgetWindowUnit.HOUR.value: "every hour",
+    BudgetWindowUnit.DAY.value: "every day",
+    BudgetWindowUnit.WEEK.value: "every week",
+    BudgetWindowUnit.MONTH.value: "every month",
+    BudgetWindowUnit.TOTAL.value: "never: all there will ever be",
+}
+
 
 class BudgetForm(ConfigurationForm):
-    """`span` is the row's `window`: a field of that name would hide the browser's own from the page's script."""
+    """`span` and `span_seconds` are the row's `window`: a field of that name would hide the browser's own from the
+    page's script."""
 
-    span = forms.CharField(
+    span = forms.ChoiceField(
         label="Window",
-        initial="month",
-        max_length=10,
-        widget=UnfoldAdminTextInputWidget,
-        help_text="hour, day, week, month (in the organisation's time zone), total, or a number of seconds.",
+        choices=[*SPAN_WORDS.items(), (IN_SECONDS, "every so many seconds")],
+        initial=BudgetWindowUnit.MONTH.value,
+        widget=UnfoldAdminSelectWidget,
+        help_text="When what is spent begins anew; in the organisation's time zone.",
+    )
+    span_seconds = forms.IntegerField(
+        label="Seconds",
+        required=False,
+        widget=UnfoldAdminIntegerFieldWidget,
+        help_text="How long a window lasts, such as 900 for a quarter of an hour.",
     )
     alert_at_percent = PercentsField(
         label="Tell at (percent)",
@@ -58,15 +78,18 @@ class BudgetForm(ConfigurationForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if self.instance.pk:
-            self.initial["span"] = self.instance.window
+            self.initial.update(_span_fields(self.instance.window))
 
-    def clean_span(self) -> str:
-        span = str(self.cleaned_data["span"]).strip()
-        problem = window_problem(span)
-        if problem:
-            raise ValidationError(problem)
-        self.instance.window = span
-        return span
+    def clean_span_seconds(self) -> int | None:
+        """Comes after the window, whose length it may be."""
+        span, seconds = self.cleaned_data.get("span"), self.cleaned_data["span_seconds"]
+        if span == IN_SECONDS:
+            if seconds is None or window_problem(str(seconds)):
+                raise ValidationError(f"must be a number of seconds, {bounds.WINDOW_SECONDS}")
+            self.instance.window = str(seconds)
+            return int(seconds)
+        self.instance.window = span or self.instance.window
+        return None
 
     def clean(self) -> dict[str, Any]:
         """Only the subject that belongs to the scope is kept; the form hides the others."""
@@ -75,6 +98,10 @@ class BudgetForm(ConfigurationForm):
             if data.get("scope") != scope:
                 data[column] = None
         return data
+
+
+def _span_fields(window: str) -> dict[str, str]:
+    return {"span": window} if window in SPAN_WORDS else {"span": IN_SECONDS, "span_seconds": window}
 
 
 class RaiseForm(forms.Form):
@@ -92,18 +119,30 @@ class RaiseForm(forms.Form):
 @admin.register(Budget)
 class BudgetAdmin(ConfigurationAdmin):
     form = BudgetForm
-    form_only = frozenset({"span"})
+    form_only = frozenset(SPAN_FIELDS)
     list_display = ("name", "whose", "window", "limit", "used", "enforcement")
     list_filter = (*ConfigurationAdmin.list_filter, "scope", "enforcement")
     list_select_related = tuple(SUBJECT_COLUMNS.values())
-    conditional_fields = {column: f"scope == '{scope}'" for scope, column in SUBJECT_COLUMNS.items()}
+    conditional_fields = {column: f"scope == '{scope}'" for scope, column in SUBJECT_COLUMNS.items()} | {
+        "span_seconds": f"span == '{IN_SECONDS}'"
+    }
     readonly_fields = ("what_it_does", "standing")
     actions_detail = ("raise_limit", "end_raises", *ConfigurationAdmin.actions_detail)
     fieldsets = (
         (None, {"fields": ("what_it_does", "standing")}),
         (
             "Who may spend how much",
-            {"fields": ("name", "scope", *SUBJECT_COLUMNS.values(), "span", "limit_usd", "enforcement")},
+            {
+                "fields": (
+                    "name",
+                    "scope",
+                    *SUBJECT_COLUMNS.values(),
+                    "span",
+                    "span_seconds",
+                    "limit_usd",
+                    "enforcement",
+                )
+            },
         ),
         ("On the way there", {"fields": ("alert_at_percent", "step_down_at_percent", "shrink_output")}),
     )

@@ -43,6 +43,11 @@ class DrillForm(forms.ModelForm):  # type: ignore[type-arg]
     def duration_seconds(self) -> int:
         return int(self.cleaned_data["minutes"]) * 60
 
+    def _get_validation_exclusions(self) -> set[str]:
+        """What `clean` refused is said once: the table's constraint would say it again."""
+        refused = {"provider", "route"} if self.non_field_errors() else set()
+        return set(super()._get_validation_exclusions()) | refused  # type: ignore[misc]
+
     def clean(self) -> dict[str, Any]:
         data: dict[str, Any] = super().clean() or self.cleaned_data
         if not self.errors:
@@ -70,7 +75,7 @@ class DrillAdmin(ReadOnly, ModelAdmin):  # type: ignore[misc]
     compressed_fields = True
     filter_horizontal = ("keys",)
     fieldsets = (
-        (None, {"fields": ("provider", "route", "fault")}),
+        (None, {"fields": ("provider", "route", "fault"), "description": "It starts with saving, on real traffic."}),
         ("Whose requests, and for how long", {"fields": ("share_percent", "keys", "minutes")}),
         (None, {"fields": ("note", "alerts")}),
     )

@@ -21,6 +21,7 @@ from unfold.forms import (  # type: ignore[import-untyped]
     UserCreationForm,
 )
 
+from gateway.admin.changes import ToldByChanges
 from gateway.services.configuration import CHANGED, CREATED, DELETED, change_record
 from gateway.services.people import RENEWED, USERS, group_words, password_changed, user_words
 
@@ -28,7 +29,7 @@ admin.site.unregister(User)
 admin.site.unregister(Group)
 
 
-class RecordedPeople:
+class RecordedPeople(ToldByChanges):
     """Writes history where Django writes its log: once everything of a form is saved."""
 
     section: str
@@ -59,6 +60,9 @@ class RecordedPeople:
         for row in queryset:
             self._record(request, DELETED, row, self._told(row), "")
         return super().log_deletions(request, queryset)  # type: ignore[misc]
+
+    def change_names(self, row: Any) -> tuple[str, str]:
+        return self.section, str(row)
 
     def _told(self, row: Any) -> str:
         return f"name={row}\n{self.words(row)}"

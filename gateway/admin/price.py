@@ -66,7 +66,7 @@ def superseded(kind: Any, model: Any, valid_from: Any) -> QuerySet[Price]:
 class PriceAdmin(ConfigurationAdmin):
     form = PriceForm
     form_only = frozenset({"supersede"})
-    list_display = ("model", "kind", "goes_in", "cached", "comes_out", "long", "free", "begins", "source")
+    list_display = ("model", "kind", "source", "goes_in", "cached", "comes_out", "long", "begins")
     list_filter = (*ConfigurationAdmin.list_filter, "kind", "source", "free")
     search_fields = ("model",)
     ordering = ("kind", "model", "valid_from", "pk")
@@ -150,19 +150,19 @@ class PriceAdmin(ConfigurationAdmin):
     def _context(self, request: HttpRequest) -> dict[str, Any]:
         return {**self.admin_site.each_context(request), "opts": Price._meta}
 
-    @admin.display(description="input, $ per million tokens", ordering="input_per_mtok")
+    @admin.display(description="input per million", ordering="input_per_mtok")
     def goes_in(self, row: Price) -> str:
         return "free" if row.free else _dollars(row.input_per_mtok)
 
-    @admin.display(description="cached input, $ per million")
+    @admin.display(description="cached per million")
     def cached(self, row: Price) -> str:
         return _dollars(row.cached_input_per_mtok)
 
-    @admin.display(description="output, $ per million tokens", ordering="output_per_mtok")
+    @admin.display(description="output per million", ordering="output_per_mtok")
     def comes_out(self, row: Price) -> str:
         return "free" if row.free else _dollars(row.output_per_mtok)
 
-    @admin.display(description="long context, $ per million")
+    @admin.display(description="long context")
     def long(self, row: Price) -> str:
         if row.long_context_above_tokens is None:
             return ""

@@ -50,7 +50,7 @@ class ApiKeyForm(ConfigurationForm):
 @admin.register(ApiKey)
 class ApiKeyAdmin(ConfigurationAdmin):
     form = ApiKeyForm
-    list_display = ("name", "prefix", "team", "role", "disabled", "expires_at", "last_used_at")
+    list_display = ("name", "prefix", "team", "role", "taken", "expires_at", "last_used_at")
     list_filter = (*ConfigurationAdmin.list_filter, "role", "disabled", ("team", admin.RelatedOnlyFieldListFilter))
     list_select_related = ("team",)
     readonly_fields = ("begins", "before", "made", "used")
@@ -141,6 +141,13 @@ class ApiKeyAdmin(ConfigurationAdmin):
         keys = list(queryset.filter(archived_at__isnull=True))
         sentences = [sentence, *(f"{key.name}: {key.prefix}" for key in keys)]
         return self._ask(request, f"{title}?", sentences, self._list_url(), title, action=action, rows=keys)
+
+    @admin.display(description="state", ordering="disabled")
+    def taken(self, row: ApiKey) -> str:
+        """Words: a mark for "not disabled" reads as a fault of every key that works."""
+        if row.disabled:
+            return "disabled"
+        return "expired" if row.expires_at is not None and row.expires_at <= timezone.now() else "in use"
 
     @admin.display(description="begins with")
     def begins(self, row: ApiKey) -> str:

@@ -18,7 +18,7 @@ from gateway.ledger.money import usd_text
 from gateway.models import Alert, Completion
 from gateway.models.organisation import Organisation, organisation_current
 from gateway.models.words import AlertEvent
-from gateway.selectors.objectives import Objective, ServiceLevels, service_levels
+from gateway.selectors.objectives import Fewest, Objective, ServiceLevels, service_levels
 from gateway.selectors.outcomes import DRILLED, FELL_BACK, PENDING, TURNED_AWAY
 
 EVERY_SECONDS = 60
@@ -40,9 +40,8 @@ class Rate:
     words: str
 
     def missed(self, organisation: Organisation) -> bool:
-        if self.used is None or self.used <= self.allowed or self.counted < organisation.alert_minimum_completions:
-            return False
-        return self.failures is None or self.failures >= organisation.alert_minimum_failures
+        fewest = Fewest(organisation.alert_minimum_completions, organisation.alert_minimum_failures)
+        return self.used is not None and self.used > self.allowed and fewest.reached_by(self.counted, self.failures)
 
     @property
     def recovered(self) -> bool:
@@ -101,7 +100,7 @@ def _share(name: str, objective: Objective) -> Iterator[Rate]:
     target = float(objective.target)
     for window, measure in (("24 hours", objective.last_24h), ("30 days", objective.last_30d)):
         lost = None if measure.value is None else 100 - measure.value
-        failures = 0 if lost is None else round(measure.counted * lost / 100)
+        failures = objective.failures(measure)
         value = "none measured" if measure.value is None else f"{measure.value:.3f} %"
         counted = f"{failures} of {measure.counted} failed"
         words = f"{name.capitalize()} over {window}: {value}, {counted}; the objective is {target:g} %."

@@ -14,7 +14,7 @@ from django.utils import timezone
 from ninja import NinjaAPI, Path, Query, Router
 
 from gateway.api import operators_schemas as schemas
-from gateway.api.operators_access import OPERATOR_AUTH, Operator
+from gateway.api.operators_access import OPERATOR_AUTH, operator_allowed
 from gateway.api.operators_alert_messages import router as alert_messages_router
 from gateway.api.operators_alerts import router as alerts_router
 from gateway.api.operators_batches import router as batches_router
@@ -39,6 +39,7 @@ from gateway.api.operators_explanation import CompletionExplained, explained
 from gateway.api.operators_forgetting import Forgotten, add_key_forgetting, conversation_told
 from gateway.api.operators_keys import add_keys
 from gateway.api.operators_prices import router as prices_router
+from gateway.api.operators_schemas import CALLER_FAULTS, OR_MISSING
 from gateway.api.operators_status import Status, status
 from gateway.engine.errors import InvalidRequest
 from gateway.models import HealthProbe, Provider
@@ -74,12 +75,11 @@ api.get("/completions.csv", summary="Every completion of a stretch of time, as C
 api.get("/attempts.csv", summary="Every attempt of a stretch of time, as CSV")(attempts_download)
 rest = Router()  # for whatever nothing else answers
 
+ConversationId = Annotated[str, Path(alias="id")]
 _ACTIONS = {"force_open": breaker_force_open, "force_closed": breaker_force_closed, "reset": breaker_reset}
-_CALLER_FAULTS: dict[Any, Any] = {frozenset({400, 401, 403}): schemas.ErrorReply}
-_OR_MISSING: dict[Any, Any] = {**_CALLER_FAULTS, 404: schemas.ErrorReply}
 
 
-@api.get("/breakers", response={200: list[schemas.Breaker], **_CALLER_FAULTS}, summary="Every provider's breaker")
+@api.get("/breakers", response={200: list[schemas.Breaker], **CALLER_FAULTS}, summary="Every provider's breaker")
 def breakers(request: HttpRequest, drills: bool = False) -> list[BreakerView]:
     """With `drills` also the breakers that running fire drills have of their own."""
     only_parameters(request, "drills")
@@ -87,7 +87,7 @@ def breakers(request: HttpRequest, drills: bool = False) -> list[BreakerView]:
     return [*_breakers(live), *(live.drill_breakers if live is not None and drills else ())]
 
 
-@api.get("/breakers/{provider}", response={200: schemas.Breaker, **_OR_MISSING}, summary="One provider's breaker")
+@api.get("/breakers/{provider}", response={200: schemas.Breaker, **OR_MISSING}, summary="One provider's breaker")
 def breaker(request: HttpRequest, provider: str) -> BreakerView:
     only_parameters(request)
     return _breaker(provider)
@@ -95,16 +95,13 @@ def breaker(request: HttpRequest, provider: str) -> BreakerView:
 
 @api.post(
     "/breakers/{provider}",
-    response={200: schemas.Breaker, **_OR_MISSING, 503: schemas.ErrorReply},
+    response={200: schemas.Breaker, **OR_MISSING, 503: schemas.ErrorReply},
     summary="Force a breaker open or closed, or reset it (which also lifts an order)",
 )
 def breaker_order(request: HttpRequest, provider: str, order: schemas.BreakerOrder) -> BreakerView:
     only_parameters(request)
-    row = Provider.objects.alive().filter(name=_searchable(provider)).first()
-    if row is None:
-        raise _unknown_provider(provider)
-    operator: Operator = request.auth  # type: ignore[attr-defined]
-    operator.require(ORDER_BREAKERS)
+    row = _provider(provider)
+    operator = operator_allowed(request, ORDER_BREAKERS)
     try:
         _ACTIONS[order.action](provider=row, reason=order.reason, actor=operator.actor)
     except NotServing as error:
@@ -114,21 +111,18 @@ def breaker_order(request: HttpRequest, provider: str, order: schemas.BreakerOrd
 
 @api.post(
     "/providers/{provider}/test",
-    response={200: schemas.HealthTest, **_OR_MISSING},
+    response={200: schemas.HealthTest, **OR_MISSING},
     summary="Test now: one real minimal call with the provider's key",
 )
 def provider_tested(request: HttpRequest, provider: str) -> HealthProbe:
     """Answers 200 whatever came of it; `ok` and `words` say what. The breaker is not moved by it."""
     only_parameters(request)
-    row = Provider.objects.alive().filter(name=_searchable(provider)).first()
-    if row is None:
-        raise _unknown_provider(provider)
-    operator: Operator = request.auth  # type: ignore[attr-defined]
-    operator.require(TEST_PROVIDERS)
+    row = _provider(provider)
+    operator = operator_allowed(request, TEST_PROVIDERS)
     return provider_test(provider=row, actor=operator.actor)
 
 
-@api.get("/spend", response={200: schemas.Spend, **_CALLER_FAULTS}, summary="Who spent how much")
+@api.get("/spend", response={200: schemas.Spend, **CALLER_FAULTS}, summary="Who spent how much")
 def spend(
     request: HttpRequest,
     group_by: SpendGroup = SpendGroup.NONE,
@@ -144,7 +138,9 @@ def spend(
 
 
 @api.get(
-    "/conversations", response={200: schemas.Conversations, **_OR_MISSING}, summary="Conversations, the last used first"
+    "/conversations",
+    response={200: schemas.Conversations, **OR_MISSING},
+    summary="Conversations, the last used first",
 )
 def conversations(
     request: HttpRequest,
@@ -161,10 +157,8 @@ def conversations(
     return conversations_told(wanted, after=after, limit=limit)
 
 
-@api.get("/conversations/{id}", response={200: schemas.Conversation, **_OR_MISSING}, summary="One conversation")
-def conversation(
-    request: HttpRequest, conversation_id: Annotated[str, Path(alias="id")], team: str | None = None
-) -> ConversationUsage:
+@api.get("/conversations/{id}", response={200: schemas.Conversation, **OR_MISSING}, summary="One conversation")
+def conversation(request: HttpRequest, conversation_id: ConversationId, team: str | None = None) -> ConversationUsage:
     """A conversation belongs to a team: where several have one of this id, `team` picks (empty: keys of no team)."""
     only_parameters(request, "team")
     team_id, name = _conversation_team(conversation_id, team)
@@ -178,36 +172,32 @@ def conversation(
 
 @api.delete(
     "/conversations/{id}/content",
-    response={200: ContentForgotten, **_OR_MISSING},
+    response={200: ContentForgotten, **OR_MISSING},
     summary="Delete what was asked and answered in a conversation",
 )
 def conversation_content(
-    request: HttpRequest, conversation_id: Annotated[str, Path(alias="id")], team: str | None = None
+    request: HttpRequest, conversation_id: ConversationId, team: str | None = None
 ) -> ContentForgotten:
     """Only the stored content goes, the requests' rows and costs stay. `team` as where the conversation is read."""
     only_parameters(request, "team")
-    operator: Operator = request.auth  # type: ignore[attr-defined]
-    operator.require(MAY_FORGET)
-    team_id, name = _conversation_team(conversation_id, team)
-    return content_forgotten(conversation_id, team_id, name, operator.actor)
+    actor = operator_allowed(request, MAY_FORGET).actor
+    return content_forgotten(conversation_id, *_conversation_team(conversation_id, team), actor)
 
 
 @api.delete(
-    "/conversations/{id}", response={200: Forgotten, **_OR_MISSING, 503: schemas.ErrorReply}, summary="Forget it"
+    "/conversations/{id}", response={200: Forgotten, **OR_MISSING, 503: schemas.ErrorReply}, summary="Forget it"
 )
-def conversation_forgotten(
-    request: HttpRequest, conversation_id: Annotated[str, Path(alias="id")], team: str | None = None
-) -> Forgotten:
+def conversation_forgotten(request: HttpRequest, conversation_id: ConversationId, team: str | None = None) -> Forgotten:
     """Its id, contents, notes and messages go, its amounts stay. `team` as where the conversation is read."""
     only_parameters(request, "team")
-    operator: Operator = request.auth  # type: ignore[attr-defined]
-    operator.require(FORGET)
-    team_id, name = _conversation_team(conversation_id, team)
-    return conversation_told(conversation_id, team_id, name, operator.actor)
+    actor = operator_allowed(request, FORGET).actor
+    return conversation_told(conversation_id, *_conversation_team(conversation_id, team), actor)
 
 
 @api.get(
-    "/completions/{request_id}", response={200: CompletionExplained, **_OR_MISSING}, summary="One completion explained"
+    "/completions/{request_id}",
+    response={200: CompletionExplained, **OR_MISSING},
+    summary="One completion explained",
 )
 def completion(request: HttpRequest, request_id: str) -> CompletionExplained:
     only_parameters(request)
@@ -220,7 +210,7 @@ def completion(request: HttpRequest, request_id: str) -> CompletionExplained:
     return explained(explanation)
 
 
-@api.get("/budgets", response={200: list[schemas.Budget], **_CALLER_FAULTS}, summary="Every budget's current window")
+@api.get("/budgets", response={200: list[schemas.Budget], **CALLER_FAULTS}, summary="Every budget's current window")
 def budgets(request: HttpRequest) -> list[BudgetStanding]:
     only_parameters(request)
     return list(budget_standings(now=timezone.now(), subjects_per_budget=SUBJECTS_PER_BUDGET))
@@ -228,18 +218,17 @@ def budgets(request: HttpRequest) -> list[BudgetStanding]:
 
 @api.post(
     "/budgets/{path:name}/raise",
-    response={200: schemas.BudgetRaised, **_OR_MISSING},
+    response={200: schemas.BudgetRaised, **OR_MISSING},
     summary="Raise a budget's limit for a while",
 )
 def budget_raise_order(request: HttpRequest, name: str, order: schemas.RaiseOrder) -> schemas.BudgetRaised:
     """It ends by itself. Live on every process within 2 seconds."""
     only_parameters(request)
-    operator: Operator = request.auth  # type: ignore[attr-defined]
-    operator.require(RAISE_BUDGETS)
+    operator = operator_allowed(request, RAISE_BUDGETS)
     return budget_raised(name=_searchable(name), order=order, actor=operator.actor)
 
 
-@api.get("/status", response={200: Status, **_CALLER_FAULTS}, summary="Service levels, providers, queues")
+@api.get("/status", response={200: Status, **CALLER_FAULTS}, summary="Service levels, providers, queues")
 def gateway_status(request: HttpRequest) -> Status:
     only_parameters(request)
     live = live_state()
@@ -277,6 +266,13 @@ def _breaker(provider: str) -> BreakerView:
     if view is None:
         raise _unknown_provider(provider)
     return view
+
+
+def _provider(name: str) -> Provider:
+    row: Provider | None = Provider.objects.alive().filter(name=_searchable(name)).first()
+    if row is None:
+        raise _unknown_provider(name)
+    return row
 
 
 def _unknown_provider(name: str) -> NotFound:

@@ -10,22 +10,19 @@ from django.utils import timezone
 from ninja import Query, Router, Schema
 from pydantic import ConfigDict, Field
 
-from gateway.api import operators_schemas as schemas
-from gateway.api.operators_access import Operator
+from gateway.api.operators_access import operator_allowed
 from gateway.api.operators_errors import NotFound, only_parameters
-from gateway.api.operators_schemas import Moment
+from gateway.api.operators_schemas import CALLER_FAULTS, OR_MISSING, Moment
 from gateway.engine.errors import InvalidRequest
 from gateway.models import Alert as AlertRow
 from gateway.models import AlertChannel
 from gateway.models.words import AlertEvent
+from gateway.selectors.ids import row_of_id
 from gateway.selectors.incidents import Incident, incident_list, incident_of
 from gateway.services.incidents import channel_test, incident_acknowledge
 from gateway.services.permissions import ACKNOWLEDGE_INCIDENTS, TEST_CHANNELS
 
 MOST_ALERTS = 1_000
-_LARGEST_ID = 2**63 - 1
-_CALLER_FAULTS: dict[Any, Any] = {frozenset({400, 401, 403}): schemas.ErrorReply}
-_OR_MISSING: dict[Any, Any] = {**_CALLER_FAULTS, 404: schemas.ErrorReply}
 
 router = Router()
 
@@ -57,7 +54,7 @@ class ChannelTest(Schema):
     words: str
 
 
-@router.get("/alerts", response={200: list[Alert], **_CALLER_FAULTS}, summary="Incidents, the newest first")
+@router.get("/alerts", response={200: list[Alert], **CALLER_FAULTS}, summary="Incidents, the newest first")
 def alerts(
     request: HttpRequest,
     open_only: Annotated[bool, Query(alias="open")] = False,
@@ -69,13 +66,12 @@ def alerts(
     return incident_list(open_only=open_only, kind=kind, limit=limit)
 
 
-@router.post("/alerts/{id}/acknowledge", response={200: Alert, **_OR_MISSING}, summary="Say that somebody sees to it")
+@router.post("/alerts/{id}/acknowledge", response={200: Alert, **OR_MISSING}, summary="Say that somebody sees to it")
 def acknowledge(request: HttpRequest, id: int, order: Acknowledgement) -> Incident:
     """The first one stays: what is acknowledged already is answered as it is."""
     only_parameters(request)
-    operator: Operator = request.auth  # type: ignore[attr-defined]
-    operator.require(ACKNOWLEDGE_INCIDENTS)
-    row = AlertRow.objects.filter(pk=id).first() if 0 < id <= _LARGEST_ID else None
+    operator = operator_allowed(request, ACKNOWLEDGE_INCIDENTS)
+    row = row_of_id(AlertRow.objects.all(), id)
     if row is None:
         raise NotFound(f"There is no alert {id}; GET /api/alerts lists them.", param="id")
     try:
@@ -86,13 +82,12 @@ def acknowledge(request: HttpRequest, id: int, order: Acknowledgement) -> Incide
 
 
 @router.post(
-    "/alert-channels/{name}/test", response={200: ChannelTest, **_OR_MISSING}, summary="Send a test message now"
+    "/alert-channels/{name}/test", response={200: ChannelTest, **OR_MISSING}, summary="Send a test message now"
 )
 def channel_tested(request: HttpRequest, name: str) -> dict[str, Any]:
     """Answers 200 whatever came of it."""
     only_parameters(request)
-    operator: Operator = request.auth  # type: ignore[attr-defined]
-    operator.require(TEST_CHANNELS)
+    operator = operator_allowed(request, TEST_CHANNELS)
     row = AlertChannel.objects.alive().filter(name=name).first() if name.isprintable() else None
     if row is None:
         known = ", ".join(AlertChannel.objects.alive().order_by("name").values_list("name", flat=True)[:50])

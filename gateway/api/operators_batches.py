@@ -8,10 +8,9 @@ from django.http import HttpRequest
 from ninja import Query, Router, Schema
 from pydantic import Field
 
-from gateway.api import operators_schemas as schemas
-from gateway.api.operators_access import Operator
+from gateway.api.operators_access import operator_allowed
 from gateway.api.operators_errors import NotFound, only_parameters
-from gateway.api.operators_schemas import Moment, Usd
+from gateway.api.operators_schemas import CALLER_FAULTS, OR_MISSING, Moment, Usd
 from gateway.engine.errors import InvalidRequest
 from gateway.selectors.batches import BatchSummary, batch_jobs, batch_page, batch_summary, fault_words
 from gateway.selectors.keyset import Cursor
@@ -19,8 +18,6 @@ from gateway.services.batch_create import batch_cancel_by
 from gateway.services.permissions import CANCEL_BATCHES
 
 MOST_BATCHES = 200
-_CALLER_FAULTS: dict[Any, Any] = {frozenset({400, 401, 403}): schemas.ErrorReply}
-_OR_MISSING: dict[Any, Any] = {**_CALLER_FAULTS, 404: schemas.ErrorReply}
 
 router = Router()
 
@@ -76,7 +73,7 @@ class BatchDetails(Batch):
     parts: list[BatchPart]
 
 
-@router.get("/batches", response={200: Batches, **_CALLER_FAULTS}, summary="Batches, the latest first")
+@router.get("/batches", response={200: Batches, **CALLER_FAULTS}, summary="Batches, the latest first")
 def batches(
     request: HttpRequest,
     under_way: bool | None = None,
@@ -95,18 +92,17 @@ def batches(
     return Batches(batches=told, next=str(page.next) if page.next else None)
 
 
-@router.get("/batches/{id}", response={200: BatchDetails, **_OR_MISSING}, summary="One batch with its parts")
+@router.get("/batches/{id}", response={200: BatchDetails, **OR_MISSING}, summary="One batch with its parts")
 def batch(request: HttpRequest, id: str) -> BatchDetails:
     only_parameters(request)
     return _details(_found(id))
 
 
-@router.post("/batches/{id}/cancel", response={200: BatchDetails, **_OR_MISSING}, summary="Cancel a batch")
+@router.post("/batches/{id}/cancel", response={200: BatchDetails, **OR_MISSING}, summary="Cancel a batch")
 def cancel(request: HttpRequest, id: str) -> BatchDetails:
     """Lines that were sent may still be answered, and are then charged; the others end cancelled, for nothing."""
     only_parameters(request)
-    operator: Operator = request.auth  # type: ignore[attr-defined]
-    operator.require(CANCEL_BATCHES)
+    operator = operator_allowed(request, CANCEL_BATCHES)
     batch_cancel_by(_found(id).batch, actor=operator.actor)
     return _details(_found(id))
 

@@ -10,23 +10,20 @@ from django.utils import timezone
 from ninja import Query, Router, Schema, Status
 from pydantic import ConfigDict, Field, StringConstraints
 
-from gateway.api import operators_schemas as schemas
-from gateway.api.operators_access import Operator
+from gateway.api.operators_access import operator_allowed
 from gateway.api.operators_errors import NotFound, only_parameters
-from gateway.api.operators_schemas import Moment, Usd
+from gateway.api.operators_schemas import CALLER_FAULTS, OR_MISSING, Moment, Usd
 from gateway.engine.drill import DrillFault
 from gateway.engine.errors import InvalidRequest
 from gateway.models import Drill as DrillRow
 from gateway.models.drill import LONGEST_SECONDS
 from gateway.selectors.drills import DrillLine, DrillReport, drill_line, drill_list, drill_report
+from gateway.selectors.ids import LARGEST_ID, row_of_id
 from gateway.services.drill_names import drill_start_named
 from gateway.services.drills import drill_stop
 from gateway.services.permissions import START_DRILLS, STOP_DRILLS
 
 MOST_DRILLS = 1000
-_LARGEST_ID = 2**63 - 1
-_CALLER_FAULTS: dict[Any, Any] = {frozenset({400, 401, 403}): schemas.ErrorReply}
-_OR_MISSING: dict[Any, Any] = {**_CALLER_FAULTS, 404: schemas.ErrorReply}
 _Line = Annotated[str, StringConstraints(max_length=200)]
 
 router = Router()
@@ -107,17 +104,16 @@ class DrillOrder(Schema):
     alerts: bool = False
 
 
-@router.get("/drills", response={200: list[Drill], **_CALLER_FAULTS}, summary="Fire drills, running ones first")
+@router.get("/drills", response={200: list[Drill], **CALLER_FAULTS}, summary="Fire drills, running ones first")
 def drills(request: HttpRequest, limit: Annotated[int, Query(ge=1, le=MOST_DRILLS)] = 100) -> list[DrillLine]:
     only_parameters(request, "limit")
     return list(drill_list(now=timezone.now(), limit=limit))
 
 
-@router.post("/drills", response={201: Drill, **_CALLER_FAULTS}, summary="Start a fire drill")
+@router.post("/drills", response={201: Drill, **CALLER_FAULTS}, summary="Start a fire drill")
 def start(request: HttpRequest, order: DrillOrder) -> Status[DrillLine]:
     only_parameters(request)
-    operator: Operator = request.auth  # type: ignore[attr-defined]
-    operator.require(START_DRILLS)
+    operator = operator_allowed(request, START_DRILLS)
     try:
         row = drill_start_named(**order.dict(), actor=operator.actor)
     except ValidationError as error:
@@ -125,22 +121,21 @@ def start(request: HttpRequest, order: DrillOrder) -> Status[DrillLine]:
     return Status(201, drill_line(row, timezone.now()))
 
 
-@router.get("/drills/{id}", response={200: Report, **_OR_MISSING}, summary="A fire drill's report")
+@router.get("/drills/{id}", response={200: Report, **OR_MISSING}, summary="A fire drill's report")
 def report(request: HttpRequest, id: int) -> dict[str, Any]:
     only_parameters(request)
-    found = drill_report(drill_id=id, now=timezone.now()) if 0 < id <= _LARGEST_ID else None
+    found = drill_report(drill_id=id, now=timezone.now()) if 0 < id <= LARGEST_ID else None
     if found is None:
         raise _unknown(id)
     return _told(found)
 
 
-@router.post("/drills/{id}/stop", response={200: Drill, **_OR_MISSING}, summary="Stop a fire drill")
+@router.post("/drills/{id}/stop", response={200: Drill, **OR_MISSING}, summary="Stop a fire drill")
 def stop(request: HttpRequest, id: int) -> DrillLine:
     """What is over already stays as it is."""
     only_parameters(request)
-    operator: Operator = request.auth  # type: ignore[attr-defined]
-    operator.require(STOP_DRILLS)
-    row = DrillRow.objects.filter(pk=id).first() if 0 < id <= _LARGEST_ID else None
+    operator = operator_allowed(request, STOP_DRILLS)
+    row = row_of_id(DrillRow.objects.all(), id)
     if row is None:
         raise _unknown(id)
     drill_stop(drill=row, actor=operator.actor)

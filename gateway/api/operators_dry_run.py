@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from django.http import HttpRequest
 from ninja import Router, Schema
@@ -10,6 +10,7 @@ from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
 
 from gateway.api import operators_schemas as schemas
 from gateway.api.operators_errors import NotFound, only_parameters
+from gateway.api.operators_schemas import OR_MISSING
 from gateway.engine.tier import Tier
 from gateway.engine.words import Operation
 from gateway.ledger.money import pico_to_usd
@@ -24,8 +25,6 @@ from gateway.services.dry_run_request import (
     SAMPLE_TEXT,
     Question,
 )
-
-_FAULTS: dict[Any, Any] = {frozenset({400, 401, 403, 404}): schemas.ErrorReply}
 
 router = Router()
 
@@ -107,7 +106,7 @@ class DryRunTold(Schema):
 
 @router.post(
     "/routes/{path:name}/dry-run",
-    response={200: DryRunTold, **_FAULTS},
+    response={200: DryRunTold, **OR_MISSING},
     summary="What a request to this route would do now; asks no provider and changes nothing",
 )
 def dry_run(request: HttpRequest, name: str, order: DryRunOrder) -> DryRunTold:

@@ -10,15 +10,13 @@ from ninja import NinjaAPI, Schema
 from pydantic import ConfigDict, Field
 
 from gateway.api import operators_schemas as schemas
-from gateway.api.operators_access import Operator
+from gateway.api.operators_access import operator_allowed
 from gateway.api.operators_errors import NotFound, only_parameters
+from gateway.api.operators_schemas import CALLER_FAULTS, OR_MISSING
 from gateway.engine.errors import InvalidRequest
 from gateway.models import ApiKey, Route, Team
 from gateway.services.keys import DEFAULT_OVERLAP, NO_OVERLAP, key_create, key_disable, key_rotate
 from gateway.services.permissions import ADD_KEYS, CHANGE_KEYS, SEE_KEYS
-
-_FAULTS: dict[Any, Any] = {frozenset({400, 401, 403}): schemas.ErrorReply}
-_OR_MISSING: dict[Any, Any] = {**_FAULTS, 404: schemas.ErrorReply}
 
 
 class Key(Schema):
@@ -76,24 +74,23 @@ class OrderedKey(Key):
 
 def add_keys(api: NinjaAPI) -> None:
     """Give the API its operations of keys."""
-    api.get("/keys", response={200: list[Key], **_FAULTS}, summary="Every API key in use")(keys)
-    api.post("/keys", response={200: MadeKey, **_FAULTS}, summary="Make an API key")(key_make)
-    api.post("/keys/{name}", response={200: OrderedKey, **_OR_MISSING}, summary="Rotate, disable or enable an API key")(
+    api.get("/keys", response={200: list[Key], **CALLER_FAULTS}, summary="Every API key in use")(keys)
+    api.post("/keys", response={200: MadeKey, **CALLER_FAULTS}, summary="Make an API key")(key_make)
+    api.post("/keys/{name}", response={200: OrderedKey, **OR_MISSING}, summary="Rotate, disable or enable an API key")(
         key_order
     )
 
 
 def keys(request: HttpRequest) -> list[dict[str, Any]]:
     only_parameters(request)
-    _operator(request).require(SEE_KEYS)
+    operator_allowed(request, SEE_KEYS)
     rows = ApiKey.objects.alive().select_related("team").prefetch_related("routes")
     return [_told(row) for row in rows]
 
 
 def key_make(request: HttpRequest, wanted: NewKey) -> dict[str, Any]:
     only_parameters(request)
-    operator = _operator(request)
-    operator.require(ADD_KEYS)
+    operator = operator_allowed(request, ADD_KEYS)
     fields = wanted.model_dump(exclude={"name", "team", "routes"})
     team = None if wanted.team is None else _named(Team, "team", wanted.team)
     routes = None if wanted.routes is None else [_named(Route, "routes", name) for name in wanted.routes]
@@ -106,8 +103,7 @@ def key_make(request: HttpRequest, wanted: NewKey) -> dict[str, Any]:
 
 def key_order(request: HttpRequest, name: str, order: KeyOrder) -> dict[str, Any]:
     only_parameters(request)
-    operator = _operator(request)
-    operator.require(CHANGE_KEYS)
+    operator = operator_allowed(request, CHANGE_KEYS)
     row = ApiKey.objects.alive().filter(name=name if name.isprintable() else "").first()
     if row is None:
         raise NotFound(f"There is no API key {name[:60]!r}. GET /api/keys lists them.", param="name")
@@ -118,11 +114,6 @@ def key_order(request: HttpRequest, name: str, order: KeyOrder) -> dict[str, Any
         overlap = DEFAULT_OVERLAP if order.action == "rotate" else NO_OVERLAP
         plain = key_rotate(key=row, actor=operator.actor, overlap=overlap)
     return {**_told(row), "key": plain}
-
-
-def _operator(request: HttpRequest) -> Operator:
-    operator: Operator = request.auth  # type: ignore[attr-defined]
-    return operator
 
 
 def _told(row: ApiKey) -> dict[str, Any]:

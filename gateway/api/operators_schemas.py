@@ -57,6 +57,11 @@ class ErrorReply(Schema):
     error: ErrorBody
 
 
+# What operations may answer instead, as ninja takes it.
+CALLER_FAULTS: dict[Any, Any] = {frozenset({400, 401, 403}): ErrorReply}
+OR_MISSING: dict[Any, Any] = {**CALLER_FAULTS, 404: ErrorReply}
+
+
 class Breaker(Schema):
     """`state` is what holds for requests: an order (`forced`) goes before what the breaker itself would do."""
 

@@ -18,6 +18,7 @@ from gateway.selectors.decision_words import decision_words
 from gateway.selectors.explanation import budget_checks
 from gateway.selectors.feedback import feedback_of
 from gateway.selectors.prices import price_terms
+from gateway.selectors.story_order import story_order
 from gateway.templatetags.plain_words import duration, usd
 
 # Time bars are drawn on a line this long; a bar is never narrower than can be seen.
@@ -130,14 +131,11 @@ def _detour(story: CompletionStory) -> str:
 
 def steps(story: CompletionStory) -> tuple[Step, ...]:
     """Each attempt with its bar; a fallback stands before the first attempt at the target it leads to."""
-    pending = list(story.fallbacks)
     told: list[Step] = []
     free_from_ms = 0
-    for attempt in story.attempts:
-        target = f"{attempt.provider}/{attempt.model}"
-        asked = attempt.outcome != AttemptOutcome.SKIPPED
-        leads_here = bool(pending) and pending[0].to_target == target and asked
-        fallback = pending.pop(0) if leads_here else None
+    for fallback, attempt in story_order(story):
+        if attempt is None:
+            continue
         pause_ms = max(0, attempt.offset_ms - free_from_ms)
         told.append(Step(attempt, time_bar(attempt, story.span_ms), fallback, pause_ms))
         free_from_ms = max(free_from_ms, attempt.offset_ms + attempt.latency_ms)

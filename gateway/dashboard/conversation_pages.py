@@ -8,7 +8,8 @@ from django.utils import timezone
 from django.utils.http import urlencode
 
 from gateway.dashboard.access import back_office_page, render_page
-from gateway.dashboard.conversation_links import conversation_url
+from gateway.dashboard.conversation_links import conversation_url, forget_url, team_id_asked, team_id_of
+from gateway.dashboard.forget_page import may_forget
 from gateway.models import Team
 from gateway.selectors.conversation_list import (
     ConversationFilter,
@@ -16,17 +17,16 @@ from gateway.selectors.conversation_list import (
     conversation_line,
     conversation_page,
 )
-from gateway.selectors.conversations import NO_TEAM_ID, conversation_models, conversation_teams
+from gateway.selectors.conversations import conversation_models
 from gateway.selectors.keyset import Cursor
 
 CONVERSATIONS_PER_PAGE = 50
 REQUESTS_PER_PAGE = 100
-_TEAM_LONGEST = 18
 
 
 @back_office_page
 def conversations(request: HttpRequest) -> HttpResponse:
-    team_id, searched = _team_id(request), request.GET.get("id", "").strip()
+    team_id, searched = team_id_asked(request), request.GET.get("id", "").strip()
     page = conversation_page(
         wanted=ConversationFilter(team_id=team_id, conversation=_searchable(searched)),
         after=_cursor(request),
@@ -50,9 +50,7 @@ def conversations(request: HttpRequest) -> HttpResponse:
 @back_office_page
 def conversation(request: HttpRequest, conversation: str) -> HttpResponse:
     """`?team=` says whose; without it the only team that has one of this id, or the first of them."""
-    team_id = _team_id(request)
-    if team_id is None:
-        team_id = min(conversation_teams(conversation=_searchable(conversation)), default=NO_TEAM_ID)
+    team_id = team_id_of(request, _searchable(conversation))
     line = conversation_line(conversation=_searchable(conversation), team_id=team_id, now=timezone.now())
     if line is None:
         missing = {"conversation": conversation}
@@ -67,14 +65,10 @@ def conversation(request: HttpRequest, conversation: str) -> HttpResponse:
         "completions": completions,
         "first_page": "after" not in request.GET,
         "first_url": conversation_url(line.id, team_id),
+        "forget_url": forget_url(line.id, team_id) if may_forget(request, line) else "",
         "next_url": conversation_url(line.id, team_id, after=str(following)) if following else "",
     }
     return render_page(request, "dashboard/conversation.html", f"Conversation {line.id}", context)
-
-
-def _team_id(request: HttpRequest) -> int | None:
-    text = request.GET.get("team", "")
-    return int(text) if text.isascii() and text.isdecimal() and len(text) <= _TEAM_LONGEST else None
 
 
 def _cursor(request: HttpRequest) -> Cursor | None:

@@ -5,18 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from gateway.selectors.objectives import CostMeasure, CostObjective, Measure, Objective, ServiceLevels
+from gateway.selectors.objectives import CostMeasure, CostObjective, Fewest, Measure, Objective, ServiceLevels
 from gateway.templatetags.plain_words import NOTHING, count, duration, percent, usd
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One stretch of time: its value, what it was counted from, and whether it is as promised (None: nothing yet)."""
+    """One stretch of time: its value, what it was counted from, and whether it is as promised (None: nothing yet).
+
+    `enough`: it was counted from as many as alerts need, so that one failed request at night is no missed objective.
+    """
 
     period: str
     value: str
     counted: str
     met: bool | None
+    enough: bool
+
+    @property
+    def missed(self) -> bool:
+        return self.met is False and self.enough
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +42,14 @@ class ObjectiveCard:
 
 
 def objective_cards(levels: ServiceLevels) -> tuple[ObjectiveCard, ...]:
-    cost = levels.conversation_cost_usd
+    cost, fewest = levels.conversation_cost_usd, levels.fewest
     return (
         _card(
             "availability",
             "Answered requests",
             f"at least {_number(levels.availability_percent)} % of requests are answered",
             levels.availability_percent,
+            fewest,
             _percent_of,
             "request",
             "of the failures that 30 days allow",
@@ -50,6 +59,7 @@ def objective_cards(levels: ServiceLevels) -> tuple[ObjectiveCard, ...]:
             "Rescued by fallback",
             f"at least {_number(levels.fallback_success_percent)} % of fallbacks end in an answer",
             levels.fallback_success_percent,
+            fewest,
             _percent_of,
             "fallback",
             "of the lost fallbacks that 30 days allow",
@@ -59,33 +69,53 @@ def objective_cards(levels: ServiceLevels) -> tuple[ObjectiveCard, ...]:
             "Response time",
             f"answers take at most {_number(levels.mean_latency_seconds)} s on average",
             levels.mean_latency_seconds,
+            fewest,
             _seconds_of,
             "answer",
             "of the promised time is unused",
         ),
-        _cost_card(cost),
+        _cost_card(cost, fewest),
     )
 
 
 def missed_words(card: ObjectiveCard) -> str:
     """For a card that is missed: one sentence with what was promised and what came."""
-    missed = " and ".join(f"{one.value} in the {one.period}" for one in card.readings if one.met is False)
+    missed = " and ".join(f"{one.value} in the {one.period}" for one in card.readings if one.missed)
     return f"{card.title} missed the objective: {missed}, where {card.promise}."
 
 
 def _card(
-    key: str, title: str, promise: str, objective: Objective, words: Callable[[Measure], str], thing: str, left_of: str
+    key: str,
+    title: str,
+    promise: str,
+    objective: Objective,
+    fewest: Fewest,
+    words: Callable[[Measure], str],
+    thing: str,
+    left_of: str,
 ) -> ObjectiveCard:
     readings = tuple(
-        Reading(period, words(measure), _counted(measure.counted, thing), objective.met(measure))
+        Reading(
+            period,
+            words(measure),
+            _counted(measure.counted, thing),
+            objective.met(measure),
+            fewest.reached_by(measure.counted, objective.failures(measure)),
+        )
         for period, measure in (("last 24 hours", objective.last_24h), ("last 30 days", objective.last_30d))
     )
     return _finished(key, title, promise, (readings[0], readings[1]), objective.error_budget_left_percent, left_of)
 
 
-def _cost_card(objective: CostObjective) -> ObjectiveCard:
+def _cost_card(objective: CostObjective, fewest: Fewest) -> ObjectiveCard:
     day, month = (
-        Reading(period, _cost_value(measure), _cost_counted(measure, objective), objective.met(measure))
+        Reading(
+            period,
+            _cost_value(measure),
+            _cost_counted(measure, objective),
+            objective.met(measure),
+            fewest.reached_by(measure.conversations, None),
+        )
         for period, measure in (("last 24 hours", objective.last_24h), ("last 30 days", objective.last_30d))
     )
     promise = f"a conversation costs at most {usd(objective.target_usd)} on average"
@@ -96,13 +126,22 @@ def _cost_card(objective: CostObjective) -> ObjectiveCard:
 def _finished(
     key: str, title: str, promise: str, readings: tuple[Reading, Reading], left: float | None, left_of: str
 ) -> ObjectiveCard:
-    met = [one.met for one in readings]
-    tone, verdict = ("bad", "missed") if False in met else ("good", "met") if True in met else ("quiet", "no data yet")
+    tone, verdict = _verdict(readings)
     if readings[1].met is None or left is None:
         return ObjectiveCard(key, title, promise, readings, "Nothing to judge in 30 days.", None, tone, verdict)
     bar = max(0, min(100, round(left)))
     words = "The error budget of 30 days is used up." if left <= 0 else f"Error budget: {_whole(left)} % {left_of}."
     return ObjectiveCard(key, title, promise, readings, words, bar, tone, verdict)
+
+
+def _verdict(readings: tuple[Reading, Reading]) -> tuple[str, str]:
+    """A tone, and the words of the badge. What is below the promise with too few to tell is neither met nor missed."""
+    met = [one.met for one in readings]
+    if any(one.missed for one in readings):
+        return "bad", "missed"
+    if False in met:
+        return "warn", "too few to tell"
+    return ("good", "met") if True in met else ("quiet", "no data yet")
 
 
 def _whole(left: float) -> str:

@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 from django.http import HttpRequest, QueryDict
 
 from gateway.selectors.usage_cells import UsageFilter
-from gateway.selectors.windows import TimeWindow, window_this_month, window_today
+from gateway.selectors.windows import TimeWindow, window_last_month, window_this_month, window_today
 
 
 class Period(StrEnum):
@@ -26,6 +26,7 @@ class Period(StrEnum):
     MONTH = "30d"
     TODAY = "today"
     THIS_MONTH = "month"
+    LAST_MONTH = "last-month"
     CUSTOM = "custom"
 
 
@@ -38,6 +39,7 @@ PERIOD_WORDS = {
     Period.MONTH: ("30 days", "in the last 30 days"),
     Period.TODAY: ("Today", "today"),
     Period.THIS_MONTH: ("This month", "this month"),
+    Period.LAST_MONTH: ("Last month", "last month"),
 }
 _LENGTHS = {
     Period.HOUR: timedelta(hours=1),
@@ -92,7 +94,7 @@ class Scope:
 
 
 def scope_of(request: HttpRequest, *, now: datetime, zone: tzinfo) -> Scope:
-    """What the address asks for. `now` is where relative periods end."""
+    """What the address asks for. `now` is where relative periods end, but for last month."""
     where, asked = _where(request.GET), request.GET.get("period", "") or DEFAULT_PERIOD.value
     try:
         period = Period(asked)
@@ -117,6 +119,8 @@ def window_of_period(period: Period, *, now: datetime, zone: tzinfo) -> TimeWind
         return window_today(now=now, zone=zone)
     if period is Period.THIS_MONTH:
         return window_this_month(now=now, zone=zone)
+    if period is Period.LAST_MONTH:
+        return window_last_month(now=now, zone=zone)
     return TimeWindow(now - _LENGTHS[period], now)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from django.urls import reverse
@@ -39,9 +40,12 @@ class Select:
     chosen: str
 
 
+_MOMENT = timedelta(microseconds=1)  # a window that ends at midnight has the day before as its last one
+
+
 def bar_context(scope: Scope, *, page: str) -> dict[str, Any]:
     """For `partials/scope.html`. Five queries."""
-    first, last = scope.days or (scope.window.start, scope.window.end)
+    first, last = scope.days or (scope.window.start, scope.window.end - _MOMENT)
     return {
         "scope": scope,
         "pages": [

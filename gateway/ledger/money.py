@@ -33,6 +33,11 @@ def usd_text(amount_usd: Decimal) -> str:
     return f"{whole}.{fraction:0<2}"
 
 
+def extra_words(amount_usd: Decimal) -> str:
+    """What a detour cost beyond the straight way, or less than it: `extra cost $0.0125`, `saved $0.0015`."""
+    return f"{'saved' if amount_usd < 0 else 'extra cost'} ${usd_text(abs(amount_usd))}"
+
+
 def usd_signed(amount_usd: Decimal) -> str:
     """Every digit with the dollar sign, for people (`$0.0125`, `-$0.0015`)."""
     return f"{'-' if amount_usd < 0 else ''}${usd_text(abs(amount_usd))}"

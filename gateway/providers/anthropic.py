@@ -6,14 +6,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import ClassVar
 
-import httpx2
-
-from gateway.engine.configuration import Provider, Target
+from gateway.engine.configuration import Target
 from gateway.engine.errors import UpstreamError
 from gateway.engine.exchange import Ask
 from gateway.engine.words import Operation, Wire
 from gateway.providers.anthropic_client import AsyncAnthropic
-from gateway.providers.caller import NO_KEY, HttpCaller, transport_to
+from gateway.providers.caller import NO_KEY, HttpCaller
 from gateway.providers.errors import ErrorReply, read_error, upstream_error
 from gateway.wires import Translated
 from gateway.wires.meanings import ANTHROPIC_TYPES, COMMON_STATUSES, Meaning, by_class, by_sentence
@@ -45,6 +43,7 @@ def _meaning(status: int, reply: ErrorReply) -> Meaning:
 
 
 class AnthropicCaller(HttpCaller):
+    sdk_client = AsyncAnthropic
     paths: ClassVar[Mapping[Operation, str]] = {
         Operation.CHAT: "v1/messages",
         Operation.MESSAGES: "v1/messages",
@@ -52,23 +51,6 @@ class AnthropicCaller(HttpCaller):
     }
 
     models_path: ClassVar[str] = "v1/models"
-
-    def __init__(self, provider: Provider) -> None:
-        transport = transport_to(provider)
-        self.sdk = AsyncAnthropic(
-            api_key=provider.api_key or NO_KEY,
-            base_url=provider.base_url,
-            max_retries=0,
-            timeout=None,
-            http_client=httpx2.AsyncClient(transport=transport, timeout=None),
-        )
-        super().__init__(
-            provider,
-            transport,
-            str(self.sdk.base_url),
-            sdk_headers=self.sdk.default_headers,
-            auth_headers=self.sdk.auth_headers,
-        )
 
     def headers(self, ask: Ask, target: Target) -> dict[str, str]:
         """The client's version and beta flags where it speaks this wire itself and names one; any other call names the

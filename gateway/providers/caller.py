@@ -10,7 +10,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 import httpx2
 from yarl import URL
@@ -43,39 +43,51 @@ _SDK_HEADERS = frozenset({"accept", "content-type", "user-agent", "anthropic-ver
 NO_KEY = "no-key-configured"
 
 
-def transport_to(provider: Provider) -> AiohttpTransport:
-    """The connections the vendor's SDK works with. Time is the engine's, so the only time-out is the connect one."""
-    return AiohttpTransport(
-        max_connections=provider.max_in_flight, connect_timeout_seconds=provider.timeouts.connect_seconds
-    )
+class SdkClient(Protocol):
+    """What a vendor's asynchronous client says of its calls."""
+
+    @property
+    def base_url(self) -> httpx2.URL: ...
+
+    @property
+    def default_headers(self) -> Mapping[str, object]: ...
+
+    @property
+    def auth_headers(self) -> Mapping[str, object]: ...
 
 
 class HttpCaller(ABC):
     """One provider, over the transport of its SDK's client. A `Caller` of the engine."""
 
+    sdk_client: ClassVar[Callable[..., SdkClient]]
     paths: ClassVar[Mapping[Operation, str]]  # below the base URL, without a leading slash
     models_path: ClassVar[str]  # the list of models, which costs nothing
 
-    def __init__(
-        self,
-        provider: Provider,
-        transport: AiohttpTransport,
-        base_url: str,
-        *,
-        sdk_headers: Mapping[str, object],
-        auth_headers: Mapping[str, object],
-    ) -> None:
+    def __init__(self, provider: Provider) -> None:
         self.provider = provider
         self.in_use = 0  # answers and streams under way
         self.on_idle: Callable[[], None] = lambda: None  # called when the last of them has ended
-        self._transport = transport
+        self._transport = AiohttpTransport(
+            max_connections=provider.max_in_flight, connect_timeout_seconds=provider.timeouts.connect_seconds
+        )
         self._ending: set[asyncio.Task[None]] = set()
-        base_url = base_url.rstrip("/")
+        self.sdk = self._sdk_of(provider)
+        base_url = str(self.sdk.base_url).rstrip("/")
         self._models_url = URL(f"{base_url}/{self.models_path}")
         self._urls = {operation: URL(f"{base_url}/{path}") for operation, path in self.paths.items()}
         # Bodies are forwarded as they are, so uncompressed.
-        own = {**_of_the_sdk(sdk_headers), "accept-encoding": "identity"}
-        self.own_headers = {**own, **_lowered(auth_headers), **_lowered(provider.extra_headers)}
+        own = {**_of_the_sdk(self.sdk.default_headers), "accept-encoding": "identity"}
+        self.own_headers = {**own, **_lowered(self.sdk.auth_headers), **_lowered(provider.extra_headers)}
+
+    def _sdk_of(self, provider: Provider) -> SdkClient:
+        """Tries and time are the engine's."""
+        return self.sdk_client(
+            api_key=provider.api_key or NO_KEY,
+            base_url=provider.base_url,
+            max_retries=0,
+            timeout=None,
+            http_client=httpx2.AsyncClient(transport=self._transport, timeout=None),
+        )
 
     @abstractmethod
     def headers(self, ask: Ask, target: Target) -> dict[str, str]:

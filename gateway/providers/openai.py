@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-import httpx2
 from openai import AsyncOpenAI
 
-from gateway.engine.configuration import Provider, Target
+from gateway.engine.configuration import Target
 from gateway.engine.errors import UpstreamError
 from gateway.engine.exchange import Ask
 from gateway.engine.words import Operation, Wire
-from gateway.providers.caller import NO_KEY, HttpCaller, transport_to
+from gateway.providers.caller import HttpCaller
 from gateway.providers.errors import ErrorReply, read_error, upstream_error
 from gateway.wires.meanings import COMMON_STATUSES, OPENAI_CODES, OPENAI_SENTENCES, Meaning, by_class, by_sentence
 
@@ -33,6 +32,7 @@ def _meaning(status: int, reply: ErrorReply) -> Meaning:
 
 
 class OpenAICaller(HttpCaller):
+    sdk_client = AsyncOpenAI
     paths: ClassVar[Mapping[Operation, str]] = {
         Operation.CHAT: "chat/completions",
         Operation.MESSAGES: "chat/completions",
@@ -41,23 +41,6 @@ class OpenAICaller(HttpCaller):
     }
 
     models_path: ClassVar[str] = "models"
-
-    def __init__(self, provider: Provider) -> None:
-        transport = transport_to(provider)
-        self.sdk = AsyncOpenAI(
-            api_key=provider.api_key or NO_KEY,
-            base_url=provider.base_url,
-            max_retries=0,
-            timeout=None,
-            http_client=httpx2.AsyncClient(transport=transport, timeout=None),
-        )
-        super().__init__(
-            provider,
-            transport,
-            str(self.sdk.base_url),
-            sdk_headers=self.sdk.default_headers,
-            auth_headers=self.sdk.auth_headers,
-        )
 
     def headers(self, ask: Ask, target: Target) -> dict[str, str]:
         headers = dict(self.own_headers)

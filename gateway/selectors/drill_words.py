@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gateway.ledger.money import usd_text
+from gateway.ledger.money import extra_words, usd_text
 from gateway.selectors.drills import FEWEST_ANSWERS, AddedLatency, DrillLine, DrillReport
 
 
@@ -31,7 +31,8 @@ def report_words(report: DrillReport) -> Iterator[str]:
     if report.held_back:
         yield f"{report.held_back} attempts were spared by the drill's breaker."
     yield latency_words(report.latency)
-    yield f"Extra cost ${usd_text(report.extra_usd)}; spoiled answers were charged ${usd_text(report.spoiled_usd)}."
+    extra = extra_words(report.extra_usd)
+    yield f"{extra[0].upper()}{extra[1:]}; spoiled answers were charged ${usd_text(report.spoiled_usd)}."
     for step in report.transitions:
         yield f"{step.at:%H:%M:%S} breaker of {step.provider}: {step.from_state} to {step.to_state}, {step.cause}."
 

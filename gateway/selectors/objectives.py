@@ -51,6 +51,12 @@ class Objective:
             return None
         return measure.value >= float(self.target) if self.at_least else measure.value <= float(self.target)
 
+    def failures(self, measure: Measure) -> int | None:
+        """How many were lost; None for an objective that counts none."""
+        if not self.at_least:
+            return None
+        return 0 if measure.value is None else round(measure.counted * (100 - measure.value) / 100)
+
     @property
     def error_budget_left_percent(self) -> float | None:
         """Of the failures (or the time) that 30 days allow, how much is unused: 100 with none, below 0 when missed."""
@@ -77,11 +83,24 @@ class CostObjective:
 
 
 @dataclass(frozen=True, slots=True)
+class Fewest:
+    """From how many requests (fallbacks, conversations) and failures on anybody is told of a missed objective."""
+
+    completions: int
+    failures: int
+
+    def reached_by(self, counted: int, failures: int | None) -> bool:
+        """`failures` is None where an objective counts none: times and amounts."""
+        return counted >= self.completions and (failures is None or failures >= self.failures)
+
+
+@dataclass(frozen=True, slots=True)
 class ServiceLevels:
     availability_percent: Objective
     fallback_success_percent: Objective
     mean_latency_seconds: Objective
     conversation_cost_usd: CostObjective
+    fewest: Fewest
 
 
 def service_levels(*, now: datetime) -> ServiceLevels:
@@ -98,6 +117,7 @@ def service_levels(*, now: datetime) -> ServiceLevels:
         ),
         mean_latency_seconds=Objective(organisation.mean_latency_seconds, False, _latency(day), _latency(month)),
         conversation_cost_usd=_conversation_cost(organisation, now),
+        fewest=Fewest(organisation.alert_minimum_completions, organisation.alert_minimum_failures),
     )
 
 

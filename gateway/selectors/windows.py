@@ -24,6 +24,12 @@ def window_this_month(*, now: datetime, zone: tzinfo) -> TimeWindow:
     return TimeWindow(_midnight(now.astimezone(zone).replace(day=1), zone), now)
 
 
+def window_last_month(*, now: datetime, zone: tzinfo) -> TimeWindow:
+    """The whole month before this one, in `zone`."""
+    end = window_this_month(now=now, zone=zone).start
+    return TimeWindow(_midnight((end - timedelta(days=1)).replace(day=1), zone), end)
+
+
 def window_last_hours(*, now: datetime, hours: int) -> TimeWindow:
     """The current hour and the `hours` - 1 before it, from a full UTC hour until now."""
     this_hour = now.replace(minute=0, second=0, microsecond=0)

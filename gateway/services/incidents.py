@@ -26,11 +26,20 @@ def incident_acknowledge(*, alert: Alert, actor: str, note: str, now: datetime) 
         done = unseen.update(acknowledged_at=now, acknowledged_by=actor[:150], note=note) == 1
         if done:
             after = "\n".join(filter(None, ("acknowledged", note and f"note: {note}")))
-            change_record(
-                actor=actor, action=CHANGED, section="incidents", name=str(alert)[:310], before="open", after=after
-            )
+            section, name = incident_names(alert)
+            change_record(actor=actor, action=CHANGED, section=section, name=name, before="open", after=after)
     alert.refresh_from_db()
     return done
+
+
+def incident_names(alert: Alert) -> tuple[str, str]:
+    """Section and name in the history."""
+    return "incidents", str(alert)[:310]
+
+
+def message_names(delivery: AlertDelivery) -> tuple[str, str]:
+    """Section and name in the history."""
+    return "alert_messages", f"{delivery.title} to {delivery.channel_name}"
 
 
 def channel_test(*, channel: AlertChannel, actor: str, send: Send = channel_send) -> str | None:
@@ -53,7 +62,13 @@ def _sent_test(channel: AlertChannel, actor: str, send: Send) -> str | None:
     return send(address, f"test: {channel.name}", body)
 
 
-def delivery_retry(*, delivery: AlertDelivery, now: datetime) -> bool:
+def delivery_retry(*, delivery: AlertDelivery, actor: str, now: datetime) -> bool:
     """Makes a message that has not arrived due at once, with all its tries before it. False if it has arrived."""
     waiting = AlertDelivery.objects.filter(pk=delivery.pk, delivered_at__isnull=True)
-    return waiting.update(next_try_at=now, tries=0, given_up_at=None) == 1
+    with transaction.atomic():
+        due = waiting.update(next_try_at=now, tries=0, given_up_at=None) == 1
+        if due:
+            section, name = message_names(delivery)
+            before = "given up" if delivery.given_up_at is not None else "waiting"
+            change_record(actor=actor, action=CHANGED, section=section, name=name, before=before, after="due at once")
+    return due

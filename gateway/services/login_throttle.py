@@ -61,17 +61,20 @@ def login_attempt_count(attempt: LoginAttempt, *, now: datetime) -> None:
 
 def _count(subject: str, most: int, now: datetime) -> bool:
     """Whether there was room for one more."""
-    row = LoginFailures.objects.filter(pk=subject)
-    if row.filter(attempts__lt=most).update(attempts=F("attempts") + 1):
+    if _count_one_more(subject, most):
         return True
-    if row.exists():
-        return False
+    if LoginFailures.objects.filter(pk=subject).exists():  # full, or made by somebody else's attempt since we looked
+        return _count_one_more(subject, most)
     try:
         with transaction.atomic():
             LoginFailures.objects.create(pk=subject, attempts=1, since=now)
-    except IntegrityError:  # somebody else's attempt made the row first
-        return bool(row.filter(attempts__lt=most).update(attempts=F("attempts") + 1))
+    except IntegrityError:  # the same, a moment later
+        return _count_one_more(subject, most)
     return True
+
+
+def _count_one_more(subject: str, most: int) -> bool:
+    return bool(LoginFailures.objects.filter(pk=subject, attempts__lt=most).update(attempts=F("attempts") + 1))
 
 
 def login_attempt_succeeded(attempt: LoginAttempt) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from gateway.engine.words import Wire
 from gateway.supervisor.spec import DEFAULT_APP, Part, Role
 
 DRAIN_SECONDS = 120  # most streams are shorter
@@ -26,10 +27,11 @@ def gateway_part(
     app: str = DEFAULT_APP,
     drain_seconds: int = DRAIN_SECONDS,
     send_timeout_seconds: int = SEND_TIMEOUT_SECONDS,
+    kinds: Sequence[Wire] = (),
     environment: Mapping[str, str] | None = None,
 ) -> Part:
     bounds = ("--drain-seconds", str(drain_seconds), "--send-timeout-seconds", str(send_timeout_seconds))
-    options = ("--fd", str(listener_fd), "--app", app, *bounds)
+    options = ("--fd", str(listener_fd), "--app", app, *bounds, *(f"--sdk={kind}" for kind in kinds))
     return Part(
         name=f"gateway worker {number}",
         role=Role.GATEWAY,

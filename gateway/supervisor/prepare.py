@@ -11,8 +11,10 @@ from urllib.parse import urlsplit
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.db import connections, transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
+from gateway.engine.words import Wire
 from gateway.models import ApiKey, AppliedFile, Provider, Team
 from gateway.services.apply import configuration_apply
 from gateway.services.keys import key_create
@@ -22,6 +24,7 @@ from gateway.services.price_seed import prices_seed
 ACTOR = "manage.py up"
 DEMO_USER = "admin"
 DEMO_KEY = "demo"
+SIMULATOR_PORT = 8100  # where the demonstration's file expects the simulator
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 
@@ -50,12 +53,13 @@ def file_to_apply(given: Path | None, demo_file: Path, *, demo: bool) -> Path | 
 
 
 @transaction.atomic
-def file_apply_once(path: Path) -> bool:
+def file_apply_once(path: Path, *, simulator_port: int = SIMULATOR_PORT) -> bool:
     """Applies the file unless its content is what was applied last: later edits in the admin outlive restarts.
 
+    With another `simulator_port` the simulator's addresses in it are read as being there: another content.
     Raises ConfigurationFileError, OSError and UnicodeDecodeError; the database is then as it was.
     """
-    content = path.read_bytes()
+    content = path.read_bytes().replace(b"127.0.0.1:%d/" % SIMULATOR_PORT, b"127.0.0.1:%d/" % simulator_port)
     sha256 = hashlib.sha256(content).hexdigest()
     last = AppliedFile.objects.order_by("-pk").first()
     if last is not None and last.sha256 == sha256:
@@ -82,8 +86,17 @@ def demo_credentials() -> Credentials | None:
 
 def simulator_is_used(port: int) -> bool:
     """Whether an enabled provider is the simulator of this machine."""
-    addresses = [urlsplit(provider.base_url) for provider in Provider.objects.alive().filter(enabled=True)]
+    addresses = [urlsplit(provider.base_url) for provider in _providers_in_use()]
     return any(address.hostname in _LOOPBACK and address.port == port for address in addresses)
+
+
+def kinds_in_use() -> list[Wire]:
+    """Whose SDKs the gateway will need."""
+    return sorted({Wire(provider.kind) for provider in _providers_in_use()})
+
+
+def _providers_in_use() -> QuerySet[Provider]:
+    return Provider.objects.alive().filter(enabled=True)
 
 
 def database_release() -> None:

@@ -17,6 +17,8 @@ from collections.abc import Generator
 
 import uvicorn
 
+from gateway.engine.words import Wire
+from gateway.providers.registry import import_sdks
 from gateway.supervisor.listener import BACKLOG
 from gateway.supervisor.plan import DRAIN_SECONDS, SEND_TIMEOUT_SECONDS
 from gateway.supervisor.protocol import LAST_WORDS_SECONDS, BoundedProtocol
@@ -39,7 +41,6 @@ class Worker(uvicorn.Server):
         await super().startup(sockets)
         gc.collect()
         gc.freeze()
-        gc.set_threshold(ALLOCATIONS_PER_COLLECTION, 20, 20)
         tell_ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -68,11 +69,15 @@ class Worker(uvicorn.Server):
 
 
 def main(arguments: list[str] | None = None) -> None:
+    gc.set_threshold(ALLOCATIONS_PER_COLLECTION, 20, 20)  # before the imports, which are all allocations and no garbage
     parser = argparse.ArgumentParser(prog="gateway.supervisor.web", description=__doc__)
     parser.add_argument("--fd", type=int, required=True, help="the listening socket's file descriptor")
     parser.add_argument("--app", default=DEFAULT_APP)
     parser.add_argument("--drain-seconds", type=int, default=DRAIN_SECONDS)
     parser.add_argument("--send-timeout-seconds", type=int, default=SEND_TIMEOUT_SECONDS)
+    parser.add_argument(
+        "--sdk", dest="kinds", type=Wire, action="append", default=[], help="a kind of provider whose SDK is needed"
+    )
     options = parser.parse_args(arguments)
 
     class Protocol(BoundedProtocol):
@@ -92,7 +97,8 @@ def main(arguments: list[str] | None = None) -> None:
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=options.drain_seconds + BREAK_OFF_SECONDS,
     )
-    config.load()  # the slow part: while the other parts start as well
+    config.load()  # this and the SDKs are the slow part: while the other parts start as well
+    import_sdks(options.kinds)
     if wait_for_go():
         Worker(config, drain_seconds=options.drain_seconds).run(sockets=[socket.socket(fileno=options.fd)])
 

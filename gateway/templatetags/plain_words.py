@@ -89,6 +89,12 @@ def usd(amount_usd: Decimal) -> str:
 
 
 @register.filter
+def usd_size(amount_usd: Decimal) -> str:
+    """Without its sign, where words say which way it goes."""
+    return usd(abs(amount_usd))
+
+
+@register.filter
 def usd_limit(amount_usd: Decimal) -> str:
     """An amount that somebody chose, as people say it: `$0.05`, `$0.50`, `$20.00`; finer ones in full."""
     return f"${amount_usd:,.2f}" if amount_usd == round(amount_usd, 2) else usd(amount_usd)

@@ -45,6 +45,29 @@ def test_an_incident_is_acknowledged_from_the_list(admin_client: Client) -> None
     assert (alert.acknowledged_by, alert.closed_at) == ("admin", None)
 
 
+def test_an_incident_is_acknowledged_on_its_page_with_a_note(admin_client: Client) -> None:
+    alert = opened()
+    address = f"/admin/gateway/alert/{alert.pk}/acknowledge/"
+    assert address in admin_client.get(f"/admin/gateway/alert/{alert.pk}/change/").content.decode()
+    assert "admin sees to it." in admin_client.post(address, {"note": "new key ordered"}, follow=True).content.decode()
+    alert.refresh_from_db()
+    assert (alert.acknowledged_by, alert.note) == ("admin", "new key ordered")
+
+
+def test_opening_the_page_that_asks_acknowledges_nothing(admin_client: Client) -> None:
+    alert = opened()
+    assert "you see to it" in admin_client.get(f"/admin/gateway/alert/{alert.pk}/acknowledge/").content.decode()
+    alert.refresh_from_db()
+    assert alert.acknowledged_at is None
+
+
+def test_an_acknowledged_incident_offers_no_second_acknowledgement(admin_client: Client) -> None:
+    alert = opened()
+    act(admin_client, "alert", "acknowledge", alert.pk)
+    page = admin_client.get(f"/admin/gateway/alert/{alert.pk}/change/").content.decode()
+    assert f"/admin/gateway/alert/{alert.pk}/acknowledge/" not in page
+
+
 def test_incidents_and_messages_are_read_only(admin_client: Client) -> None:
     channel()
     alert = opened()
@@ -60,6 +83,28 @@ def test_a_message_that_was_given_up_is_sent_again_on_request(admin_client: Clie
     assert "1 will be sent within seconds." in act(admin_client, "alertdelivery", "retry", delivery.pk)
     delivery.refresh_from_db()
     assert (delivery.given_up_at, delivery.tries) == (None, 0)
+
+
+def test_a_message_is_sent_again_from_its_page_after_a_question(admin_client: Client) -> None:
+    channel()
+    opened()
+    AlertDelivery.objects.update(tries=8, given_up_at=timezone.now())
+    delivery = AlertDelivery.objects.get()
+    address = f"/admin/gateway/alertdelivery/{delivery.pk}/retry/"
+    assert address in admin_client.get(f"/admin/gateway/alertdelivery/{delivery.pk}/change/").content.decode()
+    assert "Try again now" in admin_client.get(address).content.decode()
+    delivery.refresh_from_db()
+    assert delivery.tries == 8
+    page = admin_client.post(address, {"confirmed": "yes"}, follow=True).content.decode()
+    assert "1 will be sent within seconds." in page
+
+
+def test_a_message_that_arrived_offers_no_second_sending(admin_client: Client) -> None:
+    channel()
+    opened()
+    AlertDelivery.objects.update(delivered_at=timezone.now())
+    pk = AlertDelivery.objects.get().pk
+    assert "/retry/" not in admin_client.get(f"/admin/gateway/alertdelivery/{pk}/change/").content.decode()
 
 
 def test_the_history_of_messages_never_shows_the_address(admin_client: Client) -> None:

@@ -83,6 +83,45 @@ def test_a_window_that_is_none_is_refused_at_its_field(operations: Client, budge
     assert "span" in response.context["adminform"].form.errors
 
 
+SPANS = {"name": "each team", "scope": "team", "limit_usd": "5", "enforcement": "block", "alert_at_percent": "50"}
+
+
+@pytest.mark.parametrize(
+    ("chosen", "window"),
+    [
+        ({"span": "hour"}, "hour"),
+        ({"span": "total", "span_seconds": "900"}, "total"),
+        ({"span": "seconds", "span_seconds": "900"}, "900"),
+    ],
+)
+def test_a_window_is_chosen_or_given_in_seconds(
+    operations: Client, budget: Budget, chosen: dict[str, str], window: str
+) -> None:
+    operations.post(f"/admin/gateway/budget/{budget.pk}/change/", SPANS | chosen)
+
+    budget.refresh_from_db()
+    assert budget.window == window
+
+
+@pytest.mark.parametrize("seconds", ["", "0", "-5", "31622401", "soon"])
+def test_a_length_that_no_window_can_have_is_refused_at_its_field(
+    operations: Client, budget: Budget, seconds: str
+) -> None:
+    data = SPANS | {"span": "seconds", "span_seconds": seconds}
+
+    response = operations.post(f"/admin/gateway/budget/{budget.pk}/change/", data)
+
+    assert list(response.context["adminform"].form.errors) == ["span_seconds"]
+
+
+def test_a_window_in_seconds_is_shown_as_what_was_chosen(operations: Client, budget: Budget) -> None:
+    Budget.objects.filter(pk=budget.pk).update(window="900")
+
+    form = operations.get(f"/admin/gateway/budget/{budget.pk}/change/").context["adminform"].form
+
+    assert (form["span"].value(), form["span_seconds"].value()) == ("seconds", "900")
+
+
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [

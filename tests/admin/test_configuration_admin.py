@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.contrib import admin
+from django.contrib.auth.models import Permission, User
 from django.test import Client
 
 from gateway.admin.base import AnnouncingAdmin
@@ -21,7 +22,7 @@ from gateway.models import (
     Route,
     Team,
 )
-from gateway.services.configuration import configuration_version
+from gateway.services.configuration import CHANGED, change_record, configuration_version
 from gateway.services.configuration_rows import SECTIONS
 from gateway.services.keys import key_hash, key_rotate
 from gateway.services.snapshot_load import snapshot_load
@@ -103,11 +104,34 @@ def test_naming_a_variable_forgets_the_stored_key(operations: Client, configured
     assert (row.api_key_env, row.api_key_encrypted) == ("SOME_KEY", "")
 
 
+def test_a_rows_history_tells_what_was_before_and_after_whoever_changed_it(
+    operations: Client, configured: None
+) -> None:
+    row = Provider.objects.get(name="openai")
+    url = f"/admin/gateway/provider/{row.pk}/"
+    operations.post(f"{url}change/", form_of(operations.get(f"{url}change/")) | {"retries": "1"})
+    change_record(actor="apply", action=CHANGED, section="providers", name="openai", after="retries=2")
+    change_record(actor="apply", action=CHANGED, section="providers", name="another", after="retries=2")
+
+    listed = operations.get(f"{url}history/", follow=True)
+
+    told = [(change.actor, change.after) for change in listed.context["cl"].result_list]
+    assert told[:2] == [("apply", "retries=2"), ("operations", "retries=1")]
+
+
+def test_history_is_djangos_own_for_whoever_may_not_see_changes(client: Client, configured: None) -> None:
+    reader = User.objects.create_user("reader", is_staff=True)
+    reader.user_permissions.add(Permission.objects.get(codename="view_provider"))
+    client.force_login(reader)
+    row = Provider.objects.get(name="openai")
+    assert client.get(f"/admin/gateway/provider/{row.pk}/history/").status_code == 200
+
+
 @pytest.mark.parametrize("page", ["", "{pk}/change/", "{pk}/history/"])
 def test_no_page_shows_a_providers_key(operations: Client, configured: None, page: str) -> None:
     row = Provider.objects.get(name="openai")
     url = "/admin/gateway/provider/" + page.format(pk=row.pk)
-    html = operations.get(url).content.decode()
+    html = operations.get(url, follow=True).content.decode()
     assert "first-provider-secret" not in html
     assert row.api_key_encrypted not in html
 

@@ -34,6 +34,23 @@ def test_a_new_keys_page_sets_no_cookie_with_it_and_is_not_cached(operations: Cl
     assert key not in operations.get(LIST).content.decode()
 
 
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, "in use"),
+        ({"disabled": True}, "disabled"),
+        ({"expires_at": timezone.now() - timedelta(days=1)}, "expired"),
+        ({"expires_at": timezone.now() + timedelta(days=1)}, "in use"),
+    ],
+)
+def test_the_list_says_in_a_word_whether_a_key_is_taken(
+    operations: Client, made: tuple[ApiKey, str], changes: dict[str, Any], words: str
+) -> None:
+    ApiKey.objects.update(**changes)
+    page = operations.get(LIST).content.decode()
+    assert re.search(rf'<td class="[^"]*field-taken[^"]*"[^>]*>\s*{words}\s*</td>', page)
+
+
 @pytest.mark.parametrize("action", ["rotate", "rotate_now", "archive"])
 def test_nothing_is_done_before_it_is_confirmed(operations: Client, made: tuple[ApiKey, str], action: str) -> None:
     key, plain = made

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from typing import Any
 
@@ -28,6 +29,15 @@ def test_a_second_price_for_the_same_time_names_the_version_it_would_replace(
     operations.post(ADD, OWN)
     text = errors_of(operations.post(ADD, OWN | {"input_per_mtok": "12"}))
     assert f"Version {own().pk} of gpt-4-turbo (11.00 in, 30.00 out, since ever) is in use." in text
+
+
+def test_the_list_says_free_in_place_of_the_amounts_and_marks_no_other_price_for_it(
+    operations: Client, configured: None
+) -> None:
+    Price.objects.create(kind="openai", model="given-away", free=True, input_per_mtok=0, output_per_mtok=0)
+    page = operations.get(f"{PRICES}?q=given-away").content.decode()
+    assert re.findall(r'<td class="[^"]*field-(\w+)[^"]*"[^>]*>\s*free\s*</td>', page) == ["goes_in", "comes_out"]
+    assert "field-free" not in page
 
 
 def test_what_was_superseded_is_told(operations: Client, configured: None) -> None:

@@ -38,7 +38,7 @@ from tests.gateway_process import (
     another_gateway,
     configuration,
     environment,
-    manage,
+    make_tables,
     provider,
     run_apply,
 )
@@ -177,7 +177,7 @@ def installation(folder: Path, simulator: Simulator, receiver: Receiver) -> Path
         alert_channels=[{"name": "ops", "url": receiver.url}],
         alerts={"alert_minimum_completions": 5, "alert_minimum_failures": 1},
     )
-    manage(folder, "migrate", "--verbosity", "0")
+    make_tables(folder)
     run_apply(folder, document)
     return folder
 

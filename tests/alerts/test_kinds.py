@@ -283,6 +283,7 @@ def test_a_part_that_fails_keeps_no_other_from_being_told(monkeypatch: pytest.Mo
     assert alerts_derive(now=NOW) == 1
 
 
+@pytest.mark.sqlite  # its plan, in its words
 @pytest.mark.parametrize(
     ("statement", "index"),
     [

@@ -166,6 +166,7 @@ def test_a_list_that_cant_be_made_is_refused_by_name(api: Client, query: str, st
     assert (response.status_code, response.json()["error"]["param"]) == (status, query.partition("=")[0])
 
 
+@pytest.mark.sqlite  # content_write closes its thread's connection, which SQLite's in memory survives
 def test_what_was_asked_in_a_conversation_is_deleted_and_its_costs_stay(api: Client, research: dict[str, Any]) -> None:
     add_completion("r1", conversation="talk", cost_usd=CENT, **research)
     add_completion("r2", conversation="another", **research)

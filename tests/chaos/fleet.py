@@ -15,7 +15,7 @@ from typing import Any
 from gateway.simulator.server import Simulator
 from gateway.simulator.thread import SimulatorThread
 from tests import servers
-from tests.gateway_process import GatewayProcess, another_gateway, manage, run_apply
+from tests.gateway_process import GatewayProcess, another_gateway, make_tables, run_apply
 
 PROCESSES = 4
 
@@ -97,7 +97,7 @@ def fleet(
         redis.start()
         data_dir = folder / "data"
         variables = {"REDIS_URL": redis.url, **(env or {})}
-        manage(data_dir, "migrate", "--verbosity", "0", env=env)
+        make_tables(data_dir)
         run_apply(data_dir, document(simulator.url), env=env)
 
         def begin(number: int) -> GatewayProcess:

@@ -16,7 +16,7 @@ from tests.chaos.fleet import Fleet
 from tests.chaos.meanwhile import while_asking
 from tests.chaos.storm import ROUTE
 
-pytestmark = [pytest.mark.chaos, pytest.mark.redis]
+pytestmark = [pytest.mark.chaos, pytest.mark.alone, pytest.mark.redis]
 
 LEDGER_UNAVAILABLE = 503
 

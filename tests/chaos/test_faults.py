@@ -9,7 +9,7 @@ from tests.chaos.faults import table, try_all
 from tests.chaos.fleet import Fleet
 from tests.chaos.pace import FAST
 
-pytestmark = [pytest.mark.chaos, pytest.mark.redis]
+pytestmark = [pytest.mark.chaos, pytest.mark.alone, pytest.mark.redis]
 
 
 async def test_every_fault_ends_as_a_whole_answer_or_a_clear_error_and_with_the_right_conduct(running: Fleet) -> None:

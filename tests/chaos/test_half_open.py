@@ -9,7 +9,7 @@ from tests.chaos.conftest import LENGTH
 from tests.chaos.fleet import Fleet
 from tests.chaos.half_open import PATIENCE_SECONDS, one_round, table
 
-pytestmark = [pytest.mark.chaos, pytest.mark.redis]
+pytestmark = [pytest.mark.chaos, pytest.mark.alone, pytest.mark.redis]
 
 
 async def test_two_hundred_requests_at_half_open_are_one_probe(running: Fleet) -> None:

@@ -18,7 +18,7 @@ from tests.chaos.meanwhile import ask_while
 from tests.chaos.proxy import Wire
 from tests.chaos.storm import ROUTE
 
-pytestmark = [pytest.mark.chaos, pytest.mark.redis, pytest.mark.postgres]
+pytestmark = [pytest.mark.chaos, pytest.mark.alone, pytest.mark.redis, pytest.mark.postgres]
 
 LEDGER_UNAVAILABLE = 503
 SETTLED_WITHIN_SECONDS = 30.0

@@ -16,7 +16,7 @@ from tests.chaos.fleet import Fleet
 from tests.chaos.meanwhile import PATIENCE_SECONDS, Outcome, while_asking
 from tests.chaos.storm import ROUTE
 
-pytestmark = [pytest.mark.chaos, pytest.mark.redis]
+pytestmark = [pytest.mark.chaos, pytest.mark.alone, pytest.mark.redis]
 
 # Back-off of a rejoining process at most, and time for a busy machine.
 REJOINED_WITHIN_SECONDS = 8.0

@@ -8,7 +8,7 @@ from tests.chaos.conftest import LENGTH, LONG
 from tests.chaos.fleet import Fleet
 from tests.chaos.storm import AVAILABILITY, FALLBACK_SUCCESS, blow, report
 
-pytestmark = [pytest.mark.chaos, pytest.mark.redis]
+pytestmark = [pytest.mark.chaos, pytest.mark.alone, pytest.mark.redis]
 
 
 async def test_agents_get_whole_answers_or_clear_errors_and_the_books_agree_with_the_calls(

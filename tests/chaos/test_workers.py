@@ -32,7 +32,7 @@ from tests.servers import free_port
 from tests.supervisor.conftest import Program
 from tests.supervisor.test_up import children_named
 
-pytestmark = [pytest.mark.chaos, pytest.mark.redis]
+pytestmark = [pytest.mark.chaos, pytest.mark.alone, pytest.mark.redis]
 
 # An orphan's lease (gateway/services/opening.py) with the times below, and the sweep's turn after it.
 ORPHANS_SECONDS = 5 * 2 * 2 + 4 + 60 + 60.0

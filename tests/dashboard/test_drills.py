@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from django.urls import reverse
 from gateway.engine.drill import DrillFault
 from gateway.models import Drill, Provider
 from gateway.services.drills import drill_start
-from tests.selectors.rows import add_attempt, add_completion
+from tests.selectors.rows import add_attempt, add_completion, add_fallback
 
 ADD = "/admin/gateway/drill/add/"
 
@@ -56,6 +57,26 @@ def test_the_form_says_what_is_wrong(
     reply = browser_of_operator.post(ADD, form(openai, **wrong))
     assert said in reply.content.decode()
     assert not Drill.objects.exists()
+
+
+def test_what_a_drill_may_not_be_is_said_once(browser_of_operator: Client, openai: Provider) -> None:
+    page = browser_of_operator.post(ADD, form(openai, provider="")).content.decode()
+    assert page.count("A drill needs a provider, a route, or both.") == 1
+
+
+def test_the_form_says_that_saving_starts_it(browser_of_operator: Client, openai: Provider) -> None:
+    assert "It starts with saving, on real traffic." in browser_of_operator.get(ADD).content.decode()
+
+
+@pytest.mark.parametrize(("extra_usd", "title"), [("0.5", "Extra cost"), ("-0.5", "Saved")])
+def test_a_report_calls_it_saved_where_fallbacks_cost_less(
+    browser_of_operator: Client, drill: Drill, extra_usd: str, title: str
+) -> None:
+    request = add_completion("req_1", drill_id=drill.pk)
+    add_attempt(request, 1, provider="openai", outcome="failed", fault="503", drill_id=drill.pk)
+    add_fallback(request, extra_cost_usd=Decimal(extra_usd))
+    page = browser_of_operator.get(reverse("dashboard:drill", args=[drill.pk])).content.decode()
+    assert f'{title}</span><span class="lo-value">$0.50<' in page
 
 
 def test_the_banner_names_the_drill_and_has_a_stop_button(browser_of_operator: Client, drill: Drill) -> None:

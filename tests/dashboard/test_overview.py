@@ -150,3 +150,10 @@ def test_pages_take_the_same_few_queries_however_many_rows(
 
     with django_assert_num_queries(queries):
         browser_of_operator.get(address)
+
+
+def test_a_providers_card_says_over_what_time_its_failure_rate_is(browser_of_operator: Client) -> None:
+    """Four failures in a row of an hour ago beside 0 % are no contradiction."""
+    add_provider("openai")
+    open_breaker("openai")
+    assert "<dt>Failure rate, last minute</dt>" in browser_of_operator.get("/dashboard/providers/").content.decode()

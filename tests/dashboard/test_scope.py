@@ -7,8 +7,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from django.test import RequestFactory
+from django.utils import timezone
 
 from gateway.dashboard.scope import Scope, scope_of
+from gateway.dashboard.scope_bar import bar_context
 from gateway.selectors.usage_cells import UsageFilter
 from tests.selectors.rows import NOON
 
@@ -32,6 +34,20 @@ def scope(query: str) -> Scope:
 )
 def test_a_period_ends_now_and_begins_where_its_name_says(query: str, start: datetime) -> None:
     assert (scope(query).window.start, scope(query).window.end) == (start, NOON)
+
+
+def test_last_month_is_the_organisations_whole_month_before_this_one() -> None:
+    """In October Berlin's clocks go back."""
+    window = scope("period=last-month").window
+
+    assert (window.start, window.end) == (datetime(2026, 9, 30, 22, tzinfo=UTC), datetime(2026, 10, 31, 23, tzinfo=UTC))
+
+
+def test_the_date_fields_of_last_month_name_its_own_first_and_last_day(db: None) -> None:
+    with timezone.override(BERLIN):
+        bar = bar_context(scope("period=last-month"), page="spend")
+
+    assert (bar["first_day"], bar["last_day"]) == ("2026-10-01", "2026-10-31")
 
 
 def test_days_from_and_to_are_both_included_and_the_organisations() -> None:

@@ -128,12 +128,37 @@ def held_closed() -> None:
 
 
 def failed() -> None:
-    add_completion("x", at=timezone.now() - timedelta(seconds=1), status="failed", http_status=503)
+    for number in range(50):
+        add_completion(f"x{number}", at=timezone.now() - timedelta(seconds=1), status="failed", http_status=503)
 
 
 def broken() -> None:
     add_provider("openai")
     open_breaker("openai")
+
+
+@pytest.mark.parametrize(
+    ("requests", "failures", "verdict"),
+    [
+        (1, 1, "too few to tell"),
+        (49, 49, "too few to tell"),
+        (50, 2, "too few to tell"),
+        (50, 3, "missed"),
+        (50, 0, "met"),
+        (0, 0, "no data yet"),
+    ],
+)
+def test_an_objective_is_missed_from_as_many_on_as_alerts_need(
+    browser_of_operator: Client, requests: int, failures: int, verdict: str
+) -> None:
+    for number in range(requests):
+        status = "failed" if number < failures else "answered"
+        add_completion(f"x{number}", at=timezone.now() - timedelta(seconds=1), status=status)
+
+    context = browser_of_operator.get("/dashboard/service/").context
+
+    assert {card.key: card.verdict for card in context["objectives"]}["availability"] == verdict
+    assert any(item.key == "objective-availability" for item in context["attention"]) is (verdict == "missed")
 
 
 @pytest.mark.parametrize(

@@ -109,6 +109,7 @@ async def test_requests_that_no_budget_can_refuse_are_answered_and_written_once_
     assert books.amount("cost_usd", "llmops_conversation") == usd("0.03")
 
 
+@pytest.mark.alone  # measures milliseconds
 async def test_a_request_under_a_blocking_budget_is_refused_at_once(away: LedgerWriter) -> None:
     began = time.monotonic()
 
@@ -286,6 +287,7 @@ def test_room_is_taken_from_the_disk_before_it_is_full(folder: Path) -> None:
     assert os.stat(spool.path).st_blocks * 512 >= ALLOCATED_BYTES
 
 
+@pytest.mark.alone  # a database that takes 20 ms counts as one that hangs
 async def test_a_hanging_database_is_left_after_the_time_a_caller_may_wait(
     sqlite_books: dict[str, Any], folder: Path
 ) -> None:
@@ -413,6 +415,7 @@ async def test_a_slow_database_makes_no_queue_without_end(connect: Connect, fold
     assert [type(one) for one in outcomes] == [Opened] * 11 + [LedgerUnavailable] * 89
 
 
+@pytest.mark.alone  # measures milliseconds
 async def test_what_hangs_for_one_is_no_wait_for_the_next(connect: Connect, folder: Path) -> None:
     committing, go_on = asyncio.Event(), threading.Event()
     loop = asyncio.get_running_loop()

@@ -31,7 +31,7 @@ told["base url"] = str(client.base_url)
 def test_nothing_stands_in_for_what_was_left_out_afterwards() -> None:
     program = """
 import anthropic
-told = [name for name, value in vars(anthropic).items() if getattr(value, "__name__", "") == "_NotImported"]
+told = [name for name, value in vars(anthropic).items() if type(value) is type and value.__name__ == "_NotImported"]
 told += [name for name in ("AnthropicBedrock", "beta_tool") if hasattr(anthropic, name)]
 """
     assert in_new_process(program) == []
@@ -49,6 +49,6 @@ told = [AnthropicBedrock.__name__, beta_tool.__name__]
 def test_typed_calls_work_beside_it() -> None:
     program = """
 client = AsyncAnthropic(api_key='k', base_url='http://127.0.0.1:1')
-told = [type(client.messages).__name__, type(client.messages.batches).__name__, type(client.beta.messages).__name__]
+told = [type(client.messages).__name__, type(client.messages.batches).__name__]
 """
-    assert in_new_process(program) == ["AsyncMessages", "AsyncBatches", "AsyncMessages"]
+    assert in_new_process(program) == ["AsyncMessages", "AsyncBatches"]

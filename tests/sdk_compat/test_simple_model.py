@@ -17,6 +17,7 @@ EASY: list[Any] = [{"role": "user", "content": "What is the capital of France?"}
 
 @pytest.fixture(scope="module")
 def easy(_simulator: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[openai.OpenAI]:
+    _simulator.reset()
     document = configuration(_simulator.url)
     document["routes"][0].update(simple_target=CHEAP, simple_mode="on")
     document["routes"][1].update(simple_target=CHEAP)  # shadow

@@ -150,6 +150,7 @@ def test_a_sum_takes_a_handful_of_queries(django_assert_max_num_queries: DjangoA
         usage_over(HOUR)
 
 
+@pytest.mark.sqlite  # its plan, in its words
 def test_what_is_under_way_is_found_among_the_unsettled_alone(
     django_assert_num_queries: DjangoAssertNumQueries,
 ) -> None:

@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from gateway.selectors.windows import TimeWindow, window_last_hours, window_this_month, window_today
+from gateway.selectors.windows import TimeWindow, window_last_hours, window_last_month, window_this_month, window_today
 
 BERLIN = ZoneInfo("Europe/Berlin")
 AUCKLAND = ZoneInfo("Pacific/Auckland")
@@ -36,6 +36,12 @@ def test_today_begins_at_the_zones_midnight(now: str, zone: ZoneInfo, start: str
 )
 def test_this_month_begins_at_midnight_on_its_first_in_the_zone(now: str, zone: ZoneInfo, start: str) -> None:
     assert window_this_month(now=utc(now), zone=zone) == TimeWindow(utc(start), utc(now))
+
+
+def test_last_month_of_january_is_december() -> None:
+    window = window_last_month(now=utc("2027-01-31T12:00"), zone=BERLIN)
+
+    assert window == TimeWindow(utc("2026-11-30T23:00"), utc("2026-12-31T23:00"))
 
 
 def test_the_last_hours_are_whole_but_for_the_current_one() -> None:

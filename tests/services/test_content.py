@@ -24,6 +24,8 @@ from gateway.services.content_writing import MAX_KEPT_BYTES, Content, ContentWri
 from gateway.services.work import PlainReply
 from tests.selectors.rows import add_completion
 
+# content_write closes its thread's connection, which SQLite's in memory survives.
+CLOSES = pytest.mark.sqlite
 BODY = b'{"model": "default"}'
 ROUTE: Any = SimpleNamespace(store_content_days=3)
 KEY: Any = SimpleNamespace(id=1)
@@ -166,6 +168,7 @@ def test_what_waits_is_written_before_the_process_stops() -> None:
 
 
 @pytest.mark.django_db
+@CLOSES
 def test_nothing_of_it_can_be_read_in_the_table() -> None:
     content_write([content_of()])
 
@@ -175,6 +178,7 @@ def test_nothing_of_it_can_be_read_in_the_table() -> None:
 
 
 @pytest.mark.django_db
+@CLOSES
 def test_writing_it_twice_changes_nothing() -> None:
     content_write([content_of()])
     content_write([content_of(answer=b"another")])
@@ -185,6 +189,7 @@ def test_writing_it_twice_changes_nothing() -> None:
 
 
 @pytest.mark.django_db
+@CLOSES
 def test_a_look_is_in_the_history_without_what_was_seen() -> None:
     content_write([content_of()])
     content_look(request_id="req_1", actor="ann")
@@ -195,6 +200,7 @@ def test_a_look_is_in_the_history_without_what_was_seen() -> None:
 
 
 @pytest.mark.django_db
+@CLOSES
 def test_where_it_was_cut_is_told() -> None:
     content_write([content_of(answer=b"begi", answer_bytes=9)])
 
@@ -204,12 +210,14 @@ def test_where_it_was_cut_is_told() -> None:
 
 
 @pytest.mark.django_db
+@CLOSES
 def test_what_is_over_can_not_be_read_even_before_it_is_pruned() -> None:
     content_write([content_of(delete_at=timezone.now())])
     assert content_look(request_id="req_1", actor="ann") is None
 
 
 @pytest.mark.django_db
+@CLOSES
 def test_it_is_pruned_on_its_day_and_not_before() -> None:
     now = timezone.now()
     over = [content_of(f"old_{number}", delete_at=now) for number in range(ROWS_PER_TRANSACTION + 1)]
@@ -220,6 +228,7 @@ def test_it_is_pruned_on_its_day_and_not_before() -> None:
 
 
 @pytest.mark.django_db
+@CLOSES
 def test_a_teams_conversation_is_forgotten_and_no_others() -> None:
     add_completion("mine", conversation="talk", team_id=1)
     add_completion("theirs", conversation="talk", team_id=2)
@@ -231,6 +240,7 @@ def test_a_teams_conversation_is_forgotten_and_no_others() -> None:
 
 
 @pytest.mark.django_db
+@CLOSES
 def test_a_keys_content_is_forgotten_by_command(capsys: pytest.CaptureFixture[str]) -> None:
     key = ApiKey.objects.create(name="agents", hash="h")
     add_completion("mine", api_key_id=key.pk)

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from gateway.models import Alert, AlertChannel, ConfigurationChange
-from gateway.services.incidents import channel_test, incident_acknowledge
+from gateway.models import Alert, AlertChannel, AlertDelivery, ConfigurationChange
+from gateway.services.incidents import channel_test, delivery_retry, incident_acknowledge
 
 pytestmark = pytest.mark.django_db
 
@@ -59,3 +59,26 @@ def test_a_channels_test_is_a_row_of_history_without_its_address(
 
     assert told() == [("ada", "tested", "alert_channels", "on call", "", after)]
     assert "pass-word" not in str(told())
+
+
+def test_sending_a_message_again_is_a_row_of_history(incident: Alert, channel: AlertChannel) -> None:
+    now = timezone.now()
+    message = AlertDelivery.objects.create(
+        alert=incident, event="breaker_opened", channel_id=channel.pk, channel_name="on call",
+        title="breaker_opened: openai", body="b", tries=8, next_try_at=now, given_up_at=now,
+    )  # fmt: skip
+    delivery_retry(delivery=message, actor="ada", now=now)
+
+    row = ("ada", "changed", "alert_messages", "breaker_opened: openai to on call", "given up", "due at once")
+    assert told() == [row]
+
+
+def test_a_message_that_has_arrived_leaves_no_row(incident: Alert, channel: AlertChannel) -> None:
+    now = timezone.now()
+    message = AlertDelivery.objects.create(
+        alert=incident, event="breaker_opened", channel_id=channel.pk, channel_name="on call",
+        title="breaker_opened: openai", body="b", next_try_at=now, delivered_at=now,
+    )  # fmt: skip
+    assert delivery_retry(delivery=message, actor="ada", now=now) is False
+
+    assert told() == []

@@ -94,6 +94,7 @@ async def test_a_purge_of_redis_counts_and_spares_the_others(shared: RedisAnswer
     assert await asyncio.to_thread(purge_redis, redis_url, None, "openai/gpt-4o") == 3
 
 
+@pytest.mark.alone  # measures milliseconds
 async def test_dead_redis_is_a_miss_within_milliseconds() -> None:
     store = RedisAnswers(f"redis://127.0.0.1:{free_port()}/0")
     await store.start()
@@ -103,6 +104,7 @@ async def test_dead_redis_is_a_miss_within_milliseconds() -> None:
     await store.aclose()
 
 
+@pytest.mark.alone  # measures milliseconds
 async def test_silent_redis_is_a_miss_within_its_bound() -> None:
     """One that takes connections and commands and then says nothing: the second look doesn't even wait."""
 

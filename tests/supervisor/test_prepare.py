@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from argparse import ArgumentTypeError
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,19 @@ from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
-from gateway.management.commands.up import private_redis_for
+from gateway.engine.words import Wire
+from gateway.management.commands.up import private_redis_for, simulator_port_number
 from gateway.models import ApiKey, AppliedFile, Provider, Route
 from gateway.services.configuration_file import ConfigurationFileError
 from gateway.supervisor import private_redis
-from gateway.supervisor.prepare import demo_credentials, file_apply_once, file_to_apply, simulator_is_used
+from gateway.supervisor.plan import gateway_part
+from gateway.supervisor.prepare import (
+    demo_credentials,
+    file_apply_once,
+    file_to_apply,
+    kinds_in_use,
+    simulator_is_used,
+)
 from tests.supervisor.conftest import ROOT
 
 pytestmark = pytest.mark.django_db
@@ -63,6 +72,43 @@ def test_file_applied_before_another_one_is_applied_again(file: Path, tmp_path: 
     for path in (file, other, file):
         assert file_apply_once(path)
     assert retries() == 3
+
+
+def simulator_addresses() -> list[str]:
+    return list(Provider.objects.values_list("base_url", flat=True))
+
+
+def test_simulator_on_another_port_is_where_the_demonstrations_providers_are(file: Path) -> None:
+    file_apply_once(file, simulator_port=8101)
+    assert simulator_addresses() == ["http://127.0.0.1:8101/openai/v1"]
+    assert simulator_is_used(8101)
+
+
+def test_simulator_that_moves_takes_the_demonstrations_providers_along(file: Path) -> None:
+    file_apply_once(file, simulator_port=8101)
+    assert file_apply_once(file)
+    assert simulator_addresses() == ["http://127.0.0.1:8100/openai/v1"]
+
+
+def test_simulator_that_stays_on_another_port_leaves_edits_in_the_admin(file: Path) -> None:
+    file_apply_once(file, simulator_port=8101)
+    Provider.objects.update(retries=1)
+    assert not file_apply_once(file, simulator_port=8101)
+    assert retries() == 1
+
+
+@pytest.mark.parametrize("text", ["0", "65536", "-1", "x", ""])
+def test_port_that_no_provider_can_name_is_refused_for_the_simulator(text: str) -> None:
+    with pytest.raises(ArgumentTypeError, match="port"):
+        simulator_port_number(text)
+
+
+def test_gateway_worker_is_told_whose_sdks_it_will_need() -> None:
+    Provider.objects.create(name="first", kind="openai", base_url="https://example.com/v1")
+    Provider.objects.create(name="second", kind="openai", base_url="https://example.org/v1")
+    Provider.objects.create(name="away", kind="anthropic", base_url="https://example.com", enabled=False)
+    assert kinds_in_use() == [Wire.OPENAI]
+    assert gateway_part(1, 7, kinds=kinds_in_use()).command[-1] == "--sdk=openai"
 
 
 def test_file_with_a_typo_leaves_nothing_behind(file: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from gateway.ledger.money import usd_signed, usd_text
+from gateway.ledger.money import extra_words, usd_text
 from gateway.selectors.completions import (
     AttemptStory,
     CompletionStory,
@@ -14,6 +14,7 @@ from gateway.selectors.completions import (
     completion_list_recent,
     completion_story,
 )
+from gateway.selectors.story_order import story_order
 
 
 class Command(BaseCommand):
@@ -46,11 +47,14 @@ def tell(story: CompletionStory) -> list[str]:
         f"asked for {line.requested_model!r} by {line.api_key}, conversation {story.conversation}",
         *([f"part of fire drill {line.drill_id}: it counts in no objective"] if line.drill_id is not None else []),
         f"route {line.route}: {', then '.join(story.decision.get('targets', []))}",
-        *(_attempt(attempt) for attempt in story.attempts),
-        *(_fallback(step) for step in story.fallbacks),
+        *(line for told in story_order(story) for line in _told(*told)),
         f"cost ${usd_text(line.cost_usd)} ({line.billing}), {line.latency_ms} ms,"
         f" {story.input_tokens} tokens in, {story.output_tokens} out",
     ]
+
+
+def _told(step: FallbackStory | None, attempt: AttemptStory | None) -> list[str]:
+    return [*([_fallback(step)] if step else []), *([_attempt(attempt)] if attempt else [])]
 
 
 def _attempt(attempt: AttemptStory) -> str:
@@ -69,5 +73,5 @@ def _attempt(attempt: AttemptStory) -> str:
 def _fallback(step: FallbackStory) -> str:
     return (
         f"  +{step.after_ms:>5} ms  fallback from {step.from_target} to {step.to_target}"
-        f"  because {step.reason}; extra cost {usd_signed(step.extra_cost_usd)}"
+        f"  because {step.reason}; {extra_words(step.extra_cost_usd)}"
     )

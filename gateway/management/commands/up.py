@@ -15,6 +15,7 @@ from django.conf import settings
 from django.core.checks import Tags
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from gateway.engine.words import Wire
 from gateway.metrics import counts_forget
 from gateway.models import Route
 from gateway.services.configuration_file import ConfigurationFileError
@@ -27,7 +28,6 @@ from gateway.supervisor.spec import Part
 from gateway.supervisor.supervise import Supervisor, say
 from llmops.broker import FILESYSTEM, empty_broker_folder
 
-SIMULATOR_PORT = 8100
 DEMO_FILE = "demo.yaml"
 
 
@@ -50,6 +50,12 @@ class Command(BaseCommand):
             default=plan.DRAIN_SECONDS,
             help="how long what was accepted may take when we stop; then it gets an error (default %(default)s)",
         )
+        parser.add_argument(
+            "--simulator-port",
+            type=simulator_port_number,
+            default=prepare.SIMULATOR_PORT,
+            help="where the simulator listens, and where the demonstration's providers are (default %(default)s)",
+        )
         parser.add_argument("--no-simulator", action="store_true", help="don't start the simulator")
         parser.add_argument(
             "--no-tasks", action="store_true", help="don't start Celery's worker and beat: they run elsewhere"
@@ -66,10 +72,12 @@ class Command(BaseCommand):
             sys.exit(status)
 
     def _run(self, listener: socket.socket, options: dict[str, Any], private: PrivateRedis | None) -> int:
-        self._prepare(options["config"])
-        simulator = not options["no_simulator"] and prepare.simulator_is_used(SIMULATOR_PORT)
+        port = options["simulator_port"]
+        self._prepare(options["config"], port)
+        simulator = not options["no_simulator"] and prepare.simulator_is_used(port)
         if simulator:
-            check_free("127.0.0.1", SIMULATOR_PORT, "The simulator can't start")
+            check_free("127.0.0.1", port, "The simulator can't start (--simulator-port says where)")
+        kinds = prepare.kinds_in_use()
         credentials = prepare.demo_credentials() if settings.LLMOPS_ENV == "demo" else None
         route = Route.objects.alive().order_by("pk").values_list("name", flat=True).first()
         prepare.database_release()
@@ -77,21 +85,24 @@ class Command(BaseCommand):
         parts = parts_of_this_machine(
             listener,
             options["workers"],
-            simulator=simulator,
+            simulator_port=port if simulator else None,
+            kinds=kinds,
             tasks=not options["no_tasks"],
             drain_seconds=options["drain_seconds"],
             private=private,
         )
         return run(parts, listener, route, credentials)
 
-    def _prepare(self, given: Path | None) -> None:
+    def _prepare(self, given: Path | None, simulator_port: int) -> None:
+        """The demonstration's providers are where the simulator listens; another file says itself where its own are."""
         prepare.database_prepare()
         demo_file = Path(settings.BASE_DIR) / DEMO_FILE
         path = prepare.file_to_apply(given, demo_file, demo=settings.LLMOPS_ENV == "demo")
         if path is None:
             return
         try:
-            if prepare.file_apply_once(path):
+            is_demo = path.resolve() == demo_file.resolve()
+            if prepare.file_apply_once(path, simulator_port=simulator_port if is_demo else prepare.SIMULATOR_PORT):
                 self.stdout.write(f"Applied {path}.")
         except OSError as error:
             raise CommandError(f"Can't read {path}: {error.strerror}.") from None
@@ -105,6 +116,13 @@ def port_number(text: str) -> int:
     if not text.isdecimal() or int(text) > 65535:
         raise ArgumentTypeError(f"a port is a whole number from 0 to 65535, not {text!r}")
     return int(text)
+
+
+def simulator_port_number(text: str) -> int:
+    port = port_number(text)
+    if not port:
+        raise ArgumentTypeError("the simulator's port is from 1 to 65535: providers have it in their addresses")
+    return port
 
 
 def drain_seconds(text: str) -> int:
@@ -131,7 +149,8 @@ def parts_of_this_machine(
     listener: socket.socket,
     workers: int,
     *,
-    simulator: bool,
+    simulator_port: int | None,
+    kinds: Sequence[Wire] = (),
     tasks: bool = True,
     drain_seconds: int = plan.DRAIN_SECONDS,
     private: PrivateRedis | None = None,
@@ -145,6 +164,7 @@ def parts_of_this_machine(
             listener.fileno(),
             drain_seconds=drain_seconds,
             send_timeout_seconds=settings.LLMOPS_SEND_TIMEOUT_SECONDS,
+            kinds=kinds,
             environment=environment,
         )
         for number in range(1, workers + 1)
@@ -155,8 +175,8 @@ def parts_of_this_machine(
         if settings.CELERY_BROKER_URL == FILESYSTEM:
             empty_broker_folder(settings.DATA_DIR)
         parts += [plan.task_worker_part(), plan.task_clock_part(settings.DATA_DIR)]
-    if simulator:
-        parts.append(plan.simulator_part(Path(settings.BASE_DIR) / "manage.py", SIMULATOR_PORT))
+    if simulator_port is not None:
+        parts.append(plan.simulator_part(Path(settings.BASE_DIR) / "manage.py", simulator_port))
     return parts
 
 
