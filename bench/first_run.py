@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.lines import Line
-from bench.machine import machine_text
+from bench.machine import cpu_seconds, machine_text
 from bench.program import Program
 from tests.servers import free_port
 
@@ -49,11 +49,15 @@ SETTING_NAMES = {
 
 @dataclass(frozen=True, slots=True)
 class Waited:
-    """Seconds from `make run` to the answer; `installing_seconds` are part of the first."""
+    """Seconds from `make run` to the answer; `installing_seconds` are part of the first.
+
+    `second_cpu_seconds` is the CPU time of all processes until then, which depends less on what else the machine does.
+    """
 
     first_seconds: float
     installing_seconds: float
     second_seconds: float
+    second_cpu_seconds: float
 
     def table(self) -> str:
         rows = [
@@ -62,6 +66,7 @@ class Waited:
             ("  installing", f"{self.installing_seconds:.1f}", "", ""),
             ("  everything else", f"{self.first_seconds - self.installing_seconds:.1f}", "", ""),
             _row(SECOND, self.second_seconds),
+            ("  CPU time of all processes", f"{self.second_cpu_seconds:.1f}", "", ""),
         ]
         return "\n".join(f"{what:<37}{figure:>8}{line:>6}  {verdict}".rstrip() for what, figure, line, verdict in rows)
 
@@ -93,10 +98,11 @@ class Newcomer:
             first_seconds = time.time() - began_at
         installing_seconds = (self._checkout / INSTALLED).stat().st_mtime - began_at
         began_at = time.time()
-        with self._up("second"):
+        with self._up("second") as second:
             self._ask(key)
             second_seconds = time.time() - began_at
-        return Waited(first_seconds, installing_seconds, second_seconds)
+            second_cpu_seconds = cpu_seconds(second.pid)
+        return Waited(first_seconds, installing_seconds, second_seconds, second_cpu_seconds)
 
     @contextmanager
     def _up(self, name: str) -> Iterator[Program]:

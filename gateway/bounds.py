@@ -32,6 +32,18 @@ TIMEOUT_SECONDS = Bounds(0, _HOUR_SECONDS, above=True)
 STREAM_MAX_SECONDS = Bounds(0, _DAY_SECONDS, above=True)
 WAIT_SECONDS = Bounds(0, _HOUR_SECONDS)
 RETRIES = Bounds(0, 20)
+# The columns of an attempt's times and tries: a provider has them all, a target its own in their place.
+OF_AN_ATTEMPT = {
+    "attempt_timeout_seconds": TIMEOUT_SECONDS,
+    "connect_timeout_seconds": TIMEOUT_SECONDS,
+    "first_token_timeout_seconds": TIMEOUT_SECONDS,
+    "stall_timeout_seconds": TIMEOUT_SECONDS,
+    "stream_max_seconds": STREAM_MAX_SECONDS,
+    "retries": RETRIES,
+    "backoff_seconds": WAIT_SECONDS,
+    "backoff_max_seconds": WAIT_SECONDS,
+    "retry_after_max_seconds": WAIT_SECONDS,
+}
 RETRY_BUDGET_PERCENT = Bounds(0, 100)
 RETRY_BUDGET_FLOOR = Bounds(0, 100_000)
 FAILURE_THRESHOLD = Bounds(1, 1_000)

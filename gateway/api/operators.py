@@ -14,7 +14,7 @@ from django.utils import timezone
 from ninja import NinjaAPI, Path, Query, Router
 
 from gateway.api import operators_schemas as schemas
-from gateway.api.operators_access import OPERATOR_AUTH, Operator
+from gateway.api.operators_access import OPERATOR_AUTH, operator_allowed
 from gateway.api.operators_alert_messages import router as alert_messages_router
 from gateway.api.operators_alerts import router as alerts_router
 from gateway.api.operators_batches import router as batches_router
@@ -75,6 +75,7 @@ api.get("/completions.csv", summary="Every completion of a stretch of time, as C
 api.get("/attempts.csv", summary="Every attempt of a stretch of time, as CSV")(attempts_download)
 rest = Router()  # for whatever nothing else answers
 
+ConversationId = Annotated[str, Path(alias="id")]
 _ACTIONS = {"force_open": breaker_force_open, "force_closed": breaker_force_closed, "reset": breaker_reset}
 
 
@@ -99,11 +100,8 @@ def breaker(request: HttpRequest, provider: str) -> BreakerView:
 )
 def breaker_order(request: HttpRequest, provider: str, order: schemas.BreakerOrder) -> BreakerView:
     only_parameters(request)
-    row = Provider.objects.alive().filter(name=_searchable(provider)).first()
-    if row is None:
-        raise _unknown_provider(provider)
-    operator: Operator = request.auth  # type: ignore[attr-defined]
-    operator.require(ORDER_BREAKERS)
+    row = _provider(provider)
+    operator = operator_allowed(request, ORDER_BREAKERS)
     try:
         _ACTIONS[order.action](provider=row, reason=order.reason, actor=operator.actor)
     except NotServing as error:
@@ -119,11 +117,8 @@ def breaker_order(request: HttpRequest, provider: str, order: schemas.BreakerOrd
 def provider_tested(request: HttpRequest, provider: str) -> HealthProbe:
     """Answers 200 whatever came of it; `ok` and `words` say what. The breaker is not moved by it."""
     only_parameters(request)
-    row = Provider.objects.alive().filter(name=_searchable(provider)).first()
-    if row is None:
-        raise _unknown_provider(provider)
-    operator: Operator = request.auth  # type: ignore[attr-defined]
-    operator.require(TEST_PROVIDERS)
+    row = _provider(provider)
+    operator = operator_allowed(request, TEST_PROVIDERS)
     return provider_test(provider=row, actor=operator.actor)
 
 
@@ -163,9 +158,7 @@ def conversations(
 
 
 @api.get("/conversations/{id}", response={200: schemas.Conversation, **OR_MISSING}, summary="One conversation")
-def conversation(
-    request: HttpRequest, conversation_id: Annotated[str, Path(alias="id")], team: str | None = None
-) -> ConversationUsage:
+def conversation(request: HttpRequest, conversation_id: ConversationId, team: str | None = None) -> ConversationUsage:
     """A conversation belongs to a team: where several have one of this id, `team` picks (empty: keys of no team)."""
     only_parameters(request, "team")
     team_id, name = _conversation_team(conversation_id, team)
@@ -183,28 +176,22 @@ def conversation(
     summary="Delete what was asked and answered in a conversation",
 )
 def conversation_content(
-    request: HttpRequest, conversation_id: Annotated[str, Path(alias="id")], team: str | None = None
+    request: HttpRequest, conversation_id: ConversationId, team: str | None = None
 ) -> ContentForgotten:
     """Only the stored content goes, the requests' rows and costs stay. `team` as where the conversation is read."""
     only_parameters(request, "team")
-    operator: Operator = request.auth  # type: ignore[attr-defined]
-    operator.require(MAY_FORGET)
-    team_id, name = _conversation_team(conversation_id, team)
-    return content_forgotten(conversation_id, team_id, name, operator.actor)
+    actor = operator_allowed(request, MAY_FORGET).actor
+    return content_forgotten(conversation_id, *_conversation_team(conversation_id, team), actor)
 
 
 @api.delete(
     "/conversations/{id}", response={200: Forgotten, **OR_MISSING, 503: schemas.ErrorReply}, summary="Forget it"
 )
-def conversation_forgotten(
-    request: HttpRequest, conversation_id: Annotated[str, Path(alias="id")], team: str | None = None
-) -> Forgotten:
+def conversation_forgotten(request: HttpRequest, conversation_id: ConversationId, team: str | None = None) -> Forgotten:
     """Its id, contents, notes and messages go, its amounts stay. `team` as where the conversation is read."""
     only_parameters(request, "team")
-    operator: Operator = request.auth  # type: ignore[attr-defined]
-    operator.require(FORGET)
-    team_id, name = _conversation_team(conversation_id, team)
-    return conversation_told(conversation_id, team_id, name, operator.actor)
+    actor = operator_allowed(request, FORGET).actor
+    return conversation_told(conversation_id, *_conversation_team(conversation_id, team), actor)
 
 
 @api.get(
@@ -237,8 +224,7 @@ def budgets(request: HttpRequest) -> list[BudgetStanding]:
 def budget_raise_order(request: HttpRequest, name: str, order: schemas.RaiseOrder) -> schemas.BudgetRaised:
     """It ends by itself. Live on every process within 2 seconds."""
     only_parameters(request)
-    operator: Operator = request.auth  # type: ignore[attr-defined]
-    operator.require(RAISE_BUDGETS)
+    operator = operator_allowed(request, RAISE_BUDGETS)
     return budget_raised(name=_searchable(name), order=order, actor=operator.actor)
 
 
@@ -280,6 +266,13 @@ def _breaker(provider: str) -> BreakerView:
     if view is None:
         raise _unknown_provider(provider)
     return view
+
+
+def _provider(name: str) -> Provider:
+    row: Provider | None = Provider.objects.alive().filter(name=_searchable(name)).first()
+    if row is None:
+        raise _unknown_provider(name)
+    return row
 
 
 def _unknown_provider(name: str) -> NotFound:

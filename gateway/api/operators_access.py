@@ -35,6 +35,13 @@ class Operator:
             raise NotAllowed(missing_words(permission))
 
 
+def operator_allowed(request: HttpRequest, permission: str) -> Operator:
+    """Whoever asks. Raises NotAllowed for a person without the permission."""
+    operator: Operator = request.auth  # type: ignore[attr-defined]
+    operator.require(permission)
+    return operator
+
+
 class BearerKey(HttpBearer):
     """`Authorization: Bearer KEY`."""
 

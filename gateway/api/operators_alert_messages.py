@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated
 
 from django.http import HttpRequest
 from django.utils import timezone
 from ninja import Query, Router, Schema
 
-from gateway.api.operators_access import Operator
+from gateway.api.operators_access import operator_allowed
 from gateway.api.operators_errors import NotFound, only_parameters
-from gateway.api.operators_schemas import CALLER_FAULTS, LARGEST_ID, OR_MISSING, Moment
+from gateway.api.operators_schemas import CALLER_FAULTS, OR_MISSING, Moment
 from gateway.models import AlertDelivery
-from gateway.selectors.alert_messages import AlertMessage, MessageState, message_list, message_of
+from gateway.selectors.alert_messages import MessageState, message_list, message_state
+from gateway.selectors.ids import LARGEST_ID, row_of_id
 from gateway.services.incidents import delivery_retry
 from gateway.services.permissions import RETRY_MESSAGES
 
@@ -37,6 +39,18 @@ class Message(Schema):
     given_up_at: Moment | None
     last_error: str
 
+    @staticmethod
+    def resolve_channel(row: AlertDelivery) -> str:
+        return row.channel_name
+
+    @staticmethod
+    def resolve_state(row: AlertDelivery) -> MessageState:
+        return message_state(row)
+
+    @staticmethod
+    def resolve_next_try_at(row: AlertDelivery) -> datetime | None:
+        return row.next_try_at if message_state(row) is MessageState.WAITING else None
+
 
 @router.get("/alert-messages", response={200: list[Message], **CALLER_FAULTS}, summary="Alert messages, newest first")
 def messages(
@@ -44,21 +58,20 @@ def messages(
     state: MessageState | None = None,
     alert: Annotated[int | None, Query(ge=1, le=LARGEST_ID)] = None,
     limit: Annotated[int, Query(ge=1, le=MOST_MESSAGES)] = 100,
-) -> list[AlertMessage]:
+) -> list[AlertDelivery]:
     """`alert` is an incident's id."""
     only_parameters(request, "state", "alert", "limit")
     return message_list(state=state, alert_id=alert, limit=limit)
 
 
 @router.post("/alert-messages/{id}/retry", response={200: Message, **OR_MISSING}, summary="Send a message again")
-def retried(request: HttpRequest, id: int) -> AlertMessage:
+def retried(request: HttpRequest, id: int) -> AlertDelivery:
     """With all its tries before it. What has arrived is answered as it is, and not sent again."""
     only_parameters(request)
-    operator: Operator = request.auth  # type: ignore[attr-defined]
-    operator.require(RETRY_MESSAGES)
-    row = AlertDelivery.objects.filter(pk=id).first() if 0 < id <= LARGEST_ID else None
+    operator = operator_allowed(request, RETRY_MESSAGES)
+    row = row_of_id(AlertDelivery.objects.all(), id)
     if row is None:
         raise NotFound(f"There is no alert message {id}; GET /api/alert-messages lists them.", param="id")
     delivery_retry(delivery=row, actor=operator.actor, now=timezone.now())
     row.refresh_from_db()
-    return message_of(row)
+    return row

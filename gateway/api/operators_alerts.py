@@ -10,13 +10,14 @@ from django.utils import timezone
 from ninja import Query, Router, Schema
 from pydantic import ConfigDict, Field
 
-from gateway.api.operators_access import Operator
+from gateway.api.operators_access import operator_allowed
 from gateway.api.operators_errors import NotFound, only_parameters
-from gateway.api.operators_schemas import CALLER_FAULTS, LARGEST_ID, OR_MISSING, Moment
+from gateway.api.operators_schemas import CALLER_FAULTS, OR_MISSING, Moment
 from gateway.engine.errors import InvalidRequest
 from gateway.models import Alert as AlertRow
 from gateway.models import AlertChannel
 from gateway.models.words import AlertEvent
+from gateway.selectors.ids import row_of_id
 from gateway.selectors.incidents import Incident, incident_list, incident_of
 from gateway.services.incidents import channel_test, incident_acknowledge
 from gateway.services.permissions import ACKNOWLEDGE_INCIDENTS, TEST_CHANNELS
@@ -69,9 +70,8 @@ def alerts(
 def acknowledge(request: HttpRequest, id: int, order: Acknowledgement) -> Incident:
     """The first one stays: what is acknowledged already is answered as it is."""
     only_parameters(request)
-    operator: Operator = request.auth  # type: ignore[attr-defined]
-    operator.require(ACKNOWLEDGE_INCIDENTS)
-    row = AlertRow.objects.filter(pk=id).first() if 0 < id <= LARGEST_ID else None
+    operator = operator_allowed(request, ACKNOWLEDGE_INCIDENTS)
+    row = row_of_id(AlertRow.objects.all(), id)
     if row is None:
         raise NotFound(f"There is no alert {id}; GET /api/alerts lists them.", param="id")
     try:
@@ -87,8 +87,7 @@ def acknowledge(request: HttpRequest, id: int, order: Acknowledgement) -> Incide
 def channel_tested(request: HttpRequest, name: str) -> dict[str, Any]:
     """Answers 200 whatever came of it."""
     only_parameters(request)
-    operator: Operator = request.auth  # type: ignore[attr-defined]
-    operator.require(TEST_CHANNELS)
+    operator = operator_allowed(request, TEST_CHANNELS)
     row = AlertChannel.objects.alive().filter(name=name).first() if name.isprintable() else None
     if row is None:
         known = ", ".join(AlertChannel.objects.alive().order_by("name").values_list("name", flat=True)[:50])

@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from ninja import Query, Router, Schema
 from pydantic import Field
 
-from gateway.api.operators_access import Operator
+from gateway.api.operators_access import operator_allowed
 from gateway.api.operators_errors import NotFound, only_parameters
 from gateway.api.operators_schemas import CALLER_FAULTS, OR_MISSING, Moment, Usd
 from gateway.engine.errors import InvalidRequest
@@ -102,8 +102,7 @@ def batch(request: HttpRequest, id: str) -> BatchDetails:
 def cancel(request: HttpRequest, id: str) -> BatchDetails:
     """Lines that were sent may still be answered, and are then charged; the others end cancelled, for nothing."""
     only_parameters(request)
-    operator: Operator = request.auth  # type: ignore[attr-defined]
-    operator.require(CANCEL_BATCHES)
+    operator = operator_allowed(request, CANCEL_BATCHES)
     batch_cancel_by(_found(id).batch, actor=operator.actor)
     return _details(_found(id))
 

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.http import HttpRequest
 from ninja import Router, Schema
 from pydantic import ConfigDict, Field
 
 from gateway.api import operators_schemas as schemas
-from gateway.api.operators_access import Operator
+from gateway.api.operators_access import operator_allowed
 from gateway.api.operators_errors import NotFound, only_parameters
 from gateway.models import Route
 from gateway.services.cache_purge import cache_purge
 from gateway.services.permissions import PURGE_CACHE
 
-_FAULTS: dict[Any, Any] = {frozenset({400, 401, 403, 404, 503}): schemas.ErrorReply}
+_FAULTS = {**schemas.OR_MISSING, 503: schemas.ErrorReply}
 
 router = Router()
 
@@ -37,8 +35,7 @@ class Purged(Schema):
 def cache_purge_order(request: HttpRequest, order: PurgeOrder) -> dict[str, int]:
     """In force everywhere at once: answers that are being made meanwhile are not kept either."""
     only_parameters(request)
-    operator: Operator = request.auth  # type: ignore[attr-defined]
-    operator.require(PURGE_CACHE)
+    operator = operator_allowed(request, PURGE_CACHE)
     return {"purged": cache_purge(actor=operator.actor, route=_route(order.route), model=order.model)}
 
 

@@ -8,11 +8,12 @@ from django.http import HttpRequest
 from ninja import Query, Router, Schema
 from pydantic import Field
 
-from gateway.api.operators_access import Operator
+from gateway.api.operators_access import operator_allowed
 from gateway.api.operators_errors import only_parameters
-from gateway.api.operators_schemas import CALLER_FAULTS, LARGEST_ID, Moment
+from gateway.api.operators_schemas import CALLER_FAULTS, Moment
 from gateway.engine.errors import InvalidRequest
 from gateway.selectors.changes import change_list
+from gateway.selectors.ids import LARGEST_ID
 from gateway.services.permissions import SEE_HISTORY
 
 MOST_CHANGES = 500
@@ -50,8 +51,7 @@ def changes(
 ) -> dict[str, Any]:
     """`section` is a part of the configuration such as `budgets`; `name`, what is called so there."""
     only_parameters(request, "section", "name", "actor", "after", "limit")
-    operator: Operator = request.auth  # type: ignore[attr-defined]
-    operator.require(SEE_HISTORY)
+    operator_allowed(request, SEE_HISTORY)
     for parameter, text in (("section", section), ("name", name), ("actor", actor)):
         if text is not None and not text.isprintable():
             raise InvalidRequest(f"{parameter} must be printable text.", param=parameter)

@@ -10,14 +10,15 @@ from django.utils import timezone
 from ninja import Query, Router, Schema, Status
 from pydantic import ConfigDict, Field, StringConstraints
 
-from gateway.api.operators_access import Operator
+from gateway.api.operators_access import operator_allowed
 from gateway.api.operators_errors import NotFound, only_parameters
-from gateway.api.operators_schemas import CALLER_FAULTS, LARGEST_ID, OR_MISSING, Moment, Usd
+from gateway.api.operators_schemas import CALLER_FAULTS, OR_MISSING, Moment, Usd
 from gateway.engine.drill import DrillFault
 from gateway.engine.errors import InvalidRequest
 from gateway.models import Drill as DrillRow
 from gateway.models.drill import LONGEST_SECONDS
 from gateway.selectors.drills import DrillLine, DrillReport, drill_line, drill_list, drill_report
+from gateway.selectors.ids import LARGEST_ID, row_of_id
 from gateway.services.drill_names import drill_start_named
 from gateway.services.drills import drill_stop
 from gateway.services.permissions import START_DRILLS, STOP_DRILLS
@@ -112,8 +113,7 @@ def drills(request: HttpRequest, limit: Annotated[int, Query(ge=1, le=MOST_DRILL
 @router.post("/drills", response={201: Drill, **CALLER_FAULTS}, summary="Start a fire drill")
 def start(request: HttpRequest, order: DrillOrder) -> Status[DrillLine]:
     only_parameters(request)
-    operator: Operator = request.auth  # type: ignore[attr-defined]
-    operator.require(START_DRILLS)
+    operator = operator_allowed(request, START_DRILLS)
     try:
         row = drill_start_named(**order.dict(), actor=operator.actor)
     except ValidationError as error:
@@ -134,9 +134,8 @@ def report(request: HttpRequest, id: int) -> dict[str, Any]:
 def stop(request: HttpRequest, id: int) -> DrillLine:
     """What is over already stays as it is."""
     only_parameters(request)
-    operator: Operator = request.auth  # type: ignore[attr-defined]
-    operator.require(STOP_DRILLS)
-    row = DrillRow.objects.filter(pk=id).first() if 0 < id <= LARGEST_ID else None
+    operator = operator_allowed(request, STOP_DRILLS)
+    row = row_of_id(DrillRow.objects.all(), id)
     if row is None:
         raise _unknown(id)
     drill_stop(drill=row, actor=operator.actor)

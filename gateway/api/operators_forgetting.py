@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 from ninja import NinjaAPI, Schema
 from pydantic import Field
 
 from gateway.api import operators_schemas as schemas
-from gateway.api.operators_access import Operator
+from gateway.api.operators_access import operator_allowed
 from gateway.api.operators_errors import NotFound, only_parameters
+from gateway.api.operators_schemas import OR_MISSING
 from gateway.engine.errors import InvalidRequest
 from gateway.models import ApiKey
 from gateway.services.forgetting import Forgotten as Outcome
@@ -28,7 +27,7 @@ class Forgotten(Schema):
 
 def add_key_forgetting(api: NinjaAPI) -> None:
     """Give the API its operation on keys."""
-    faults: dict[Any, Any] = {frozenset({400, 401, 403, 404, 503}): schemas.ErrorReply}
+    faults = {**OR_MISSING, 503: schemas.ErrorReply}
     api.delete("/keys/{name}", response={200: Forgotten, **faults}, summary="Archive and forget an API key")(key_told)
 
 
@@ -39,8 +38,7 @@ def conversation_told(conversation: str, team_id: int, team: str, actor: str) ->
 def key_told(request: HttpRequest, name: str) -> Forgotten:
     """Its name and every conversation it took part in go; the key is refused from then on. Amounts stay."""
     only_parameters(request)
-    operator: Operator = request.auth  # type: ignore[attr-defined]
-    operator.require(FORGET)
+    operator = operator_allowed(request, FORGET)
     named = ApiKey.objects.filter(name=name if name.isprintable() else "")
     key = named.filter(archived_at=None).first() or named.order_by("-pk").first()
     if key is None:

@@ -10,7 +10,7 @@ from ninja import NinjaAPI, Schema
 from pydantic import ConfigDict, Field
 
 from gateway.api import operators_schemas as schemas
-from gateway.api.operators_access import Operator
+from gateway.api.operators_access import operator_allowed
 from gateway.api.operators_errors import NotFound, only_parameters
 from gateway.api.operators_schemas import CALLER_FAULTS, OR_MISSING
 from gateway.engine.errors import InvalidRequest
@@ -83,15 +83,14 @@ def add_keys(api: NinjaAPI) -> None:
 
 def keys(request: HttpRequest) -> list[dict[str, Any]]:
     only_parameters(request)
-    _operator(request).require(SEE_KEYS)
+    operator_allowed(request, SEE_KEYS)
     rows = ApiKey.objects.alive().select_related("team").prefetch_related("routes")
     return [_told(row) for row in rows]
 
 
 def key_make(request: HttpRequest, wanted: NewKey) -> dict[str, Any]:
     only_parameters(request)
-    operator = _operator(request)
-    operator.require(ADD_KEYS)
+    operator = operator_allowed(request, ADD_KEYS)
     fields = wanted.model_dump(exclude={"name", "team", "routes"})
     team = None if wanted.team is None else _named(Team, "team", wanted.team)
     routes = None if wanted.routes is None else [_named(Route, "routes", name) for name in wanted.routes]
@@ -104,8 +103,7 @@ def key_make(request: HttpRequest, wanted: NewKey) -> dict[str, Any]:
 
 def key_order(request: HttpRequest, name: str, order: KeyOrder) -> dict[str, Any]:
     only_parameters(request)
-    operator = _operator(request)
-    operator.require(CHANGE_KEYS)
+    operator = operator_allowed(request, CHANGE_KEYS)
     row = ApiKey.objects.alive().filter(name=name if name.isprintable() else "").first()
     if row is None:
         raise NotFound(f"There is no API key {name[:60]!r}. GET /api/keys lists them.", param="name")
@@ -116,11 +114,6 @@ def key_order(request: HttpRequest, name: str, order: KeyOrder) -> dict[str, Any
         overlap = DEFAULT_OVERLAP if order.action == "rotate" else NO_OVERLAP
         plain = key_rotate(key=row, actor=operator.actor, overlap=overlap)
     return {**_told(row), "key": plain}
-
-
-def _operator(request: HttpRequest) -> Operator:
-    operator: Operator = request.auth  # type: ignore[attr-defined]
-    return operator
 
 
 def _told(row: ApiKey) -> dict[str, Any]:

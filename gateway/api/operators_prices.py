@@ -10,12 +10,11 @@ from ninja import Router, Schema
 from pydantic import Field
 
 from gateway.api import operators_schemas as schemas
-from gateway.api.operators_access import Operator
+from gateway.api.operators_access import operator_allowed
 from gateway.api.operators_errors import only_parameters
+from gateway.api.operators_schemas import CALLER_FAULTS
 from gateway.services.permissions import CHANGE_PRICES
 from gateway.services.price_refresh import PriceChange, price_refresh, price_refresh_preview
-
-_FAULTS: dict[Any, Any] = {frozenset({400, 401, 403}): schemas.ErrorReply}
 
 router = Router()
 
@@ -47,11 +46,10 @@ class Refresh(Schema):
     changes: list[RefreshedPrice] = Field(description="Models in use first.")
 
 
-@router.post("/refresh", response={200: Refresh, **_FAULTS}, summary="Take over the installed list's new prices")
+@router.post("/refresh", response={200: Refresh, **CALLER_FAULTS}, summary="Take over the installed list's new prices")
 def refresh(request: HttpRequest, dry_run: bool = False) -> dict[str, Any]:
     """With `dry_run` nothing changes. Prices of operations' own are never touched."""
     only_parameters(request, "dry_run")
-    operator: Operator = request.auth  # type: ignore[attr-defined]
-    operator.require(CHANGE_PRICES)
+    operator = operator_allowed(request, CHANGE_PRICES)
     changes: tuple[PriceChange, ...] = price_refresh_preview() if dry_run else price_refresh(actor=operator.actor)
     return {"dry_run": dry_run, "changes": list(changes)}

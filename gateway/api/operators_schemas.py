@@ -60,7 +60,6 @@ class ErrorReply(Schema):
 # What operations may answer instead, as ninja takes it.
 CALLER_FAULTS: dict[Any, Any] = {frozenset({400, 401, 403}): ErrorReply}
 OR_MISSING: dict[Any, Any] = {**CALLER_FAULTS, 404: ErrorReply}
-LARGEST_ID = 2**63 - 1  # what a column of ids holds; a larger number is no row's
 
 
 class Breaker(Schema):

@@ -13,6 +13,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.utils.http import urlencode
 
+from gateway.selectors.ids import LARGEST_ID
 from gateway.selectors.request_filter import DECIDED, Outcome, RequestFilter
 from gateway.services.simple import Choice
 
@@ -36,7 +37,6 @@ SIMPLE_WORDS = {
 _LONGEST = 200
 _BOOLEANS = {"yes": True, "no": False}
 _LARGEST_MS = 2**31 - 1
-_LARGEST_ID = 2**63 - 1
 
 # In the order of the form: parameter, field of the filter, words.
 _TEXTS = (
@@ -171,7 +171,7 @@ def _boolean(text: str) -> bool:
 def _drill(text: str) -> bool | int:
     if text in _BOOLEANS:
         return _BOOLEANS[text]
-    return _whole(text, _LARGEST_ID, "yes, no or a fire drill's number")
+    return _whole(text, LARGEST_ID, "yes, no or a fire drill's number")
 
 
 def _milliseconds(text: str) -> int:

@@ -29,17 +29,7 @@ SIMPLE_MODE = RegexValidator(
     re.compile(r"^(off|shadow|on|(100|[1-9]?[0-9])%)\Z"), "Must be off, shadow, on or a percentage such as 25%%."
 )
 MAX_ALIASES = 100
-TARGET_OVERRIDES = (
-    "attempt_timeout_seconds",
-    "connect_timeout_seconds",
-    "first_token_timeout_seconds",
-    "stall_timeout_seconds",
-    "stream_max_seconds",
-    "retries",
-    "backoff_seconds",
-    "backoff_max_seconds",
-    "retry_after_max_seconds",
-)
+TARGET_OVERRIDES = tuple(bounds.OF_AN_ATTEMPT)
 
 
 class Route(ConfigurationRow):
@@ -159,18 +149,7 @@ class Target(models.Model):
                 name="target_one_simple",
                 violation_error_message="A route has at most one simple target.",
             ),
-            within(
-                "target_numbers",
-                attempt_timeout_seconds=bounds.TIMEOUT_SECONDS,
-                connect_timeout_seconds=bounds.TIMEOUT_SECONDS,
-                first_token_timeout_seconds=bounds.TIMEOUT_SECONDS,
-                stall_timeout_seconds=bounds.TIMEOUT_SECONDS,
-                stream_max_seconds=bounds.STREAM_MAX_SECONDS,
-                retries=bounds.RETRIES,
-                backoff_seconds=bounds.WAIT_SECONDS,
-                backoff_max_seconds=bounds.WAIT_SECONDS,
-                retry_after_max_seconds=bounds.WAIT_SECONDS,
-            ),
+            within("target_numbers", **bounds.OF_AN_ATTEMPT),
         ]
 
     def __str__(self) -> str:

@@ -31,6 +31,7 @@ from gateway.services.access import route_for
 from gateway.services.bounding import check_bounded, request_bounds
 from gateway.services.charging import price_of, worst_case_usd
 from gateway.services.conversation import conversation_id
+from gateway.services.intents import intent_of
 from gateway.services.pricing import priced_targets
 from gateway.services.snapshot import ApiKey, Snapshot
 from gateway.wires import ParsedRequest, Translated, Untranslatable, parse_call, translate_request
@@ -71,20 +72,14 @@ def line_draft(snapshot: Snapshot, batch: Batch, key: ApiKey, line: BatchLine, b
     price = price_of(snapshot.price_book, target, now)
     reserved_usd = _at_batch_price(worst_case_usd(snapshot.price_book, [target], bounds, now), price)
     decision = {**plan.decision, "batch": batch.pk, "line": line.number, "custom_id": line.custom_id}
-    intent = Intent(
-        id=line.completion_id,
-        created_at=now,
-        surface=operation.surface,
-        operation=operation.value,
-        requested_model=parsed.model[:200],
-        route_id=route.id or None,
-        route_name=route.name,
-        api_key_id=key.id,
-        api_key_name=key.name,
-        team_id=key.team_id,
-        team_name=key.team_name or "",
+    intent = intent_of(
+        parsed,
+        route,
+        request_id=line.completion_id,
+        operation=operation,
+        key=key,
         conversation=conversation,
-        stream=False,
+        created_at=now,
         reserved_usd=reserved_usd,
         lease_until=batch.expires_at + LEASE_MARGIN,
         decision=decision,

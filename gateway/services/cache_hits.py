@@ -66,9 +66,11 @@ async def give_cached(
     """Settle the hit and make the reply. No budget is asked: it costs nothing. Raises LedgerUnavailable."""
     conversation = conversation_id(call.headers, parsed.conversation_id)
     intent = intent_of(
-        call,
         parsed,
         route,
+        request_id=call.request_id,
+        operation=call.operation,
+        key=call.key,
         conversation=conversation,
         created_at=arrived_at,
         lease_until=arrived_at + LEASE,

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
 from gateway import bounds
-from gateway.engine.tier import BUILT_IN_RULES, DEFAULT_WEIGHTS, Feature, Tier
+from gateway.engine.tier import Tier
 from gateway.engine.words import Wire
 from gateway.models.alert_channel import ALL_EVENTS, events_problem
 from gateway.models.base import LABEL, MODEL_NAME, NAME, ROUTE_NAME
@@ -30,6 +30,7 @@ from gateway.models.organisation import (
 from gateway.models.provider import api_key_env_problem, base_url_problem, extra_headers_problem
 from gateway.models.words import BudgetScope, CacheScope, Enforcement, KeyRole, StreamRecovery
 from gateway.models.workload import FINGERPRINT, MAX_TAG_CHARACTERS, NO_CONDITION, TAG
+from gateway.services.configuration_cheap_model import SimpleRulesEntry, simple_mode
 from gateway.services.configuration_readers import (
     Wrong,
     boolean,
@@ -72,19 +73,6 @@ _timeout = seconds(bounds.TIMEOUT_SECONDS)
 _wait = seconds(bounds.WAIT_SECONDS)
 _price = decimal(bounds.PRICE_PER_MTOK, 6)
 _usd = decimal(bounds.LIMIT_USD, 12)
-
-
-@leaf
-def _simple_mode(value: Any) -> str:
-    """off, shadow, on (also as false and true) or a percentage; always written like "25%"."""
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    if value in ("off", "shadow", "on"):
-        return str(value)
-    digits = str(value).removesuffix("%")
-    if not re.fullmatch(r"[0-9]{1,3}", digits) or int(digits) > 100:
-        raise Wrong(f"must be off, shadow, on or a percentage such as 25, not {shown(value)}")
-    return f"{int(digits)}%"
 
 
 @leaf
@@ -204,7 +192,7 @@ class RouteEntry:
     aliases: tuple[str, ...] = item(list_of(_route_name), ())
     targets: tuple[TargetEntry, ...] = item(list_of(entry(TargetEntry), at_least=1))
     simple_target: TargetEntry | None = item(nullable(entry(TargetEntry)), None)
-    simple_mode: str = item(_simple_mode, "shadow")
+    simple_mode: str = item(simple_mode, "shadow")
     deadline_seconds: float = item(_timeout, 90.0)
     max_output_tokens: int = item(whole(bounds.OUTPUT_TOKENS), 4096)
     stream_recovery: str = item(choice(StreamRecovery), StreamRecovery.CONTINUE.value)
@@ -356,36 +344,6 @@ class ObjectivesEntry:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetentionEntry:
     completions_days: int | None = item(nullable(whole(bounds.RETENTION_DAYS)), DEFAULT_COMPLETIONS_DAYS)
-
-
-def _weight(feature: Feature) -> float:
-    default: float = item(number(bounds.SCORE_WEIGHT), DEFAULT_WEIGHTS[feature.value])
-    return default
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WeightsEntry:
-    """One field for each feature of the scorer."""
-
-    length: float = _weight(Feature.LENGTH)
-    lines: float = _weight(Feature.LINES)
-    code: float = _weight(Feature.CODE)
-    maths: float = _weight(Feature.MATHS)
-    reasoning: float = _weight(Feature.REASONING)
-    constraints: float = _weight(Feature.CONSTRAINTS)
-    questions: float = _weight(Feature.QUESTIONS)
-    long_words: float = _weight(Feature.LONG_WORDS)
-    easy_task: float = _weight(Feature.EASY_TASK)
-    long_system_prompt: float = _weight(Feature.LONG_SYSTEM_PROMPT)
-    long_output: float = _weight(Feature.LONG_OUTPUT)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SimpleRulesEntry:
-    threshold: float = item(number(bounds.SCORE), BUILT_IN_RULES.threshold)
-    long_input_characters: int = item(whole(bounds.LONG_INPUT_CHARACTERS), BUILT_IN_RULES.long_input_characters)
-    least_words: int = item(whole(bounds.LEAST_WORDS), BUILT_IN_RULES.least_words)
-    weights: WeightsEntry = item(entry(WeightsEntry), WeightsEntry())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

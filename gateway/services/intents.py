@@ -8,30 +8,33 @@ from decimal import Decimal
 from typing import Any
 
 from gateway.engine.configuration import Route
+from gateway.engine.words import Operation
 from gateway.ledger.records import ZERO_USD, BudgetClaim, Intent
-from gateway.services.call import Call
+from gateway.services.snapshot import ApiKey
 from gateway.wires import ParsedRequest
 
 
 def intent_of(
-    call: Call,
     parsed: ParsedRequest,
     route: Route,
     *,
+    request_id: str,
+    operation: Operation,
+    key: ApiKey,
     conversation: str,
     created_at: datetime,
     lease_until: datetime,
     decision: Mapping[str, Any],
-    holder: str,
+    holder: str = "",
     reserved_usd: Decimal = ZERO_USD,
     claims: tuple[BudgetClaim, ...] = (),
 ) -> Intent:
-    key = call.key
+    """`holder` is the process that opens it; a line of a batch, which the batch holds, has none."""
     return Intent(
-        id=call.request_id,
+        id=request_id,
         created_at=created_at,
-        surface=call.operation.surface,
-        operation=call.operation.value,
+        surface=operation.surface,
+        operation=operation.value,
         requested_model=parsed.model[:200],
         route_id=route.id or None,
         route_name=route.name,

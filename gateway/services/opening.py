@@ -163,9 +163,11 @@ def _intent(
     if any(budget.scope is Scope.PROVIDER for budget in snapshot.budgets):
         facts = replace(facts, provider_worst_usd=provider_worst_cases(prices, plan.targets, bounds, now))
     return intent_of(
-        call,
         parsed,
         route,
+        request_id=call.request_id,
+        operation=call.operation,
+        key=call.key,
         conversation=facts.conversation,
         created_at=now,
         lease_until=now + timedelta(seconds=_longest_seconds(route, plan) + LEASE_MARGIN_SECONDS),

@@ -13,8 +13,8 @@ from gateway.engine.workloads import Workload, Workloads
 from gateway.models import SimpleRules
 from gateway.models import Workload as WorkloadRow
 from gateway.services.configuration import CHANGED, change_record, configuration_changed
+from gateway.services.configuration_cheap_model import SimpleRulesEntry, WeightsEntry
 from gateway.services.configuration_diff import differences
-from gateway.services.configuration_entries import SimpleRulesEntry, WeightsEntry
 
 RULES_SECTION = "simple_rules"
 

@@ -13,6 +13,8 @@ from gateway.simulator.openai_values import (
     check_integer,
     check_metadata,
     check_number,
+    check_tool_count,
+    check_tool_type,
     check_type,
     missing,
     not_among,
@@ -94,9 +96,6 @@ _CHOICES = {
     "service_tier": ("auto", "default", "flex", "scale", "priority", "fast"),
     "verbosity": ("low", "medium", "high"),
 }
-
-
-MAX_TOOLS = 128
 
 
 def check(body: Mapping[str, Any], model: Model) -> None:
@@ -230,25 +229,13 @@ def _check_tools(tools: list[Any]) -> None:
             param="tools",
             code="empty_array",
         )
-    if len(tools) > MAX_TOOLS:
-        raise InvalidRequest(
-            f"Invalid 'tools': array too long. Expected an array with maximum length {MAX_TOOLS}, but got an "
-            f"array with "
-            f"length {len(tools)} instead.",
-            param="tools",
-            code="array_above_max_length",
-        )
+    check_tool_count(tools)
     for index, tool in enumerate(tools):
         _check_tool(tool, f"tools[{index}]")
 
 
 def _check_tool(tool: Any, where: str) -> None:
-    if not isinstance(tool, dict):
-        raise wrong_type(where, "an object", tool)
-    if "type" not in tool:
-        raise missing(f"{where}.type")
-    if tool["type"] not in ("function", "custom"):
-        raise not_among(f"{where}.type", tool["type"], ("function", "custom"))
+    check_tool_type(tool, where, ("function", "custom"))
     kind = tool["type"]
     if not isinstance(tool.get(kind), dict):
         raise (

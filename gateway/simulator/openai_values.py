@@ -4,6 +4,7 @@ from typing import Any
 
 from gateway.simulator.errors import InvalidRequest
 
+MAX_TOOLS = 128
 TYPE_NAMES = {
     str: "a string",
     bool: "a boolean",
@@ -70,6 +71,25 @@ def check_choice(name: str, value: Any, supported: tuple[str, ...]) -> None:
     check_type(name, value, str)
     if value not in supported:
         raise not_among(name, value, supported)
+
+
+def check_tool_count(tools: list[Any]) -> None:
+    if len(tools) > MAX_TOOLS:
+        raise InvalidRequest(
+            f"Invalid 'tools': array too long. Expected an array with maximum length {MAX_TOOLS}, but got an array "
+            f"with length {len(tools)} instead.",
+            param="tools",
+            code="array_above_max_length",
+        )
+
+
+def check_tool_type(tool: Any, where: str, supported: tuple[str, ...]) -> None:
+    if not isinstance(tool, dict):
+        raise wrong_type(where, "an object", tool)
+    if "type" not in tool:
+        raise missing(f"{where}.type")
+    if tool["type"] not in supported:
+        raise not_among(f"{where}.type", tool["type"], supported)
 
 
 def check_metadata(value: dict[str, Any]) -> None:

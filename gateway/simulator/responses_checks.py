@@ -11,6 +11,8 @@ from gateway.simulator.openai_values import (
     check_integer,
     check_metadata,
     check_number,
+    check_tool_count,
+    check_tool_type,
     check_type,
     missing,
     not_among,
@@ -93,7 +95,6 @@ BUILT_IN_TOOLS = (
 )
 _TOOL_TYPES = ("function", "custom", *BUILT_IN_TOOLS)
 _FORMATS = ("json_object", "json_schema", "text")
-MAX_TOOLS = 128
 
 
 def check(body: Mapping[str, Any], model: Model) -> None:
@@ -193,24 +194,13 @@ def _check_stream_options(body: Mapping[str, Any]) -> None:
 
 
 def _check_tools(tools: list[Any]) -> None:
-    if len(tools) > MAX_TOOLS:
-        raise InvalidRequest(
-            f"Invalid 'tools': array too long. Expected an array with maximum length {MAX_TOOLS}, but got an array "
-            f"with length {len(tools)} instead.",
-            param="tools",
-            code="array_above_max_length",
-        )
+    check_tool_count(tools)
     for index, tool in enumerate(tools):
         _check_tool(tool, f"tools[{index}]")
 
 
 def _check_tool(tool: Any, where: str) -> None:
-    if not isinstance(tool, dict):
-        raise wrong_type(where, "an object", tool)
-    if "type" not in tool:
-        raise missing(f"{where}.type")
-    if tool["type"] not in _TOOL_TYPES:
-        raise not_among(f"{where}.type", tool["type"], _TOOL_TYPES)
+    check_tool_type(tool, where, _TOOL_TYPES)
     if tool["type"] == "function":
         check_definition(tool, where, "function")
     elif tool["type"] == "custom":

@@ -38,6 +38,7 @@ class RedisBatch:
         self._script = script
         self._timeout_seconds = timeout_seconds
         self._client: Redis | None = None
+        self._to_close: Redis | None = None  # also one that never got as far as being used
         self._sha = ""
         self._waiting: list[_Ask] = []
         self._carrier: asyncio.Task[None] | None = None
@@ -45,7 +46,7 @@ class RedisBatch:
     async def connect(self) -> None:
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
-                client = Redis.from_url(
+                client = self._to_close = Redis.from_url(
                     self._url,
                     protocol=2,
                     decode_responses=True,
@@ -112,7 +113,8 @@ class RedisBatch:
         return replies
 
     async def hang_up(self) -> None:
-        client, self._client = self._client, None
+        """Closes the connection; who is cancelled meanwhile hangs up once more."""
+        self._client = None
         carrier, self._carrier = self._carrier, None
         waiting, self._waiting = self._waiting, []
         for ask in waiting:
@@ -120,13 +122,14 @@ class RedisBatch:
         if carrier is not None:
             carrier.cancel()
             await asyncio.gather(carrier, return_exceptions=True)
-        if client is None:
+        if self._to_close is None:
             return
         try:
             async with asyncio.timeout(CLOSE_TIMEOUT_SECONDS):
-                await client.aclose()
+                await self._to_close.aclose()
         except (RedisError, OSError, TimeoutError) as error:
             logger.debug("closing a broken connection: %s", type(error).__name__)
+        self._to_close = None
 
 
 def _answer(answer: asyncio.Future[Reply], reply: Any) -> None:

@@ -2,50 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from decimal import Decimal
-
 import pytest
 from django.test import Client
-from django.utils import timezone
 
-from gateway.models import Batch, BatchJob, BatchLine, ConfigurationChange
+from gateway.models import Batch, ConfigurationChange
+from tests.batch_rows import add_batch_with_lines
 
 
 @pytest.fixture
 def batch(db: None) -> Batch:
     """Two lines answered, one under way."""
-    now = timezone.now()
-    batch = Batch.objects.create(
-        id="batch_1",
-        wire="openai",
-        operation="chat",
-        team_name="research",
-        api_key_id=1,
-        api_key_name="agents",
-        state="in_progress",
-        input_file_id="file-1",
-        line_count=3,
-        created_at=now,
-        expires_at=now + timedelta(days=1),
-        lease_until=now,
-    )
-    BatchJob.objects.create(
-        batch=batch, provider="openai", model="gpt-4-turbo", token="job_1", state="running", created_at=now
-    )
-    for number, outcome in enumerate(("succeeded", "succeeded", ""), start=1):
-        BatchLine.objects.create(
-            batch=batch,
-            number=number,
-            custom_id=f"line-{number}",
-            state="done" if outcome else "sent",
-            outcome=outcome,
-            completion_id=f"req_{number}",
-            cost_usd=Decimal("0.25") if outcome else Decimal(0),
-            reserved_usd=Decimal("0.75"),
-            request=b"secret",
-        )
-    return batch
+    return add_batch_with_lines("succeeded", "succeeded", "")
 
 
 def test_the_list_tells_progress_and_cost(operations: Client, batch: Batch) -> None:

@@ -3,57 +3,22 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from decimal import Decimal
 
 import pytest
 from django.test import Client
 from django.utils import timezone
 
-from gateway.models import Batch, BatchJob, BatchLine, ConfigurationChange
+from gateway.models import Batch, ConfigurationChange
+from tests.batch_rows import add_batch, add_batch_with_lines
 
 pytestmark = pytest.mark.django_db
 NOW = timezone.now()
 
 
-def add_batch(name: str, *, minutes_ago: int = 0, team: str = "research", ended: bool = False) -> Batch:
-    at = NOW - timedelta(minutes=minutes_ago)
-    return Batch.objects.create(
-        id=name,
-        wire="openai",
-        operation="chat",
-        team_name=team,
-        api_key_id=1,
-        api_key_name="agents",
-        state="completed" if ended else "in_progress",
-        input_file_id="file-1",
-        line_count=3,
-        created_at=at,
-        expires_at=at + timedelta(days=1),
-        ended_at=at if ended else None,
-        lease_until=at,
-    )
-
-
 @pytest.fixture
 def batch() -> Batch:
     """Two lines answered, one under way."""
-    batch = add_batch("batch_1")
-    BatchJob.objects.create(
-        batch=batch, provider="openai", model="gpt-4-turbo", token="job_1", state="running", created_at=NOW
-    )
-    for number, outcome in enumerate(("succeeded", "errored", ""), start=1):
-        BatchLine.objects.create(
-            batch=batch,
-            number=number,
-            custom_id=f"line-{number}",
-            state="done" if outcome else "sent",
-            outcome=outcome,
-            completion_id=f"req_{number}",
-            cost_usd=Decimal("0.25") if outcome == "succeeded" else Decimal(0),
-            reserved_usd=Decimal("0.75"),
-            request=b"secret",
-        )
-    return batch
+    return add_batch_with_lines("succeeded", "errored", "")
 
 
 def test_a_batch_tells_how_far_it_is_what_it_cost_and_what_it_holds(api: Client, batch: Batch) -> None:
@@ -81,7 +46,7 @@ def test_a_batch_that_failed_says_why(api: Client, batch: Batch) -> None:
 
 def test_pages_follow_each_other_without_gap_or_overlap(api: Client) -> None:
     for number in range(5):
-        add_batch(f"batch_{number}", minutes_ago=number // 2)
+        add_batch(f"batch_{number}", at=NOW - timedelta(minutes=number // 2))
     seen: list[str] = []
     after = ""
     while True:
@@ -98,8 +63,9 @@ def test_pages_follow_each_other_without_gap_or_overlap(api: Client) -> None:
     [("under_way=true", ["open"]), ("under_way=false", ["done"]), ("team=ops", ["done"]), ("team=", []), ("", 2)],
 )
 def test_the_list_is_narrowed(api: Client, query: str, ids: list[str] | int) -> None:
-    add_batch("open")
-    add_batch("done", team="ops", ended=True, minutes_ago=1)
+    add_batch("open", at=NOW)
+    earlier = NOW - timedelta(minutes=1)
+    add_batch("done", at=earlier, team_name="ops", state="completed", ended_at=earlier)
     found = [one["id"] for one in api.get(f"/api/batches?{query}").json()["batches"]]
     assert (len(found) if isinstance(ids, int) else found) == ids
 
@@ -108,7 +74,7 @@ def test_a_list_takes_the_same_queries_whatever_its_length(
     api: Client, batch: Batch, django_assert_max_num_queries: object
 ) -> None:
     for number in range(20):
-        add_batch(f"more_{number}")
+        add_batch(f"more_{number}", at=NOW)
     with django_assert_max_num_queries(4):  # type: ignore[operator]
         api.get("/api/batches")
 

@@ -94,9 +94,9 @@ def test_start_without_a_key_is_not_a_first_one() -> None:
 @pytest.mark.parametrize(
     ("waited", "in_time"),
     [
-        (Waited(180.0, 100.0, 5.0), True),
-        (Waited(180.1, 100.0, 5.0), False),
-        (Waited(180.0, 100.0, 5.1), False),
+        (Waited(180.0, 100.0, 5.0, 9.0), True),
+        (Waited(180.1, 100.0, 5.0, 9.0), False),
+        (Waited(180.0, 100.0, 5.1, 1.0), False),
     ],
 )
 def test_each_start_has_its_line(waited: Waited, in_time: bool) -> None:
@@ -105,10 +105,11 @@ def test_each_start_has_its_line(waited: Waited, in_time: bool) -> None:
 
 
 def test_table_says_what_installing_took() -> None:
-    assert Waited(100.0, 80.5, 4.0).table().splitlines() == [
+    assert Waited(100.0, 80.5, 4.0, 6.0).table().splitlines() == [
         "                                      seconds  line",
         "first start to the first completion     100.0   180  pass",
         "  installing                             80.5",
         "  everything else                        19.5",
         "second start to a completion              4.0     5  pass",
+        "  CPU time of all processes               6.0",
     ]

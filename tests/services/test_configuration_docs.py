@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from gateway.services import configuration_cheap_model as cheap_model
 from gateway.services import configuration_entries as entries
 from gateway.services.configuration_diff import plain_text
 from gateway.services.configuration_yaml import yaml_read
@@ -34,8 +35,8 @@ TABLES = {
     "objectives": entries.ObjectivesEntry,
     "alerts": entries.AlertsEntry,
     "retention": entries.RetentionEntry,
-    "simple_rules": entries.SimpleRulesEntry,
-    "weights": entries.WeightsEntry,
+    "simple_rules": cheap_model.SimpleRulesEntry,
+    "weights": cheap_model.WeightsEntry,
 }
 IN_WORDS = {"required", "untouched", "see there", "all", "empty", "`{}`"}
 
