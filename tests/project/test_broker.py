@@ -53,3 +53,15 @@ def test_a_message_is_never_seen_half_written(tmp_path: Path) -> None:
         assert queue.get(timeout=1).payload == {"task": "sweep"}
         queue.close()
     assert not list(tmp_path.glob("*.draft"))
+
+
+def test_whoever_comes_first_makes_the_folders(tmp_path: Path) -> None:
+    from kombu import Connection
+
+    filesystem_broker.use()
+    options = broker_options(FILESYSTEM, tmp_path / "fresh")
+    with Connection(FILESYSTEM, transport_options=options) as connection:
+        queue = connection.SimpleQueue("nudges")
+        queue.put({"task": "sweep"})
+        assert queue.get(timeout=1).payload == {"task": "sweep"}
+        queue.close()
