@@ -61,7 +61,7 @@ def test_whoever_comes_first_makes_the_folders(tmp_path: Path) -> None:
     filesystem_broker.use()
     options = broker_options(FILESYSTEM, tmp_path / "fresh")
     with Connection(FILESYSTEM, transport_options=options) as connection:
-        queue = connection.SimpleQueue("nudges")
+        queue = connection.SimpleQueue("first")
         queue.put({"task": "sweep"})
-        assert queue.get(timeout=1).payload == {"task": "sweep"}
+        assert queue.get(timeout=5).payload == {"task": "sweep"}
         queue.close()
