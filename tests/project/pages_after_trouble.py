@@ -1,4 +1,4 @@
-"""`python -m tests.project.pages_after_trouble MODULE`: the back office can't be read in for MODULE's sake, and then can.
+"""`python -m tests.project.pages_after_trouble MODULE`: for MODULE's sake no back office can be read in, then it can.
 
 Tells how three first pages at once ended, how often MODULE was tried, how the next page ended, and what has forms.
 """
