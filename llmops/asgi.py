@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from typing import Any, cast
 
@@ -17,12 +16,12 @@ from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
 from django.core.exceptions import SuspiciousFileOperation
 from django.core.handlers.asgi import ASGIHandler
 from django.http import Http404, HttpRequest
-from django.urls import get_resolver
 
 from gateway.api.asgi import ApiHandler, Receive, Scope, Send
 from gateway.api.public import check_key
 from gateway.dashboard.content_policy import POLICY
 from gateway.services.runtime import runtime_break_off, runtime_start, runtime_stop
+from llmops.back_office import back_office_read
 
 _api = ApiHandler(max_body_bytes=settings.LLMOPS_MAX_BODY_BYTES, check_headers=check_key)
 
@@ -50,7 +49,6 @@ class Metrics(ASGIHandler):
 
 
 _back_office = StaticFiles(_django)
-_back_office_read = False
 _metrics = Metrics()
 
 API_PATHS = ("/v1/", "/healthz", "/readyz")
@@ -65,16 +63,8 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
     elif scope["type"] == "http" and scope["path"] == METRICS_PATH:
         await _metrics(cast("Any", scope), receive, cast("Any", send))
     else:
-        await _read_back_office()
+        await back_office_read()
         await _back_office(cast("Any", scope), receive, cast("Any", send))
-
-
-async def _read_back_office() -> None:
-    """Half a second for the first page, in a thread: agents' requests go on meanwhile."""
-    global _back_office_read
-    if not _back_office_read:
-        await asyncio.to_thread(lambda: get_resolver().url_patterns)
-        _back_office_read = True
 
 
 async def _lifespan(scope: Scope, receive: Receive, send: Send) -> None:

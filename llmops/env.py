@@ -43,11 +43,24 @@ def env_list(name: str, default: str) -> list[str]:
 def env_url(name: str, schemes: tuple[str, ...]) -> str:
     """A URL of one of `schemes`, or "" when unset. The value itself may hold a password and is never repeated."""
     value = env_text(name)
-    if value and urlsplit(value).scheme not in schemes:
+    if value and _scheme(name, value) not in schemes:
         raise ImproperlyConfigured(
             f"{name} must be a URL that begins with one of: {', '.join(schemes)} (followed by ://)."
         )
     return value
+
+
+def _scheme(name: str, url: str) -> str:
+    """Python's own words about an unreadable URL would quote a piece of its password."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        raise ImproperlyConfigured(
+            f"{name} can't be read as a URL. In its user name and password write / as %2F, # as %23, ? as %3F, "
+            "[ as %5B; a port is a number up to 65535."
+        ) from None
+    return parts.scheme
 
 
 def usable_folder(name: str, folder: Path) -> None:

@@ -6,6 +6,8 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 LEFT_OUT = {
     *("gateway.admin", "gateway.api.operators", "gateway.dashboard.urls", "unfold.admin", "psycopg", "redis"),
     *("anthropic.lib.bedrock", "anthropic.resources.beta"),
@@ -48,3 +50,11 @@ def test_the_first_page_reads_in_the_whole_back_office() -> None:
 
 def test_djangos_checks_look_at_the_back_office() -> None:
     assert told("-c", DISCOVERED) is True
+
+
+@pytest.mark.parametrize("module", ["gateway.admin.team", "gateway.dashboard.spend_page"])
+def test_a_back_office_that_could_not_be_read_in_is_whole_with_the_next_page(module: str) -> None:
+    answer = told("-m", "tests.project.pages_after_trouble", module)
+    assert isinstance(answer, dict)
+    assert (answer["failed"], answer["tries"], answer["after"]) == (["OSError"] * 3, 1, 200)
+    assert {"Team", "Provider", "Alert", "User", "Group"} <= set(answer["forms"])
