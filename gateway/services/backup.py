@@ -18,6 +18,7 @@ from itertools import count
 from pathlib import Path
 
 from django.db import connection, connections
+from django.db.migrations.loader import MigrationLoader
 
 from gateway.crypto import SecretUnreadable
 from gateway.models import AlertChannel, Completion, Provider
@@ -190,6 +191,13 @@ def _libpq_environment() -> Mapping[str, str]:
 
 def _sqlite_path() -> str:
     return str(connection.settings_dict["NAME"])
+
+
+def unknown_migrations() -> list[str]:
+    """The gateway's migrations that the database has had and this version doesn't know: it is of a newer one."""
+    loader = MigrationLoader(connection)
+    known = loader.disk_migrations or {}
+    return sorted(key[1] for key in loader.applied_migrations or {} if key[0] == "gateway" and key not in known)
 
 
 def unreadable_secrets() -> list[str]:

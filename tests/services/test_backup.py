@@ -14,6 +14,8 @@ from typing import Any
 import psycopg
 import pytest
 from cryptography.fernet import Fernet
+from django.db import connection
+from django.db.migrations.recorder import MigrationRecorder
 
 from bench.audit import completions, sums_disagreeing
 from bench.books import KEY, document
@@ -21,7 +23,7 @@ from bench.clients import Request, chat, send_all
 from bench.fleet import Fleet, fleet, unconfigured_fleet
 from gateway.ledger.connections import ledger_connections, ledger_lock_path
 from gateway.ledger.sweep import orphans_settle
-from gateway.services.backup import RestoreFailed, database_restore, put_aside, unreadable_secrets
+from gateway.services.backup import RestoreFailed, database_restore, put_aside, unknown_migrations, unreadable_secrets
 from gateway.simulator import SimulatorThread
 from gateway.simulator.server import Simulator
 from llmops.env import database_from_url
@@ -167,6 +169,12 @@ def test_secrets_that_the_encryption_keys_do_not_open_are_named(db: None, settin
     assert unreadable_secrets() == []
     settings.LLMOPS_ENCRYPTION_KEYS = [Fernet.generate_key()]
     assert unreadable_secrets() == ["provider openai"]
+
+
+def test_a_backup_of_a_newer_version_is_told_with_what_is_unknown_of_it(db: None) -> None:
+    assert unknown_migrations() == []
+    MigrationRecorder(connection).record_applied("gateway", "9999_of_a_later_version")
+    assert unknown_migrations() == ["9999_of_a_later_version"]
 
 
 def test_a_database_with_requests_is_replaced_only_when_told_so(db: None, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from gateway.management.commands.books import books_sentence
 from gateway.selectors.books import books_audit
-from gateway.services.backup import RestoreFailed, database_restore, unreadable_secrets
+from gateway.services.backup import RestoreFailed, database_restore, unknown_migrations, unreadable_secrets
 from gateway.services.cache_purge import CacheAway, cache_purge
 from gateway.supervisor.only_one import AlreadyUp, only_one
 
@@ -34,6 +34,11 @@ class Command(BaseCommand):
         except (AlreadyUp, RestoreFailed) as error:
             raise CommandError(str(error)) from None
         self._forget_answers()
+        if unknown := unknown_migrations():
+            raise CommandError(
+                f"The database is restored, but it is of a newer version: this one doesn't know {', '.join(unknown)}. "
+                "Install the version that made the backup before you start."
+            )
         books = books_audit()
         self.stdout.write(f"Restored: {books_sentence(books)}")
         problems = [*books.faults, *(f"The secret of {name} can't be read." for name in unreadable_secrets())]
