@@ -14,6 +14,7 @@ from django.utils import timezone
 from django.utils.http import urlencode
 
 from gateway.models import (
+    Alert,
     AlertChannel,
     ApiKey,
     Budget,
@@ -88,7 +89,8 @@ def addresses() -> Iterator[str]:
     yield from (f"/requests/?{urlencode(query)}" for query in LOG)
     yield f"/requests/?{urlencode({'id': newest.pk})}"
     yield reverse("dashboard:completion", args=[newest.pk])
-    yield f"{reverse('dashboard:conversation', args=[newest.conversation])}?team={newest.team_id}"
+    for page in ("conversation", "conversation-forget"):
+        yield f"{reverse(f'dashboard:{page}', args=[newest.conversation])}?team={newest.team_id}"
     for drill in Drill.objects.values_list("pk", flat=True)[:1]:
         yield reverse("dashboard:drill", args=[drill])
         yield f"/api/drills/{drill}"
@@ -116,6 +118,7 @@ def _admin() -> Iterator[str]:
     request = RequestFactory().get("/admin/")
     request.user = User(is_superuser=True, is_staff=True)  # may do everything; needs no row
     yield "/admin/"
+    admin.autodiscover()
     for model, pages in sorted(admin.site._registry.items(), key=lambda item: item[0]._meta.label):
         name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
         yield reverse(f"{name}_changelist")
@@ -142,6 +145,7 @@ QUESTIONS: tuple[tuple[type[Model], str], ...] = (
     *((model, f"{model._meta.model_name}_archive_row") for model in (Provider, Route, Team, Workload)),
     *((ApiKey, f"apikey_{name}") for name in ("rotate_row", "rotate_row_now", "disable_row")),
     (Price, "price_new_version"),
+    (Alert, "alert_acknowledge_one"),
 )
 # By the name of the route: what is read there and not timed, and why.
 NOT_TIMED = {
@@ -151,6 +155,7 @@ NOT_TIMED = {
     "admin:autocomplete": "the field that asks names what it looks up; the lists of the same rows are timed",
     "admin:view_on_site": "a redirect",
     "admin:gateway_alertchannel_send_test_now": "sends",
+    "admin:gateway_alertdelivery_retry_one": "a question about one row, where that has not arrived",
     "admin:gateway_budget_end_raises": "acts where a raise is in force",
     "admin:gateway_provider_test_now": "asks the provider",
     "admin:gateway_simplerules_reset": "a redirect to the form, which is timed",
