@@ -46,8 +46,8 @@ def metrics(request: HttpRequest) -> HttpResponse:
 def _may_read(request: HttpRequest) -> bool:
     token = settings.LLMOPS_METRICS_TOKEN
     if token:
-        sent = request.headers.get("Authorization", "").removeprefix("Bearer ")
-        return hmac.compare_digest(sent.encode(), token.encode())
+        scheme, _, sent = request.headers.get("Authorization", "").partition(" ")  # RFC 9110, 11.1: in any case
+        return scheme.lower() == "bearer" and hmac.compare_digest(sent.strip().encode(), token.encode())
     # Behind a proxy on this machine everybody's address would be this machine's.
     forwarded = any(name in request.headers for name in ("Forwarded", "X-Forwarded-For"))
     return not forwarded and _is_loopback(request.META.get("REMOTE_ADDR", ""))

@@ -108,7 +108,10 @@ def test_breakers_and_the_database_are_told(pair: tuple[GatewayProcess, ...]) ->
         ({}, 403),
         ({"Authorization": "Bearer wrong"}, 403),
         ({"Authorization": f"Bearer {AGENT_KEY}"}, 403),
+        ({"Authorization": TOKEN}, 403),
+        ({"Authorization": f"Basic {TOKEN}"}, 403),
         ({"Authorization": f"Bearer {TOKEN}"}, 200),
+        ({"Authorization": f"bearer {TOKEN}"}, 200),
     ],
 )
 def test_where_a_token_is_set_only_its_holder_reads(
