@@ -22,6 +22,7 @@ from gateway.selectors.breaker_status import breaker_states
 from gateway.selectors.budget_status import budget_standings
 from gateway.selectors.ledger_spool import ledger_spool_state
 from gateway.services.live import live_state
+from gateway.services.task_signs import worker_runs
 
 OWN_NAMES = ("localhost", "127.0.0.1", "[::1]")
 _STATES = {"closed": 0, "half_open": 1, "open": 2}
@@ -76,11 +77,15 @@ class _Fleet(Collector):
         spool = ledger_spool_state()
         yield GaugeMetricFamily("llmops_ledger_spool_records", "What waits for the database here", value=spool.records)
         try:
-            families = [*self._breakers(), *self._budgets()]
+            families = [*self._tasks(), *self._breakers(), *self._budgets()]
         except DatabaseError:
             families = []
         yield GaugeMetricFamily("llmops_database_up", "Whether this page could read it", value=bool(families))
         yield from families
+
+    def _tasks(self) -> Iterator[Metric]:
+        runs = worker_runs(now=timezone.now())
+        yield GaugeMetricFamily("llmops_tasks_running", "Whether Celery's worker gave a sign lately", value=runs)
 
     def _breakers(self) -> Iterator[Metric]:
         state = GaugeMetricFamily("llmops_breaker_state", "0 closed, 1 half-open, 2 open", labels=["provider"])

@@ -99,6 +99,11 @@ def test_a_fallback_and_its_cause_are_told(pair: tuple[GatewayProcess, ...], sim
     assert total(first, "llmops_attempts_total", **with_failure) == failures + 1
 
 
+def test_whether_celery_is_heard_of_is_told(pair: tuple[GatewayProcess, ...]) -> None:
+    """These gateways have no worker."""
+    assert "llmops_tasks_running 0.0" in read(pair[0])[1]
+
+
 def test_breakers_and_the_database_are_told(pair: tuple[GatewayProcess, ...]) -> None:
     _, text = read(pair[0])
 
