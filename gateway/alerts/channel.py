@@ -32,7 +32,7 @@ def address_problem(address: str) -> str | None:
     if scheme in known:
         return f"lacks something that {scheme}:// needs, or that kind can't be used on this machine; see Apprise's wiki"
     nearest = get_close_matches(scheme, known, n=1)
-    hint = f"did you mean {nearest[0]}://?" if nearest else "known are https://, mailto://, slack:// and others"
+    hint = f"the nearest is {nearest[0]}://" if nearest else "known are https://, mailto://, slack:// and others"
     return f"begins with a scheme that Apprise doesn't know; {hint}"
 
 

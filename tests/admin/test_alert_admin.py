@@ -151,6 +151,6 @@ def test_the_first_page_is_quiet_when_nothing_is_open(admin_client: Client) -> N
 def test_a_mistyped_scheme_is_told_in_the_form_and_nothing_is_kept(admin_client: Client) -> None:
     values = {"name": "ops", "url": "slak://hidden-word/x", "events": ["all"]}
     page = admin_client.post("/admin/gateway/alertchannel/add/", values).content.decode()
-    assert "did you mean slack://?" in page
+    assert "the nearest is slack://" in page
     assert "hidden-word" not in page
     assert not AlertChannel.objects.exists()

@@ -32,9 +32,9 @@ def test_web_address_keeps_its_account_path_and_query(address: str, known: str) 
 @pytest.mark.parametrize(
     ("address", "words"),
     [
-        ("slak://token-of-ours/x", "did you mean slack://?"),
-        ("htps://hooks.test/token-of-ours", "did you mean https://?"),
-        ("MAILT0://me:token-of-ours@host.test", "did you mean mailto://?"),
+        ("slak://token-of-ours/x", "the nearest is slack://"),
+        ("htps://hooks.test/token-of-ours", "the nearest is https://"),
+        ("MAILT0://me:token-of-ours@host.test", "the nearest is mailto://"),
         ("quagga://token-of-ours", "known are https://, mailto://, slack:// and others"),
         ("slack://token-of-ours", "lacks something that slack:// needs"),
         ("https://", "lacks something that https:// needs"),

@@ -131,7 +131,7 @@ def with_section(text: str) -> str:
         ),
         (
             with_section('alert_channels: [{name: a, url: "slak://secret-value/x"}]'),
-            "alert_channels[0].url: begins with a scheme that Apprise doesn't know; did you mean slack://?",
+            "alert_channels[0].url: begins with a scheme that Apprise doesn't know; the nearest is slack://",
         ),
         (with_section('alert_channels: [{name: a, url: "json://x", events: [fire]}]'), "no event is called 'fire'"),
         (
