@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
@@ -393,27 +393,30 @@ def _encoded(record: object, dialect: Dialect) -> object:
     return event_row(record, dialect)  # type: ignore[arg-type]
 
 
+def _identity(work: Any) -> str:
+    identity: str = work.record.id
+    return identity
+
+
 def _apply(connection: LedgerConnection, works: Sequence[Work]) -> list[object]:
     """One verdict per work, in order."""
-    opens = [work for work in works if isinstance(work.record, Intent)]
-    extensions = [work for work in works if isinstance(work.record, Extension)]
-    settlements = [work for work in works if isinstance(work.record, Settlement)]
+    kinds: defaultdict[type, list[Work]] = defaultdict(list)
+    for work in works:
+        kinds[type(work.record)].append(work)
+    opens, extensions = kinds[Intent], kinds[Extension]
     # In the order of their ids: two processes that settle the same completions must not lock them crosswise.
-    settlements.sort(key=lambda work: work.record.id)
-    events = [work for work in works if isinstance(work.record, BreakerEvent)]
-    refusals = [work for work in works if isinstance(work.record, Refusal)]
+    settlements = sorted(kinds[Settlement], key=_identity)
     outcome = group_apply(
         connection,
         Group(
-            [work.encoded for work in opens],
-            [work.encoded for work in settlements],
-            [work.encoded for work in events],
-            [work.encoded for work in extensions],
-            [work.encoded for work in refusals],
+            opens=[work.encoded for work in opens],
+            settlements=[work.encoded for work in settlements],
+            events=[work.encoded for work in kinds[BreakerEvent]],
+            extensions=[work.encoded for work in extensions],
+            refusals=[work.encoded for work in kinds[Refusal]],
         ),
     )
-    verdicts: dict[int, object] = {}
+    asked = [*opens, *extensions, *settlements]
     answers = [*outcome.opened, *outcome.extended, *outcome.settled]
-    for work, verdict in zip([*opens, *extensions, *settlements], answers, strict=True):
-        verdicts[id(work)] = verdict
+    verdicts: dict[int, object] = {id(work): verdict for work, verdict in zip(asked, answers, strict=True)}
     return [verdicts.get(id(work)) for work in works]

@@ -220,12 +220,18 @@ class LedgerWriter:
             return self._detour.take(record)
         loop = asyncio.get_running_loop()
         waiting: Waiting[Intent | Extension | Settlement] = Waiting(record, loop, loop.create_future())
-        self._queue.put(waiting)
-        if self._ended:
-            raise LedgerUnavailable("The ledger has shut down; the settlement is kept.", retry_after_seconds=1)
+        # At the end of the loop's turn, when whatever else it began in it is there too: the first record of a turn would
+        # wake the thread, and both would hand Python's lock to and fro for the rest of it.
+        loop.call_soon(self._hand_over, waiting)
         return await wait_for_verdict(
             waiting, self._answer_within_seconds, message, late=self._late, detour=self._detour
         )
+
+    def _hand_over(self, waiting: Waiting[Any]) -> None:
+        self._queue.put(waiting)
+        if self._ended and not waiting.future.done():
+            error = LedgerUnavailable("The ledger has shut down; the settlement is kept.", retry_after_seconds=1)
+            waiting.future.set_exception(error)
 
     def _late(self, waiting: Waiting[Any], verdict: object) -> None:
         """An intent was written for a caller who had given up: nothing was sent, so nothing may stay reserved."""
