@@ -10,8 +10,8 @@ import asyncio
 import json
 from typing import Any
 
+from gateway.supervisor.departures import DepartureTellingProtocol
 from gateway.supervisor.plan import SEND_TIMEOUT_SECONDS
-from gateway.supervisor.upgrades import OfferIgnoringProtocol
 from gateway.supervisor.whole_replies import WholeReply
 
 # Far above what clients send (a few hundred bytes; a browser's cookies a few thousand).
@@ -43,7 +43,7 @@ class HeadTooLarge(Exception):
     """Leaves a callback of the parser, which then ends the connection."""
 
 
-class BoundedProtocol(OfferIgnoringProtocol):
+class BoundedProtocol(DepartureTellingProtocol):
     """Refuses a head that is too large (431) or too slow (408); a malformed one gets its 400 in the API's shape.
 
     What a client is sent and doesn't take is kept up to the transport's high-water mark (64 KiB); whoever answers then

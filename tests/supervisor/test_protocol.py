@@ -264,3 +264,46 @@ def _short(piece: bytes) -> str:
     """Status line and body, without the headers between."""
     lines = piece.decode().split("\r\n")
     return " ".join(line for line in lines if line and ": " not in line)
+
+
+@pytest.mark.parametrize("body_bytes", [0, 1_000_000])
+async def test_an_application_is_told_once_that_its_client_has_left(body_bytes: int) -> None:
+    """Also after a body so large that reading was paused on the way."""
+    asked, told = asyncio.Event(), []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        left = asyncio.Event()
+        while (await receive()).get("more_body"):
+            pass
+
+        def tell() -> None:
+            told.append("left")
+            left.set()
+
+        assert scope["extensions"]["llmops.when_gone"](tell)
+        asked.set()
+        await left.wait()
+        told.append(scope["extensions"]["llmops.when_gone"](tell))
+        asked.set()
+
+    async with _serving(app) as (port, _), asyncio.timeout(10):
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"POST / HTTP/1.1\r\ncontent-length: %d\r\n\r\n" % body_bytes + b"x" * body_bytes)
+        await asked.wait()
+        asked.clear()
+        writer.close()
+        await asked.wait()
+    assert told == ["left", False]
+
+
+async def test_what_was_taken_back_is_not_called() -> None:
+    told: list[str] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        scope["extensions"]["llmops.when_gone"](lambda: told.append("left"))
+        scope["extensions"]["llmops.when_gone"](None)
+        await _hello(scope, receive, send)
+
+    async with _serving(app) as (port, _):
+        await _said(port, b"GET / HTTP/1.1\r\nconnection: close\r\n\r\n")
+    assert told == []
