@@ -31,6 +31,10 @@ from gateway.wires.quoting import quoted
 logger = logging.getLogger("gateway.api")
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+# Status, headers with names in lower case, body. Our own server has it in the scope's extensions, so that an answer
+# doesn't cost two messages and a search through each header (`gateway/supervisor/whole_replies.py`).
+SendAnswer = Callable[[int, Mapping[str, str], bytes], Awaitable[None]]
+ANSWER = "llmops.answer"
 
 _URLS = "gateway.api.public_urls"
 BODY_TIMEOUT_SECONDS = 60.0
@@ -97,7 +101,7 @@ class ApiHandler:
         self._under_way.add(work)
         try:
             async with WhileConnected(work, scope, receive):
-                await self._serve(request, send)
+                await self._serve(request, send, scope.get("extensions", {}).get(ANSWER))
         except ClientGone:
             return
         except asyncio.CancelledError:
@@ -106,14 +110,14 @@ class ApiHandler:
         finally:
             self._under_way.discard(work)
 
-    async def _serve(self, request: ASGIRequest, send: Send) -> None:
+    async def _serve(self, request: ASGIRequest, send: Send, answer: SendAnswer | None) -> None:
         response = await self._respond(request)
         if isinstance(response, EventStream):
             await send_stream(response, send, lambda: self._broken_off)
         elif isinstance(response, Download):
             await send_download(response, send)
         else:
-            await send_response(response, send)
+            await send_response(response, send, answer)
 
     async def _respond(self, request: ASGIRequest) -> HttpResponseBase:
         if self._broken_off:
@@ -204,8 +208,12 @@ def _start(response: HttpResponseBase, content_length: int | None = None) -> dic
     return {"type": "http.response.start", "status": response.status_code, "headers": headers}
 
 
-async def send_response(response: HttpResponseBase, send: Send) -> None:
+async def send_response(response: HttpResponseBase, send: Send, answer: SendAnswer | None = None) -> None:
+    """By `answer`, where the server has such a way."""
     body = response.content  # type: ignore[attr-defined]
+    if answer is not None:
+        await answer(response.status_code, {name.lower(): value for name, value in response.items()}, body)
+        return
     await send(_start(response, len(body)))
     await send({"type": "http.response.body", "body": body})
 

@@ -21,11 +21,10 @@ class DepartureTellingProtocol(OfferIgnoringProtocol):
         super().__init__(*args, **kwargs)
         self._connected = True
         self._tell_gone: Callable[[], None] | None = None
-        self._extensions = {WHEN_GONE: self._when_gone}
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self.scope["extensions"] = self._extensions  # type: ignore[typeddict-item]
+        self.scope["extensions"] = {WHEN_GONE: self._when_gone}  # type: ignore[dict-item]
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._connected = False

@@ -12,7 +12,7 @@ from typing import Any
 
 from gateway.supervisor.departures import DepartureTellingProtocol
 from gateway.supervisor.plan import SEND_TIMEOUT_SECONDS
-from gateway.supervisor.whole_replies import WholeReply
+from gateway.supervisor.whole_replies import ANSWER, WholeReply
 
 # Far above what clients send (a few hundred bytes; a browser's cookies a few thousand).
 HEAD_LIMIT_BYTES = 64 * 1024
@@ -138,7 +138,10 @@ class BoundedProtocol(DepartureTellingProtocol):
         before = self.cycle
         super().on_headers_complete()
         if self.cycle is not before and self.scope["method"] != "HEAD":  # which has no body for its head to wait for
-            self.cycle.transport = WholeReply(self.transport)  # type: ignore[assignment]  # all that a cycle uses
+            reply = WholeReply(self.transport, self.cycle)
+            self.cycle.transport = reply  # type: ignore[assignment]  # all that a cycle uses
+            if not self.config.access_log:  # which an answer in one piece has no line in
+                self.scope["extensions"][ANSWER] = reply.answer  # type: ignore[typeddict-item]
 
     def send_400_response(self, msg: str) -> None:
         """What uvicorn says of anything the parser refuses."""
