@@ -21,10 +21,12 @@ class DepartureTellingProtocol(OfferIgnoringProtocol):
         super().__init__(*args, **kwargs)
         self._connected = True
         self._tell_gone: Callable[[], None] | None = None
+        self.extensions: dict[str, Any] = {}  # of the request that is being read
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self.scope["extensions"] = {WHEN_GONE: self._when_gone}  # type: ignore[dict-item]
+        self.extensions = {WHEN_GONE: self._when_gone}
+        self.scope["extensions"] = self.extensions
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._connected = False

@@ -141,7 +141,7 @@ class BoundedProtocol(DepartureTellingProtocol):
             reply = WholeReply(self.transport, self.cycle)
             self.cycle.transport = reply  # type: ignore[assignment]  # all that a cycle uses
             if not self.config.access_log:  # which an answer in one piece has no line in
-                self.scope["extensions"][ANSWER] = reply.answer  # type: ignore[typeddict-item]
+                self.extensions[ANSWER] = reply.answer
 
     def send_400_response(self, msg: str) -> None:
         """What uvicorn says of anything the parser refuses."""
