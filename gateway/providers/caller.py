@@ -38,7 +38,8 @@ ERROR_LIMIT_BYTES = 64 * 1024
 END_OF_BODY_SECONDS = 1.0
 END_OF_BODY_BYTES = 64 * 1024
 _SDK_HEADERS = frozenset({"accept", "content-type", "user-agent", "anthropic-version"})
-
+# A request too that no connection could carry (a line break in a configured header) left nothing on the wire.
+_NEVER_SENT = (httpx2.ConnectError, httpx2.UnsupportedProtocol, httpx2.ProxyError, httpx2.LocalProtocolError)
 # Without a key the provider's own 401 says best what is wrong.
 NO_KEY = "no-key-configured"
 
@@ -244,7 +245,7 @@ class HttpCaller(ABC):
             seconds = self.provider.timeouts.connect_seconds
             message = f"no connection within {seconds:g} s"
             return UpstreamError(FailureKind.TIMEOUT, message, provider=self.provider.name, counts_against_breaker=True)
-        never_sent = isinstance(error, httpx2.ConnectError | httpx2.UnsupportedProtocol | httpx2.ProxyError)
+        never_sent = isinstance(error, _NEVER_SENT)
         words = "no connection" if never_sent else "the connection broke before an answer"
         failure = self._broken(f"{words}: {_words(error)}", FailureKind.CONNECTION)
         failure.may_be_billed = not never_sent
