@@ -17,7 +17,8 @@ from django.core.exceptions import SuspiciousFileOperation
 from django.core.handlers.asgi import ASGIHandler, ASGIRequest
 from django.http import Http404, HttpRequest
 
-from gateway.api.asgi import ApiHandler, Receive, Scope, Send
+from gateway.api.asgi import ApiHandler, Send
+from gateway.api.presence import Receive, Scope
 from gateway.api.public import check_key
 from gateway.dashboard.content_policy import POLICY
 from gateway.services.runtime import runtime_break_off, runtime_start, runtime_stop

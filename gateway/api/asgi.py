@@ -21,6 +21,7 @@ from django.urls import get_resolver
 
 from gateway.api.batches import Download
 from gateway.api.keep_alive import KeepAlive
+from gateway.api.presence import ClientGone, Receive, Scope, WhileConnected
 from gateway.api.public import BY_PATH, gateway_error, unknown_path
 from gateway.api.replies import EventStream, error_response, request_id_of
 from gateway.api.requests import headers_read, lower_headers
@@ -29,17 +30,15 @@ from gateway.wires.quoting import quoted
 
 logger = logging.getLogger("gateway.api")
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+# Status, headers with names in lower case, body. Our own server has it in the scope's extensions, so that an answer
+# doesn't cost two messages and a search through each header (`gateway/supervisor/whole_replies.py`).
+SendAnswer = Callable[[int, Mapping[str, str], bytes], Awaitable[None]]
+ANSWER = "llmops.answer"
 
 _URLS = "gateway.api.public_urls"
 BODY_TIMEOUT_SECONDS = 60.0
 BODYLESS_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-
-
-class ClientGone(Exception):
-    """The client closed the connection."""
 
 
 class ApiHandler:
@@ -58,7 +57,7 @@ class ApiHandler:
         self._max_body_bytes = max_body_bytes
         self._body_timeout_seconds = body_timeout_seconds
         self._check_headers = check_headers
-        self._under_way: set[asyncio.Task[None]] = set()
+        self._under_way: set[asyncio.Task[Any]] = set()
         self._broken_off = False
 
     def break_off(self) -> None:
@@ -76,7 +75,7 @@ class ApiHandler:
             request = ASGIRequest(scope, io.BytesIO())
             await send_response(error_response(request, error), send)
             return
-        await self._serve_while_connected(request, receive, send)
+        await self._serve_while_connected(request, scope, receive, send)
 
     async def _read_request(self, scope: Scope, receive: Receive) -> ASGIRequest:
         headers = lower_headers(scope["headers"])
@@ -95,30 +94,30 @@ class ApiHandler:
         headers_read(request, headers)
         return request
 
-    async def _serve_while_connected(self, request: ASGIRequest, receive: Receive, send: Send) -> None:
+    async def _serve_while_connected(self, request: ASGIRequest, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer; a client that leaves before cancels whatever is being done for it."""
-        work = asyncio.ensure_future(self._serve(request, send))
-        gone = asyncio.ensure_future(_until_gone(receive))
+        work = asyncio.current_task()
+        assert work is not None
         self._under_way.add(work)
         try:
-            await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)
+            async with WhileConnected(work, scope, receive):
+                await self._serve(request, send, scope.get("extensions", {}).get(ANSWER))
+        except ClientGone:
+            return
+        except asyncio.CancelledError:
+            if not self._broken_off:
+                raise
         finally:
             self._under_way.discard(work)
-            gone.cancel()
-            if not work.done():
-                work.cancel()
-            await asyncio.gather(work, gone, return_exceptions=True)
-        if not work.cancelled() and (error := work.exception()) is not None:
-            raise error
 
-    async def _serve(self, request: ASGIRequest, send: Send) -> None:
+    async def _serve(self, request: ASGIRequest, send: Send, answer: SendAnswer | None) -> None:
         response = await self._respond(request)
         if isinstance(response, EventStream):
             await send_stream(response, send, lambda: self._broken_off)
         elif isinstance(response, Download):
             await send_download(response, send)
         else:
-            await send_response(response, send)
+            await send_response(response, send, answer)
 
     async def _respond(self, request: ASGIRequest) -> HttpResponseBase:
         if self._broken_off:
@@ -169,11 +168,6 @@ async def read_body(receive: Receive, limit_bytes: int) -> bytes:
             return b"".join(pieces) if len(pieces) > 1 else pieces[0]
 
 
-async def _until_gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-
-
 async def respond(request: HttpRequest) -> HttpResponseBase:
     """The operation's response, or the error's in the surface's shape. Never raises but for cancellation."""
     try:
@@ -214,8 +208,12 @@ def _start(response: HttpResponseBase, content_length: int | None = None) -> dic
     return {"type": "http.response.start", "status": response.status_code, "headers": headers}
 
 
-async def send_response(response: HttpResponseBase, send: Send) -> None:
+async def send_response(response: HttpResponseBase, send: Send, answer: SendAnswer | None = None) -> None:
+    """By `answer`, where the server has such a way."""
     body = response.content  # type: ignore[attr-defined]
+    if answer is not None:
+        await answer(response.status_code, {name.lower(): value for name, value in response.items()}, body)
+        return
     await send(_start(response, len(body)))
     await send({"type": "http.response.body", "body": body})
 

@@ -32,7 +32,7 @@ class PlainResponse(HttpResponse):
     checks them anyway. Only what is not ASCII, such as a model's name may be, is left to Django to encode."""
 
     def __init__(self, reply: PlainReply, request_id: str) -> None:
-        super().__init__(reply.body)
+        super().__init__(reply.body, content_type="application/json")  # given, it isn't looked for in the settings
         told = reply.headers
         if not "".join(told.values()).isascii():
             told = dict(ResponseHeaders(told).items())

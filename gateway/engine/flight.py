@@ -39,6 +39,13 @@ class Tower:
     clock: Clock
 
 
+def _ask_for(attempt: Attempt, ask: Ask) -> Ask:
+    """The ask with a passage of the attempt's own; the first attempt takes the one that the ask came with."""
+    if attempt.number == 1 and ask.trace is None:
+        return ask
+    return replace(ask, passage=Passage(), forwarded_headers=_traced_headers(ask, attempt))
+
+
 def _traced_headers(ask: Ask, attempt: Attempt) -> Mapping[str, str]:
     """The client's, with a `traceparent` of the attempt's own where the completion is traced."""
     if ask.trace is None:
@@ -57,8 +64,8 @@ class Flight:
         self.attempt = attempt
         self.clock = tower.clock
         self._tower = tower
-        self._passage = Passage()
-        self._ask = replace(ask, passage=self._passage, forwarded_headers=_traced_headers(ask, attempt))
+        self._ask = _ask_for(attempt, ask)
+        self._passage = self._ask.passage
         self._permit = permit
         self._deadline = deadline
         self._began = tower.clock.monotonic()

@@ -40,7 +40,8 @@ class Drainage:
         """Take over what dead processes left."""
         for path in spool_paths(self._own.folder):
             if path != self._own.path and (spool := Spool.adopt(path)) is not None:
-                logger.warning("%d records of a process that ended are taken over", spool.records)
+                level = logging.WARNING if spool.records else logging.INFO  # without records, only leases end
+                logger.log(level, "%d records of a process that ended are taken over", spool.records)
                 self._adopted.append(spool)
 
     def step(self, connection: LedgerConnection, lock: FairFileLock | None) -> None:

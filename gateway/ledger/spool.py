@@ -247,7 +247,8 @@ def _payloads(file: int, start: int, end: int) -> Iterator[tuple[bytes, int]]:
         length, checksum = _HEADER.unpack(os.pread(file, _HEADER.size, position))
         if not length:
             return
-        payload = os.pread(file, length, position + _HEADER.size)
+        # No more than there is: a damaged length may name gigabytes.
+        payload = os.pread(file, min(length, end - position), position + _HEADER.size)
         if len(payload) < length or zlib.crc32(payload) != checksum:
             logger.warning(
                 "a torn record ends the ledger's spool at byte %d: nobody was told that it was kept", position

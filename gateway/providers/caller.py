@@ -13,15 +13,15 @@ from dataclasses import replace
 from typing import ClassVar, Protocol
 
 import httpx2
-from yarl import URL
 
 from gateway.engine.configuration import Provider, Target
 from gateway.engine.errors import UpstreamError
 from gateway.engine.exchange import NO_HEADERS, Answer, Ask, Passage, Seam, StreamBatch
 from gateway.engine.usage import Usage
 from gateway.engine.words import FailureKind, FinishReason, Operation, Wire
+from gateway.providers.http1 import Endpoint
 from gateway.providers.rate_limits import rate_limits
-from gateway.providers.transport import AiohttpTransport, Reply
+from gateway.providers.transport import HttpTransport, Reply
 from gateway.wires import (
     StreamTranslator,
     Translated,
@@ -38,7 +38,8 @@ ERROR_LIMIT_BYTES = 64 * 1024
 END_OF_BODY_SECONDS = 1.0
 END_OF_BODY_BYTES = 64 * 1024
 _SDK_HEADERS = frozenset({"accept", "content-type", "user-agent", "anthropic-version"})
-
+# A request too that no connection could carry (a line break in a configured header) left nothing on the wire.
+_NEVER_SENT = (httpx2.ConnectError, httpx2.UnsupportedProtocol, httpx2.ProxyError, httpx2.LocalProtocolError)
 # Without a key the provider's own 401 says best what is wrong.
 NO_KEY = "no-key-configured"
 
@@ -67,14 +68,14 @@ class HttpCaller(ABC):
         self.provider = provider
         self.in_use = 0  # answers and streams under way
         self.on_idle: Callable[[], None] = lambda: None  # called when the last of them has ended
-        self._transport = AiohttpTransport(
+        self._transport = HttpTransport(
             max_connections=provider.max_in_flight, connect_timeout_seconds=provider.timeouts.connect_seconds
         )
         self._ending: set[asyncio.Task[None]] = set()
         self.sdk = self._sdk_of(provider)
         base_url = str(self.sdk.base_url).rstrip("/")
-        self._models_url = URL(f"{base_url}/{self.models_path}")
-        self._urls = {operation: URL(f"{base_url}/{path}") for operation, path in self.paths.items()}
+        self._models_endpoint = Endpoint.of(f"{base_url}/{self.models_path}")
+        self._endpoints = {operation: Endpoint.of(f"{base_url}/{path}") for operation, path in self.paths.items()}
         # Bodies are forwarded as they are, so uncompressed.
         own = {**_of_the_sdk(self.sdk.default_headers), "accept-encoding": "identity"}
         self.own_headers = {**own, **_lowered(self.sdk.auth_headers), **_lowered(provider.extra_headers)}
@@ -182,7 +183,7 @@ class HttpCaller(ABC):
         """Ask for the list of models, to see whether the provider answers us. Raises UpstreamError if it doesn't, or
         with something that is no JSON object."""
         kind = self.provider.kind
-        reply = await self._sent("GET", self._models_url, self.own_headers, kind)
+        reply = await self._sent("GET", self._models_endpoint, self.own_headers, kind)
         try:
             body = await self._read(reply, ANSWER_LIMIT_BYTES)
         finally:
@@ -192,20 +193,20 @@ class HttpCaller(ABC):
 
     async def _send(self, ask: Ask, target: Target, translated: Translated) -> Reply:
         """A 2xx whose body is still to be read. Raises UpstreamError for anything else."""
-        url, headers = self._urls[ask.operation], self.headers(ask, target)
-        return await self._sent("POST", url, headers, ask.surface, translated.body, ask.passage)
+        endpoint, headers = self._endpoints[ask.operation], self.headers(ask, target)
+        return await self._sent("POST", endpoint, headers, ask.surface, translated.body, ask.passage)
 
     async def _sent(
         self,
         method: str,
-        url: URL,
+        endpoint: Endpoint,
         headers: Mapping[str, str],
         surface: Wire,
         body: bytes = b"",
         passage: Passage | None = None,
     ) -> Reply:
         try:
-            reply = await self._transport.send(method, url, headers, body, passage)
+            reply = await self._transport.send(method, endpoint, headers, body, passage)
         except httpx2.HTTPError as error:
             raise self._unreachable(error) from error
         if 200 <= reply.status < 300:
@@ -244,7 +245,7 @@ class HttpCaller(ABC):
             seconds = self.provider.timeouts.connect_seconds
             message = f"no connection within {seconds:g} s"
             return UpstreamError(FailureKind.TIMEOUT, message, provider=self.provider.name, counts_against_breaker=True)
-        never_sent = isinstance(error, httpx2.ConnectError | httpx2.UnsupportedProtocol | httpx2.ProxyError)
+        never_sent = isinstance(error, _NEVER_SENT)
         words = "no connection" if never_sent else "the connection broke before an answer"
         failure = self._broken(f"{words}: {_words(error)}", FailureKind.CONNECTION)
         failure.may_be_billed = not never_sent

@@ -1,107 +1,51 @@
-"""The pooled connections to one provider: aiohttp under the SDK's HTTP client.
+"""The way to one provider: our own pooled connections, under its SDK's client and past it.
 
-The transport that comes with the SDKs maps every broken connection to a connect time-out, which hides whether anything
-was sent; the engine must know (a request that was sent may be billed). This one keeps the two apart.
+The transports that come with the SDKs map every broken connection to a connect time-out, which hides whether anything
+was sent; the engine must know (a request that was sent may be billed): docs/decisions/0005-own-transport.md.
 """
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import AsyncIterator, Mapping
-from functools import cache
-from io import BytesIO
-from types import SimpleNamespace
-from typing import Any, NoReturn
-from urllib.request import getproxies, proxy_bypass
+from typing import Protocol
 
-import aiohttp
 import httpx2
-from yarl import URL
 
 from gateway.engine.exchange import Passage
+from gateway.providers.dialling import Dialler
+from gateway.providers.http1 import Endpoint, RawHeaders, request_head
+from gateway.providers.pool import Pool
 
-READ_BYTES = 64 * 1024
-# A larger body is written piece by piece, so that other requests get their turn meanwhile.
-LARGE_BODY_BYTES = 1024 * 1024
-KEEPALIVE_SECONDS = 30.0
-
-# What aiohttp raises for a request that got no answer, or not the whole of one.
-_FAILURES = (aiohttp.ClientError, TimeoutError, OSError)
+# What we say ourselves, by the request's URL and body (RFC 9112, sections 3.2 and 6).
+_OURS = frozenset({"host", "content-length", "transfer-encoding", "connection"})
 
 
-def _raise_as_httpx2(error: BaseException) -> NoReturn:
-    """aiohttp's exceptions as those the SDKs know."""
-    words = str(error)
-    if isinstance(error, aiohttp.ConnectionTimeoutError):
-        raise httpx2.ConnectTimeout(words) from error
-    if isinstance(error, aiohttp.ClientConnectorError):
-        raise httpx2.ConnectError(words) from error
-    if isinstance(error, TimeoutError):
-        raise httpx2.ReadTimeout(words) from error
-    if isinstance(error, aiohttp.InvalidURL):
-        raise httpx2.UnsupportedProtocol(words) from error
-    raise httpx2.ReadError(words or type(error).__name__) from error
-
-
-class Reply:
-    """A provider's reply, whose body is still to be read. Its methods raise httpx2.HTTPError."""
-
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
-        self.status = response.status
-        self.headers: Mapping[str, str] = response.headers
-        self._response = response
-        self._decoded = _decoded(response) if _is_encoded(response) else None
+class Reply(Protocol):
+    """A provider's reply, whose body is still to be read."""
 
     @property
-    def raw_headers(self) -> tuple[tuple[bytes, bytes], ...]:
-        return self._response.raw_headers
+    def status(self) -> int: ...
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """To be asked by lower-case names."""
+
+    @property
+    def raw_headers(self) -> RawHeaders: ...
 
     @property
     def at_end(self) -> bool:
         """Whether the whole body has come."""
-        return self._response.content.at_eof()
 
     async def read(self) -> bytes:
-        """What has come since; b"" at the body's end."""
-        if self._decoded is not None:
-            return await anext(self._decoded, b"")
-        try:
-            return await self._response.content.readany()
-        except _FAILURES as error:
-            _raise_as_httpx2(error)
+        """What has come since; b"" at the body's end. Raises httpx2.HTTPError."""
 
     def release(self) -> None:
-        """Frees a connection whose body was read to its end, and closes any other."""
-        self._response.release()
+        """Frees a connection whose body has come to its end, and closes any other. Once is enough."""
 
 
-def _is_encoded(response: aiohttp.ClientResponse) -> bool:
-    return response.headers.get("content-encoding", "identity").lower() != "identity"
-
-
-def _decoded(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
-    """The body of a provider that compresses although we asked it not to."""
-    whole = httpx2.Response(response.status, headers=list(response.raw_headers), stream=_Body(response))
-    return whole.aiter_bytes()
-
-
-class _Body(httpx2.AsyncByteStream):
-    def __init__(self, response: aiohttp.ClientResponse) -> None:
-        self._response = response
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        try:
-            async for chunk in self._response.content.iter_any():
-                yield chunk
-        except _FAILURES as error:
-            _raise_as_httpx2(error)
-
-    async def aclose(self) -> None:
-        self._response.release()
-
-
-class AiohttpTransport(httpx2.AsyncBaseTransport):
-    """HTTP/1.1 over aiohttp's pool: at most `max_connections`, opened on demand, kept alive for half a minute.
+class HttpTransport(httpx2.AsyncBaseTransport):
+    """HTTP/1.1: at most `max_connections`, opened on demand, kept alive for half a minute.
 
     The SDK's client works over it; completions take the short way in, `send`, past the client's own machinery
     (docs/decisions/0024-past-the-sdks-client.md).
@@ -109,111 +53,98 @@ class AiohttpTransport(httpx2.AsyncBaseTransport):
 
     def __init__(self, *, max_connections: int, connect_timeout_seconds: float) -> None:
         self._max_connections = max_connections
-        self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout_seconds)
-        self._session: aiohttp.ClientSession | None = None
+        self._connect_timeout_seconds = connect_timeout_seconds
+        self._ways: dict[tuple[str, str, int], _Way] = {}  # by origin, of which a provider has one
         self._closed = False
-        self._proxies: dict[tuple[str, str], str | None] = {}
 
     async def send(
-        self, method: str, url: URL, headers: Mapping[str, str], body: bytes, passage: Passage | None = None
+        self, method: str, endpoint: Endpoint, headers: Mapping[str, str], body: bytes, passage: Passage | None = None
     ) -> Reply:
         """The reply as soon as its headers are there. Raises httpx2.HTTPError.
 
         `passage` is told when the request's first byte is about to leave.
         """
-        if passage is not None:
-            passage.on_wire = False
-        return Reply(await self._request(method, url, headers, body, passage))
+        passage = Passage() if passage is None else passage
+        passage.on_wire = False
+        way = self._ways.get(endpoint.origin) or self._open(endpoint.origin)
+        head = way.head(method, endpoint, headers, len(body))
+        connection = await way.pool.take()
+        try:
+            passage.on_wire = True
+            reply = await connection.ask(head, body)
+        except BaseException:
+            way.pool.give_back(connection)
+            raise
+        return _DecodedReply(reply) if _is_encoded(reply.raw_headers) else reply
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        response = await self._request(
-            request.method, URL(str(request.url)), request.headers.multi_items(), request.content
-        )
-        return httpx2.Response(
-            response.status, headers=list(response.raw_headers), stream=_Body(response), request=request
-        )
+        headers = {name: value for name, value in request.headers.items() if name not in _OURS}
+        reply = await self.send(request.method, Endpoint.of(str(request.url)), headers, await request.aread())
+        return _as_httpx2(reply, request)
 
-    async def _request(
-        self, method: str, url: URL, headers: Any, body: bytes, passage: Passage | None = None
-    ) -> aiohttp.ClientResponse:
-        session = self._session if self._session is not None else self._open()
-        try:
-            return await session.request(
-                method,
-                url,
-                headers=headers,
-                data=_data(body),
-                allow_redirects=False,
-                proxy=self._proxy(url),
-                trace_request_ctx=passage,
-            )
-        except _FAILURES as error:
-            _raise_as_httpx2(error)
-
-    def _open(self) -> aiohttp.ClientSession:
+    def _open(self, origin: tuple[str, str, int]) -> _Way:
         if self._closed:
             raise RuntimeError("This provider's connections have been closed.")
-        connector = aiohttp.TCPConnector(
-            limit=self._max_connections,
-            keepalive_timeout=KEEPALIVE_SECONDS,
-            ssl=_tls_context(),
-        )
-        self._session = aiohttp.ClientSession(
-            connector=connector,
-            timeout=self._timeout,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
-            read_bufsize=READ_BYTES,
-            skip_auto_headers=("User-Agent",),
-            trace_configs=[_traces()],
-        )
-        return self._session
-
-    def _proxy(self, url: URL) -> str | None:
-        """The proxy the environment names for this host; looked up once, since a provider has one host."""
-        origin = (url.scheme, url.host or "")
-        if origin not in self._proxies:
-            self._proxies[origin] = environment_proxy(*origin)
-        return self._proxies[origin]
+        way = self._ways[origin] = _Way(Dialler(*origin), self._max_connections, self._connect_timeout_seconds)
+        return way
 
     async def aclose(self) -> None:
         self._closed = True
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        while self._ways:
+            _, way = self._ways.popitem()
+            await way.pool.aclose()
 
 
-def _traces() -> aiohttp.TraceConfig:
-    traces = aiohttp.TraceConfig()
-    traces.on_request_headers_sent.append(_on_wire)
-    return traces
+class _Way:
+    """To one origin: its connections, and how a request on them begins."""
+
+    def __init__(self, dialler: Dialler, max_connections: int, connect_timeout_seconds: float) -> None:
+        self.pool = Pool(dialler, max_connections=max_connections, connect_timeout_seconds=connect_timeout_seconds)
+        self._whole_url = dialler.asks_a_proxy
+        self._proxy_headers = dialler.proxy_headers
+
+    def head(self, method: str, endpoint: Endpoint, headers: Mapping[str, str], body_bytes: int) -> bytes:
+        """Raises httpx2.LocalProtocolError."""
+        if not self._whole_url:
+            return request_head(method, endpoint.target, endpoint.authority, headers, body_bytes)
+        url = f"http://{endpoint.authority}{endpoint.target}"
+        return request_head(method, url, endpoint.authority, {**headers, **self._proxy_headers}, body_bytes)
 
 
-async def _on_wire(
-    session: aiohttp.ClientSession, context: SimpleNamespace, sent: aiohttp.TraceRequestHeadersSentParams
-) -> None:
-    """The headers go into the connection's buffer: from here on the provider may have seen the request."""
-    passage: Passage | None = context.trace_request_ctx
-    if passage is not None:
-        passage.on_wire = True
+class _DecodedReply:
+    """The reply of a provider that compresses although we asked it not to."""
+
+    def __init__(self, reply: Reply) -> None:
+        self.status, self.headers, self.raw_headers = reply.status, reply.headers, reply.raw_headers
+        self._reply = reply
+        self._decoded = _as_httpx2(reply).aiter_bytes()
+
+    @property
+    def at_end(self) -> bool:
+        return self._reply.at_end
+
+    async def read(self) -> bytes:
+        return await anext(self._decoded, b"")
+
+    def release(self) -> None:
+        self._reply.release()
 
 
-def _data(content: bytes) -> bytes | BytesIO | None:
-    return BytesIO(content) if len(content) > LARGE_BODY_BYTES else content or None
+class _Body(httpx2.AsyncByteStream):
+    def __init__(self, reply: Reply) -> None:
+        self._reply = reply
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while piece := await self._reply.read():
+            yield piece
+
+    async def aclose(self) -> None:
+        self._reply.release()
 
 
-def environment_proxy(scheme: str, host: str) -> str | None:
-    """What `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` (in either case) say of this host."""
-    proxies = getproxies()
-    if proxy_bypass(host):
-        return None
-    return proxies.get(scheme) or proxies.get("all")
+def _as_httpx2(reply: Reply, request: httpx2.Request | None = None) -> httpx2.Response:
+    return httpx2.Response(reply.status, headers=list(reply.raw_headers), stream=_Body(reply), request=request)
 
 
-@cache
-def _tls_context() -> ssl.SSLContext:
-    """The SDKs' own choice of certificate authorities; SSL_CERT_FILE and SSL_CERT_DIR are honoured.
-
-    Reading them takes tens of milliseconds, so once per process.
-    """
-    return httpx2.create_ssl_context()
+def _is_encoded(headers: RawHeaders) -> bool:
+    return any(name.lower() == b"content-encoding" and value.lower() != b"identity" for name, value in headers)

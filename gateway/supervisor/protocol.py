@@ -10,9 +10,9 @@ import asyncio
 import json
 from typing import Any
 
+from gateway.supervisor.departures import DepartureTellingProtocol
 from gateway.supervisor.plan import SEND_TIMEOUT_SECONDS
-from gateway.supervisor.upgrades import OfferIgnoringProtocol
-from gateway.supervisor.whole_replies import WholeReply
+from gateway.supervisor.whole_replies import ANSWER, WholeReply
 
 # Far above what clients send (a few hundred bytes; a browser's cookies a few thousand).
 HEAD_LIMIT_BYTES = 64 * 1024
@@ -43,7 +43,7 @@ class HeadTooLarge(Exception):
     """Leaves a callback of the parser, which then ends the connection."""
 
 
-class BoundedProtocol(OfferIgnoringProtocol):
+class BoundedProtocol(DepartureTellingProtocol):
     """Refuses a head that is too large (431) or too slow (408); a malformed one gets its 400 in the API's shape.
 
     What a client is sent and doesn't take is kept up to the transport's high-water mark (64 KiB); whoever answers then
@@ -138,7 +138,10 @@ class BoundedProtocol(OfferIgnoringProtocol):
         before = self.cycle
         super().on_headers_complete()
         if self.cycle is not before and self.scope["method"] != "HEAD":  # which has no body for its head to wait for
-            self.cycle.transport = WholeReply(self.transport)  # type: ignore[assignment]  # all that a cycle uses
+            reply = WholeReply(self.transport, self.cycle)
+            self.cycle.transport = reply  # type: ignore[assignment]  # all that a cycle uses
+            if not self.config.access_log:  # which an answer in one piece has no line in
+                self.extensions[ANSWER] = reply.answer
 
     def send_400_response(self, msg: str) -> None:
         """What uvicorn says of anything the parser refuses."""

@@ -233,6 +233,24 @@ def test_a_torn_tail_loses_only_what_nobody_was_told_of(
     assert books.rows("SELECT id FROM llmops_completion") == [("req_1",)]
 
 
+def test_a_damaged_length_asks_for_no_more_memory_than_the_file_is_large(
+    folder: Path, connection: LedgerConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = left_behind(folder, intent("req_1", COUNTED))
+    path.write_bytes(b"\xf0\xff\xff\xff" + path.read_bytes()[4:])
+    asked: list[int] = []
+    read = os.pread
+
+    def counted(file: int, size: int, position: int) -> bytes:
+        asked.append(size)
+        return read(file, size, position)
+
+    monkeypatch.setattr(os, "pread", counted)
+
+    assert dead_spools_drain(connection, folder) == 0
+    assert max(asked) <= ALLOCATED_BYTES
+
+
 def test_a_record_that_the_tables_refuse_does_not_hold_up_the_others(
     folder: Path, connection: LedgerConnection, books: Books
 ) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import orjson
 import pytest
+import uvloop
 
 from gateway.engine.configuration import Provider, Target
 from gateway.engine.exchange import Ask
@@ -16,9 +18,18 @@ from gateway.providers.registry import make_caller
 from gateway.simulator import Simulator
 from tests.providers.raw_server import RawServer
 
+LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
+    "asyncio": asyncio.new_event_loop,
+    "uvloop": uvloop.new_event_loop,
+}
 KEY = "sk-provider-key-0123456789"
 MODELS = {Wire.OPENAI: "gpt-4-turbo", Wire.ANTHROPIC: "claude-3-5-sonnet-20241022"}
 PATHS = {Wire.OPENAI: "/openai/v1", Wire.ANTHROPIC: "/anthropic"}
+
+
+def pytest_asyncio_loop_factories(config: Any, item: pytest.Item) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """What lies on the loop itself is tried on both: gateways run on uvloop, commands on asyncio's own."""
+    return LOOPS if item.path.stem == "test_pool" else {"asyncio": asyncio.new_event_loop}
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import socket
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ssl import SSLContext
 from typing import Any
 
 CLOSE, RESET, HANG = object(), object(), object()
@@ -34,9 +35,9 @@ class RawServer:
         self.received = asyncio.Event()
         self._tasks: set[asyncio.Task[Any]] = set()
 
-    async def start(self) -> None:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, backlog=1000)
-        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+    async def start(self, ssl: SSLContext | None = None) -> None:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, backlog=1000, ssl=ssl)
+        self.url = f"http{'s' if ssl else ''}://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
 
     async def stop(self) -> None:
         self._server.close()

@@ -27,7 +27,7 @@ async def _hello(scope: Any, receive: Any, send: Any) -> None:
 
 @asynccontextmanager
 async def _serving(app: Any) -> AsyncIterator[tuple[int, ServerState]]:
-    config = uvicorn.Config(app, log_config=None, ws="none")
+    config = uvicorn.Config(app, log_config=None, ws="none", access_log=False)
     config.load()
     state = ServerState()
     server = await asyncio.get_running_loop().create_server(
@@ -264,3 +264,102 @@ def _short(piece: bytes) -> str:
     """Status line and body, without the headers between."""
     lines = piece.decode().split("\r\n")
     return " ".join(line for line in lines if line and ": " not in line)
+
+
+@pytest.mark.parametrize("body_bytes", [0, 1_000_000])
+async def test_an_application_is_told_once_that_its_client_has_left(body_bytes: int) -> None:
+    """Also after a body so large that reading was paused on the way."""
+    asked, told = asyncio.Event(), []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        left = asyncio.Event()
+        while (await receive()).get("more_body"):
+            pass
+
+        def tell() -> None:
+            told.append("left")
+            left.set()
+
+        assert scope["extensions"]["llmops.when_gone"](tell)
+        asked.set()
+        await left.wait()
+        told.append(scope["extensions"]["llmops.when_gone"](tell))
+        asked.set()
+
+    async with _serving(app) as (port, _), asyncio.timeout(10):
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"POST / HTTP/1.1\r\ncontent-length: %d\r\n\r\n" % body_bytes + b"x" * body_bytes)
+        await asked.wait()
+        asked.clear()
+        writer.close()
+        await asked.wait()
+    assert told == ["left", False]
+
+
+async def test_what_was_taken_back_is_not_called() -> None:
+    told: list[str] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        scope["extensions"]["llmops.when_gone"](lambda: told.append("left"))
+        scope["extensions"]["llmops.when_gone"](None)
+        await _hello(scope, receive, send)
+
+    async with _serving(app) as (port, _):
+        await _said(port, b"GET / HTTP/1.1\r\nconnection: close\r\n\r\n")
+    assert told == []
+
+
+async def _answers(scope: Any, receive: Any, send: Any) -> None:
+    """By path: an answer in one piece, with a header that can't be sent, or a second one."""
+    headers = {"x-name": "a\r\nb: c"} if scope["path"] == "/broken" else {"x-name": "v"}
+    for _ in range(2 if scope["path"] == "/twice" else 1):
+        await scope["extensions"]["llmops.answer"](201, headers, b"ok")
+
+
+async def test_an_answer_in_one_piece_is_one_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = _pieces(monkeypatch)
+    async with _serving(_answers) as (port, state):
+        state.default_headers = [(b"date", b"now")]
+        await _said(port, b"GET / HTTP/1.1\r\nconnection: close\r\n\r\n")
+    told = b"date: now\r\nconnection: close\r\nx-name: v\r\ncontent-length: 2\r\n\r\nok"
+    assert written == [b"HTTP/1.1 201 Created\r\n" + told]
+
+
+async def test_a_connection_serves_on_after_an_answer_in_one_piece() -> None:
+    async with _serving(_answers) as (port, _):
+        ask = b"GET / HTTP/1.1\r\n\r\n"
+        _, body = await _said(port, ask + b"GET / HTTP/1.1\r\nconnection: close\r\n\r\n")
+    assert body.count(b"HTTP/1.1 201 Created") == 1
+    assert body.endswith(b"\r\n\r\nok")
+
+
+async def test_in_a_drain_an_answer_in_one_piece_tells_that_the_connection_ends() -> None:
+    async with _serving(_answers) as (port, state):
+        state.default_headers = [(b"connection", b"close")]
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET / HTTP/1.1\r\n\r\n")
+        async with asyncio.timeout(10):
+            said = await reader.read()
+        writer.close()
+        await writer.wait_closed()
+    assert said.count(b"connection: close") == 1
+
+
+@pytest.mark.parametrize(("path", "status"), [(b"/broken", b"500"), (b"/twice", b"201")])
+async def test_what_cannot_be_said_in_one_piece_is_an_error_of_the_application(path: bytes, status: bytes) -> None:
+    async with _serving(_answers) as (port, _):
+        line, body = await _said(port, b"GET %b HTTP/1.1\r\nconnection: close\r\n\r\n" % path)
+    assert line.split()[1] == status
+    assert b"b: c" not in body
+
+
+async def test_a_head_alone_is_asked_for_without_the_way_for_whole_answers() -> None:
+    offered: list[bool] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        offered.append("llmops.answer" in scope["extensions"])
+        await _hello(scope, receive, send)
+
+    async with _serving(app) as (port, _):
+        await _said(port, b"HEAD / HTTP/1.1\r\nconnection: close\r\n\r\n")
+    assert offered == [False]
