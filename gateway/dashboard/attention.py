@@ -117,7 +117,7 @@ def _alerts(request: HttpRequest, now: datetime) -> Iterator[Attention]:
     for alert in alerts_open():
         words = f"{alert.subject}: {alert.message} (since {clock(alert.opened_at)})"
         href = changelist_url(request, "Alert", kind__exact=alert.kind)
-        yield Attention(f"alert-{alert.pk}", "bad", words, href, "Alerts")
+        yield Attention(f"alert-{alert.pk}", "bad", words, href, "Incidents")
     for one in alerts_undelivered(now=now):
         many = "1 alert message" if one.messages == 1 else f"{one.messages} alert messages"
         words = f"{many} could not be delivered to {one.channel}, the last one {clock(one.last_at)}."
