@@ -14,7 +14,7 @@ _django = get_asgi_application()
 from django.conf import settings
 from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
 from django.core.exceptions import SuspiciousFileOperation
-from django.core.handlers.asgi import ASGIHandler
+from django.core.handlers.asgi import ASGIHandler, ASGIRequest
 from django.http import Http404, HttpRequest
 
 from gateway.api.asgi import ApiHandler, Send
@@ -43,7 +43,16 @@ class StaticFiles(ASGIStaticFilesHandler):
         return response
 
 
+class AnyHost(ASGIRequest):
+    """Prometheus asks each machine by its address, which LLMOPS_ALLOWED_HOSTS has no reason to list."""
+
+    def get_host(self) -> str:
+        return self.headers.get("Host", "")
+
+
 class Metrics(ASGIHandler):
+    request_class = AnyHost
+
     def resolve_request(self, request: HttpRequest) -> Any:
         request.urlconf = "gateway.api.metrics_urls"  # type: ignore[attr-defined]
         return super().resolve_request(request)

@@ -24,6 +24,7 @@ urlpatterns = [
     path("", include("gateway.api.public_urls")),
 ]
 
+handler400 = "gateway.dashboard.error_pages.misunderstood"
 handler403 = "gateway.dashboard.error_pages.forbidden"
 handler404 = "gateway.dashboard.error_pages.not_found"
 handler500 = "gateway.dashboard.error_pages.broken"

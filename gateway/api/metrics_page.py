@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from django.conf import settings
 from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse
+from django.http.request import split_domain_port, validate_host
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
@@ -21,7 +22,9 @@ from gateway.selectors.breaker_status import breaker_states
 from gateway.selectors.budget_status import budget_standings
 from gateway.selectors.ledger_spool import ledger_spool_state
 from gateway.services.live import live_state
+from gateway.services.task_signs import worker_runs
 
+OWN_NAMES = ("localhost", "127.0.0.1", "[::1]")
 _STATES = {"closed": 0, "half_open": 1, "open": 2}
 # A budget of each conversation has as many subjects as there are conversations: those nearest their limit are told.
 SUBJECTS_PER_BUDGET = 20
@@ -30,9 +33,10 @@ SUBJECTS_PER_BUDGET = 20
 @require_safe
 def metrics(request: HttpRequest) -> HttpResponse:
     """With LLMOPS_METRICS_TOKEN for whoever sends it as a bearer token, without it for this machine only."""
-    if not _may_read(request):
+    if not may_read(request):
         return HttpResponse(
-            "Send LLMOPS_METRICS_TOKEN as a bearer token; without one set, only this machine is answered.\n",
+            "Send LLMOPS_METRICS_TOKEN as a bearer token; without one set, only this machine is answered, and only at\n"
+            "its own address or a name that LLMOPS_ALLOWED_HOSTS lists.\n",
             status=403,
             content_type="text/plain; charset=utf-8",
         )
@@ -43,14 +47,20 @@ def metrics(request: HttpRequest) -> HttpResponse:
     return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
 
 
-def _may_read(request: HttpRequest) -> bool:
+def may_read(request: HttpRequest) -> bool:
     token = settings.LLMOPS_METRICS_TOKEN
     if token:
-        sent = request.headers.get("Authorization", "").removeprefix("Bearer ")
-        return hmac.compare_digest(sent.encode(), token.encode())
+        scheme, _, sent = request.headers.get("Authorization", "").partition(" ")  # RFC 9110, 11.1: in any case
+        return scheme.lower() == "bearer" and hmac.compare_digest(sent.strip().encode(), token.encode())
     # Behind a proxy on this machine everybody's address would be this machine's.
     forwarded = any(name in request.headers for name in ("Forwarded", "X-Forwarded-For"))
-    return not forwarded and _is_loopback(request.META.get("REMOTE_ADDR", ""))
+    return not forwarded and _is_loopback(request.META.get("REMOTE_ADDR", "")) and _named_as_ours(request)
+
+
+def _named_as_ours(request: HttpRequest) -> bool:
+    """Whether the host is one of ours: a browser of this machine may be led here by a name of somebody else's."""
+    name, _ = split_domain_port(request.headers.get("Host", ""))
+    return validate_host(name, [*OWN_NAMES, *settings.ALLOWED_HOSTS])
 
 
 def _is_loopback(address: str) -> bool:
@@ -67,11 +77,15 @@ class _Fleet(Collector):
         spool = ledger_spool_state()
         yield GaugeMetricFamily("llmops_ledger_spool_records", "What waits for the database here", value=spool.records)
         try:
-            families = [*self._breakers(), *self._budgets()]
+            families = [*self._tasks(), *self._breakers(), *self._budgets()]
         except DatabaseError:
             families = []
         yield GaugeMetricFamily("llmops_database_up", "Whether this page could read it", value=bool(families))
         yield from families
+
+    def _tasks(self) -> Iterator[Metric]:
+        runs = worker_runs(now=timezone.now())
+        yield GaugeMetricFamily("llmops_tasks_running", "Whether Celery's worker gave a sign lately", value=runs)
 
     def _breakers(self) -> Iterator[Metric]:
         state = GaugeMetricFamily("llmops_breaker_state", "0 closed, 1 half-open, 2 open", labels=["provider"])

@@ -166,11 +166,13 @@ def _json(request: HttpRequest, document: dict[str, Any]) -> HttpResponse:
     return with_headers(JsonResponse(document), {}, request_id_of(request))
 
 
+@api.api_operation(["HEAD"], "/healthz", include_in_schema=False)  # load balancers ask by HEAD: RFC 9110, 9.3.2
 @api.get("/healthz", summary="Is the process alive", tags=["health"])
 async def healthz(request: HttpRequest) -> HttpResponse:
     return JsonResponse({"status": "ok"})
 
 
+@api.api_operation(["HEAD"], "/readyz", include_in_schema=False)
 @api.get("/readyz", summary="Can it serve, and if not, what is missing", tags=["health"])
 async def readyz(request: HttpRequest) -> HttpResponse:
     runtime = running_runtime()

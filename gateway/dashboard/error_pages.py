@@ -9,6 +9,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.auth.models import User
+from django.core.exceptions import DisallowedHost
 from django.db import DatabaseError
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
@@ -27,6 +28,15 @@ def no_access(request: HttpRequest) -> HttpResponse:
     title = "Your account has no role here yet"
     words = "You are logged in, but your account may not see these pages. An administrator can put it into a group."
     return _page(request, 403, title, words, "lock_person", ask=True)
+
+
+def misunderstood(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    """A name that isn't answered to comes before session and account are known."""
+    words = "The request could not be understood."
+    if isinstance(exception, DisallowedHost):
+        words = "The gateway doesn't answer to the host name it was asked for. LLMOPS_ALLOWED_HOSTS has to list it."
+    context = {"status": 400, "title": "Not like this", "words": words}
+    return HttpResponse(render_to_string("errors/alone.html", context), status=400)
 
 
 def forbidden(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:

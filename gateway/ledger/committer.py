@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
-from queue import Empty, SimpleQueue
 from typing import Any
 
 from gateway.engine.errors import LedgerUnavailable
@@ -18,6 +17,7 @@ from gateway.ledger.dialect import Dialect
 from gateway.ledger.drain import Drainage
 from gateway.ledger.fairlock import FairFileLock, in_turn
 from gateway.ledger.group import Group, group_apply
+from gateway.ledger.inbox import Inbox
 from gateway.ledger.records import BreakerEvent, Extension, Intent, Opened, Refusal, Settled, Settlement
 from gateway.ledger.rows import event_row, extension_row, intent_row, refusal_row, settlement_row
 from gateway.ledger.waiting import Note, Verdicts, Waiting, Work, unfinished
@@ -29,7 +29,6 @@ MAX_GROUP = 200
 _FIRST_PAUSE_SECONDS = 0.02
 _LONGEST_PAUSE_SECONDS = 0.5
 _PROBE_SECONDS = 1.0
-WAKE_UP = object()  # in the queue: look whether to stop
 
 
 class Committer:
@@ -41,7 +40,7 @@ class Committer:
     def __init__(
         self,
         connect: Callable[[], LedgerConnection],
-        queue: SimpleQueue[Any],
+        inbox: Inbox[Work],
         *,
         lock_path: Path | None,
         release: Callable[[Waiting[Intent]], Waiting[Settlement]],
@@ -50,7 +49,7 @@ class Committer:
         detour: Detour | None = None,
     ) -> None:
         self._connect = connect
-        self._queue = queue
+        self._inbox = inbox
         self._lock_path = lock_path
         self._lock: FairFileLock | None = None
         self._release = release
@@ -62,7 +61,7 @@ class Committer:
         self._pause_seconds = _FIRST_PAUSE_SECONDS
         self._give_up_at: float | None = None
         self._in_flight: list[Work] = []
-        self.held: deque[Work] = deque()  # taken from the queue, not written yet
+        self.held: deque[Work] = deque()  # taken from the inbox, not written yet
         self.commits = 0
         self.last_commit_seconds: float | None = None
         self.away_reason: str | None = None
@@ -71,7 +70,7 @@ class Committer:
     def stop_by(self, monotonic_seconds: float) -> None:
         """Finish what is queued, then end; with the database away, end at that moment."""
         self._give_up_at = monotonic_seconds
-        self._queue.put(WAKE_UP)
+        self._inbox.ring()
 
     def run(self) -> None:
         """Until stopped."""
@@ -127,7 +126,7 @@ class Committer:
         while True:
             self._write_held()
             self._drain()
-            if self._give_up_at is not None and self._queue.empty() and (self._gives_up or self._nothing_left):
+            if self._give_up_at is not None and not self._inbox and (self._gives_up or self._nothing_left):
                 return
             self._take()
 
@@ -141,14 +140,8 @@ class Committer:
 
     def _take(self) -> None:
         """Wait for work, then take all there is; while there is none, see whether a lost database is back."""
-        works: list[Any] = []
-        try:
-            works.append(self._queue.get(block=not self._has_work, timeout=self._patience_seconds))
-            while True:
-                works.append(self._queue.get_nowait())
-        except Empty:
-            self.held.extend(work for work in works if work is not WAKE_UP)
-        if not works and not self.held and self.away_reason is not None:
+        self.held.extend(self._inbox.take(wait=not self._has_work, timeout_seconds=self._patience_seconds))
+        if not self.held and self.away_reason is not None:
             self._probe()
 
     @property
@@ -393,27 +386,30 @@ def _encoded(record: object, dialect: Dialect) -> object:
     return event_row(record, dialect)  # type: ignore[arg-type]
 
 
+def _identity(work: Any) -> str:
+    identity: str = work.record.id
+    return identity
+
+
 def _apply(connection: LedgerConnection, works: Sequence[Work]) -> list[object]:
     """One verdict per work, in order."""
-    opens = [work for work in works if isinstance(work.record, Intent)]
-    extensions = [work for work in works if isinstance(work.record, Extension)]
-    settlements = [work for work in works if isinstance(work.record, Settlement)]
+    kinds: defaultdict[type, list[Work]] = defaultdict(list)
+    for work in works:
+        kinds[type(work.record)].append(work)
+    opens, extensions = kinds[Intent], kinds[Extension]
     # In the order of their ids: two processes that settle the same completions must not lock them crosswise.
-    settlements.sort(key=lambda work: work.record.id)
-    events = [work for work in works if isinstance(work.record, BreakerEvent)]
-    refusals = [work for work in works if isinstance(work.record, Refusal)]
+    settlements = sorted(kinds[Settlement], key=_identity)
     outcome = group_apply(
         connection,
         Group(
-            [work.encoded for work in opens],
-            [work.encoded for work in settlements],
-            [work.encoded for work in events],
-            [work.encoded for work in extensions],
-            [work.encoded for work in refusals],
+            opens=[work.encoded for work in opens],
+            settlements=[work.encoded for work in settlements],
+            events=[work.encoded for work in kinds[BreakerEvent]],
+            extensions=[work.encoded for work in extensions],
+            refusals=[work.encoded for work in kinds[Refusal]],
         ),
     )
-    verdicts: dict[int, object] = {}
+    asked = [*opens, *extensions, *settlements]
     answers = [*outcome.opened, *outcome.extended, *outcome.settled]
-    for work, verdict in zip([*opens, *extensions, *settlements], answers, strict=True):
-        verdicts[id(work)] = verdict
+    verdicts: dict[int, object] = {id(work): verdict for work, verdict in zip(asked, answers, strict=True)}
     return [verdicts.get(id(work)) for work in works]

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 
-@dataclass(frozen=True, slots=True)
+# There is one of each, told apart by identity: every group looks its statements up by it.
+@dataclass(frozen=True, slots=True, eq=False)
 class Dialect:
     """`moment` turns an aware datetime into the parameter that Django reads back as the same aware datetime; `hour`
     turns such a value, as a row gives it back, into that of its full hour."""

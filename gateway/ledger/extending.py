@@ -32,6 +32,8 @@ class Extending:
 
     def extend(self, rows: Sequence[ExtensionRow]) -> list[Raise | None]:
         """Take the room; None for a completion that isn't open (any more)."""
+        if not rows:
+            return []
         ids: list[Row] = [(row.id,) for row in rows]
         # The completions are locked first, as by settlements: afterwards nobody else touches their reservations.
         reserved = self._connection.fetch_each(self._statements.reserved_read, ids)

@@ -67,6 +67,7 @@ class _Application:
         self._states: dict[WindowKey, WindowState] = {}
 
     def apply(self) -> GroupOutcome:
+        """Most groups are small and of one kind: a stage without rows costs a look."""
         opens = self._intents_insert()
         raises = self._extending.extend(self._group.extensions)
         settled = Settling(self._connection, self._statements).settle(self._group.settlements)
@@ -95,6 +96,8 @@ class _Application:
     def _intents_insert(self) -> list[IntentRow]:
         """Insert intents and reservations; the rows that were not there before."""
         opens = self._group.opens
+        if not opens:
+            return []
         inserted = self._connection.fetch_each(self._statements.intent_insert, [row.values for row in opens])
         fresh = [row for row, result in zip(opens, inserted, strict=True) if result]
         self._connection.run(
@@ -115,6 +118,8 @@ class _Application:
                     reserved[key] -= amount
                 for key, amount in item.charged.items():
                     spent[key] += amount
+        if not reserved and not spent:
+            return
         keys = sorted(reserved.keys() | spent.keys())
         rows: list[Row] = [(*key, spent[key], reserved[key]) for key in keys]
         results = self._connection.fetch_each(self._statements.window_add, rows)
@@ -122,7 +127,7 @@ class _Application:
 
     def _refuse(self, asking: Sequence[Asking]) -> dict[str, BudgetExceeded]:
         """Take out again, within the transaction, what doesn't fit a blocking budget."""
-        if all_fit(asking, self._states):
+        if not self._states or all_fit(asking, self._states):
             return {}
         refused = refusals(asking, self._states)
         rows = [row for row in asking if row.id in refused]
@@ -145,9 +150,9 @@ class _Application:
     def _missing_keys(self) -> list[WindowKey]:
         """Windows whose remaining room must be told although nothing changed in them: the work had been done before."""
         group = self._group
-        rows: list[IntentRow | SettlementRow | ExtensionRow] = [*group.opens, *group.settlements, *group.extensions]
-        wanted = {claim.key for row in rows for claim in row.claims if claim.claim.visible}
-        wanted.update(claim.key for row in group.opens for claim in row.claims)
+        wanted = {claim.key for row in group.opens for claim in row.claims}
+        others: tuple[SettlementRow | ExtensionRow, ...] = (*group.settlements, *group.extensions)
+        wanted.update(claim.key for row in others for claim in row.claims if claim.claim.visible)
         return sorted(wanted - self._states.keys())
 
     def _windows_read(self, keys: Sequence[WindowKey]) -> None:
@@ -174,12 +179,15 @@ class _Application:
 
     def _refusals_write(self) -> None:
         refusals, dialect = self._group.refusals, self._connection.dialect
+        if not refusals:
+            return
         self._connection.run(self._statements.refusal_insert, refusals)
-        if refusals:
-            hours = late_hours(dialect, (dialect.hour(created_at) for _, created_at, *_ in refusals))
-            self._connection.run(self._statements.hour_mark, hours)
+        hours = late_hours(dialect, (dialect.hour(created_at) for _, created_at, *_ in refusals))
+        self._connection.run(self._statements.hour_mark, hours)
 
     def _events_write(self) -> None:
+        if not self._group.events:
+            return
         # Status rows are shared: in key order; those of one provider stay in the order of their news.
         states = [event.status for event in self._group.events if event.status is not None]
         self._connection.run(self._statements.breaker_status_put, sorted(states, key=lambda state: str(state[0])))

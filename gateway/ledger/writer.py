@@ -1,7 +1,7 @@
 """The ledger's writer: one thread per process that commits whatever queued up while its last commit was under way.
 
-Event loops only put records into a queue and are woken once per committed group; `gateway.ledger.committer` is what the
-thread does. Why so: docs/decisions/0002-ledger-group-commit.md.
+Event loops only put records into an inbox, ring at the end of a turn, and are woken once per committed group;
+`gateway.ledger.committer` is what the thread does. Why so: docs/decisions/0002-ledger-group-commit.md.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Any
 
 from gateway.engine.errors import LedgerUnavailable
 from gateway.engine.words import CompletionStatus
-from gateway.ledger.committer import WAKE_UP, Committer
+from gateway.ledger.committer import Committer
 from gateway.ledger.database import LedgerConnection
 from gateway.ledger.detour import Detour
+from gateway.ledger.inbox import Inbox
 from gateway.ledger.records import BreakerEvent, Extension, Intent, Opened, Refusal, Settled, Settlement
 from gateway.ledger.spool import Spool
-from gateway.ledger.waiting import Note, Waiting, unfinished, wait_for_verdict
+from gateway.ledger.waiting import Note, Waiting, Work, unfinished, wait_for_verdict
 
 logger = logging.getLogger(__name__)
 
@@ -59,13 +59,13 @@ class LedgerWriter:
         self._max_queued = max_queued
         self._answer_within_seconds = answer_within_seconds
         self._clock = clock
-        self._queue: SimpleQueue[Any] = SimpleQueue()
+        self._inbox: Inbox[Work] = Inbox()
         self.spool = spool
         self._detour = None if spool is None else Detour(spool)
         self._notes = threading.BoundedSemaphore(_MAX_NOTES)
         self._committer = Committer(
             connect,
-            self._queue,
+            self._inbox,
             lock_path=lock_path,
             release=self._release,
             late=self._late,
@@ -118,7 +118,8 @@ class LedgerWriter:
             what = f"breaker news of {event.provider}" if isinstance(event, BreakerEvent) else f"refusal {event.id}"
             logger.warning("%s dropped: too much of it waits to be written", what)
             return
-        self._queue.put(Note(event))
+        self._inbox.put(Note(event))
+        self._inbox.ring()
 
     @property
     def holder(self) -> str:
@@ -128,7 +129,7 @@ class LedgerWriter:
     @property
     def queue_depth(self) -> int:
         """Records that wait for their group."""
-        return self._queue.qsize() + len(self._committer.held)
+        return len(self._inbox) + len(self._committer.held)
 
     @property
     def last_commit_seconds(self) -> float | None:
@@ -174,10 +175,8 @@ class LedgerWriter:
 
     def _collect_late(self) -> None:
         """What was queued when the thread had already looked for the last time."""
-        while self._ended and not self._queue.empty():
-            work = self._queue.get_nowait()
-            if work is not WAKE_UP:
-                self._committer.held.append(work)
+        if self._ended:
+            self._committer.held.extend(self._inbox.take(wait=False))
 
     @property
     def _ended(self) -> bool:
@@ -219,10 +218,11 @@ class LedgerWriter:
         if self._detour is not None and (self._ended or self.takes_detour or self._detour.holds(record.id)):
             return self._detour.take(record)
         loop = asyncio.get_running_loop()
-        waiting: Waiting[Intent | Extension | Settlement] = Waiting(record, loop, loop.create_future())
-        self._queue.put(waiting)
+        waiting: Waiting[Any] = Waiting(record, loop, loop.create_future())
+        self._inbox.put(waiting)
         if self._ended:
             raise LedgerUnavailable("The ledger has shut down; the settlement is kept.", retry_after_seconds=1)
+        loop.call_soon(self._inbox.ring)  # at the end of the loop's turn
         return await wait_for_verdict(
             waiting, self._answer_within_seconds, message, late=self._late, detour=self._detour
         )
@@ -230,7 +230,8 @@ class LedgerWriter:
     def _late(self, waiting: Waiting[Any], verdict: object) -> None:
         """An intent was written for a caller who had given up: nothing was sent, so nothing may stay reserved."""
         if isinstance(verdict, Opened) and isinstance(waiting.record, Intent):
-            self._queue.put(self._release(waiting))
+            self._inbox.put(self._release(waiting))
+            self._inbox.ring()
 
     def _release(self, waiting: Waiting[Intent]) -> Waiting[Settlement]:
         # A verdict that is there all the same was handed out in the moment of the cancellation. Whoever still waits is

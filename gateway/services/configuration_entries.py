@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
 from gateway import bounds
+from gateway.alerts.channel import address_problem
 from gateway.engine.tier import Tier
 from gateway.engine.words import Wire
 from gateway.models.alert_channel import ALL_EVENTS, events_problem
@@ -109,7 +110,7 @@ def alert_url_problem(url: str) -> str | None:
         scheme = ""
     if not scheme or "://" not in url or re.search(r"[\s\x00-\x1f\x7f]", url):
         return "must be an address such as json://127.0.0.1:9000/alerts or mailto://…"
-    return None
+    return address_problem(url)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ from gateway.models.task_sign import WORKER
 # The sign is given every five seconds; what is missing six times in a row is not just late.
 SILENT_AFTER_SECONDS = 30
 READ_SECONDS = 1.0
+RUNNING = "running"
 
 
 def worker_sign(*, now: datetime) -> None:
@@ -22,14 +23,19 @@ def worker_sign(*, now: datetime) -> None:
 
 
 def worker_words(*, now: datetime) -> str:
-    """`running`, or since when nothing was heard. Raises DatabaseError."""
+    """RUNNING, or since when nothing was heard. Raises DatabaseError."""
     at = TaskSign.objects.filter(name=WORKER).values_list("at", flat=True).first()
     if at is None:
         return "no sign yet: alerts, probes and roll-ups wait for Celery's worker and beat"
     silent_seconds = round((now - at).total_seconds())
     if silent_seconds <= SILENT_AFTER_SECONDS:
-        return "running"
+        return RUNNING
     return f"silent for {silent_seconds} s: alerts, probes and roll-ups wait; look at Celery's worker and beat"
+
+
+def worker_runs(*, now: datetime) -> bool:
+    """Whether it was heard of lately. Raises DatabaseError."""
+    return worker_words(now=now) == RUNNING
 
 
 async def worker_words_soon() -> str:

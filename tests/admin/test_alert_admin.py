@@ -146,3 +146,11 @@ def test_the_first_page_tells_of_messages_that_never_arrived(admin_client: Clien
 
 def test_the_first_page_is_quiet_when_nothing_is_open(admin_client: Client) -> None:
     assert "All is well" in admin_client.get("/").content.decode()
+
+
+def test_a_mistyped_scheme_is_told_in_the_form_and_nothing_is_kept(admin_client: Client) -> None:
+    values = {"name": "ops", "url": "slak://hidden-word/x", "events": ["all"]}
+    page = admin_client.post("/admin/gateway/alertchannel/add/", values).content.decode()
+    assert "the nearest is slack://" in page
+    assert "hidden-word" not in page
+    assert not AlertChannel.objects.exists()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.alerts.channel import channel_send, webhook
+from gateway.alerts.channel import address_problem, channel_send, webhook
 from tests.alerts.conftest import Receiver
 
 
@@ -27,3 +27,34 @@ def test_address_that_nobody_understands_is_said(receiver: Receiver) -> None:
 )
 def test_web_address_keeps_its_account_path_and_query(address: str, known: str) -> None:
     assert webhook(address) == known
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("slak://token-of-ours/x", "the nearest is slack://"),
+        ("htps://hooks.test/token-of-ours", "the nearest is https://"),
+        ("MAILT0://me:token-of-ours@host.test", "the nearest is mailto://"),
+        ("quagga://token-of-ours", "known are https://, mailto://, slack:// and others"),
+        ("slack://token-of-ours", "lacks something that slack:// needs"),
+        ("https://", "lacks something that https:// needs"),
+    ],
+)
+def test_address_that_can_never_be_sent_to_is_told_with_what_would_be_right(address: str, words: str) -> None:
+    problem = address_problem(address) or ""
+    assert words in problem
+    assert "token-of-ours" not in problem
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "json://127.0.0.1:9/alerts",
+        "http://127.0.0.1:9/alerts",
+        "https://hooks.slack.com/services/T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ",
+        "mailto://me:word@host.test",
+        "SLACK://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ/#ops",
+    ],
+)
+def test_address_of_a_webhook_or_of_a_known_service_is_no_problem(address: str) -> None:
+    assert address_problem(address) is None

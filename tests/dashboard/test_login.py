@@ -198,3 +198,10 @@ def test_use_keeps_a_session_and_refreshes_of_parts_do_not(browser_of_operator: 
 
     browser_of_operator.get("/spend/")
     assert browser_of_operator.session[USED] > used
+
+
+def test_a_host_that_is_not_answered_to_is_told_with_the_variable_that_lists_them(settings: Any) -> None:
+    settings.ALLOWED_HOSTS = ["llmops.example.com"]
+    reply = Client().get("/admin/login/", HTTP_HOST="elsewhere.test")
+    assert reply.status_code == 400
+    assert "LLMOPS_ALLOWED_HOSTS" in reply.content.decode()

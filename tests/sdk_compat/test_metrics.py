@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import http.client
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from django.test import RequestFactory
 from openai import OpenAI
 from prometheus_client.parser import text_string_to_metric_families
 
+from gateway.api.metrics_page import may_read
 from gateway.simulator.faults import Fault, FaultKind
 from gateway.simulator.server import Simulator
 from tests.gateway_process import AGENT_KEY, GatewayProcess, another_gateway, configuration, gateway_process
 
 TOKEN = "a-token-for-prometheus"
+SECOND = {"LLMOPS_METRICS_TOKEN": TOKEN, "LLMOPS_ALLOWED_HOSTS": "llmops.test,127.0.0.1"}
 MESSAGES = [{"role": "user", "content": "Hi [[tokens: 20]]"}]
 
 
@@ -23,7 +27,7 @@ def pair(_simulator: Simulator, tmp_path_factory: pytest.TempPathFactory) -> Ite
     folder = tmp_path_factory.mktemp("metrics")
     with (
         gateway_process(folder, configuration(_simulator.url)) as first,
-        another_gateway(first.data_dir, folder / "second.log", env={"LLMOPS_METRICS_TOKEN": TOKEN}) as second,
+        another_gateway(first.data_dir, folder / "second.log", env=SECOND) as second,
     ):
         yield first, second
 
@@ -95,6 +99,11 @@ def test_a_fallback_and_its_cause_are_told(pair: tuple[GatewayProcess, ...], sim
     assert total(first, "llmops_attempts_total", **with_failure) == failures + 1
 
 
+def test_whether_celery_is_heard_of_is_told(pair: tuple[GatewayProcess, ...]) -> None:
+    """These gateways have no worker."""
+    assert "llmops_tasks_running 0.0" in read(pair[0])[1]
+
+
 def test_breakers_and_the_database_are_told(pair: tuple[GatewayProcess, ...]) -> None:
     _, text = read(pair[0])
 
@@ -108,13 +117,30 @@ def test_breakers_and_the_database_are_told(pair: tuple[GatewayProcess, ...]) ->
         ({}, 403),
         ({"Authorization": "Bearer wrong"}, 403),
         ({"Authorization": f"Bearer {AGENT_KEY}"}, 403),
+        ({"Authorization": TOKEN}, 403),
+        ({"Authorization": f"Basic {TOKEN}"}, 403),
         ({"Authorization": f"Bearer {TOKEN}"}, 200),
+        ({"Authorization": f"bearer {TOKEN}"}, 200),
     ],
 )
 def test_where_a_token_is_set_only_its_holder_reads(
     pair: tuple[GatewayProcess, ...], headers: dict[str, str], status: int
 ) -> None:
     assert read(pair[1], headers)[0] == status
+
+
+def test_whoever_has_the_token_may_ask_the_machine_by_any_name(pair: tuple[GatewayProcess, ...]) -> None:
+    assert read(pair[1], {"Authorization": f"Bearer {TOKEN}", "Host": "10.0.0.5:8000"})[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("host", "allowed"),
+    [("127.0.0.1:8000", True), ("localhost", True), ("llmops.test", True), ("elsewhere.test", False), ("a b", False)],
+)
+def test_without_a_token_only_a_name_of_ours_is_answered(host: str, allowed: bool, settings: Any) -> None:
+    settings.LLMOPS_METRICS_TOKEN = ""
+    settings.ALLOWED_HOSTS = ["llmops.test"]
+    assert may_read(RequestFactory().get("/metrics", HTTP_HOST=host)) is allowed
 
 
 def test_without_a_token_what_a_proxy_passes_on_is_refused(pair: tuple[GatewayProcess, ...]) -> None:

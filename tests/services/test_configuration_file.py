@@ -129,6 +129,10 @@ def with_section(text: str) -> str:
             with_section("alert_channels: [{name: a, url: nowhere}]"),
             "alert_channels[0].url: must be an address such as",
         ),
+        (
+            with_section('alert_channels: [{name: a, url: "slak://secret-value/x"}]'),
+            "alert_channels[0].url: begins with a scheme that Apprise doesn't know; the nearest is slack://",
+        ),
         (with_section('alert_channels: [{name: a, url: "json://x", events: [fire]}]'), "no event is called 'fire'"),
         (
             with_section("time_zone: Berlin"),
@@ -160,6 +164,7 @@ def test_all_mistakes_are_told_together() -> None:
         provider('extra_headers: {X-A: "secret-value\\u00e9"}'),
         PROVIDERS.replace("https://api.openai.com/v1", "https://user:secret-value@x.test") + ROUTES,
         with_section("alert_channels: [{name: a, url: secret-value}]"),
+        with_section('alert_channels: [{name: a, url: "slak://secret-value/x"}]'),
         with_section("api_keys: [{name: a, key: secret-value}]"),
     ],
 )
