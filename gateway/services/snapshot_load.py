@@ -117,11 +117,23 @@ def _api_key_of(row: models.Provider) -> str | None:
             logger.error("provider %s has no usable API key: api_key_env %s", row.name, problem)
             return None
         if row.api_key_env:
-            return env_text(row.api_key_env) or None
+            return _key_of_variable(row)
         return row.stored_api_key()
     except (SecretUnreadable, ImproperlyConfigured) as error:
         logger.error("provider %s has no usable API key: %s", row.name, error)
         return None
+
+
+def _key_of_variable(row: models.Provider) -> str | None:
+    """Raises ImproperlyConfigured for a file that can't be read."""
+    key = env_text(row.api_key_env)
+    if not key and row.enabled:
+        logger.warning(
+            "provider %s has no API key: %s is not set here, so its calls will be turned down",
+            row.name,
+            row.api_key_env,
+        )
+    return key or None
 
 
 def _overrides(row: Any, columns: Mapping[str, str]) -> dict[str, Any]:

@@ -63,6 +63,18 @@ def test_a_providers_key_comes_from_its_variable_or_its_row(
     assert providers["anthropic"].api_key == "stored-provider-secret"
 
 
+@pytest.mark.parametrize(("value", "told"), [("", True), ("from-the-environment", False)])
+def test_a_provider_whose_variable_is_not_set_is_told_once_in_the_log(
+    apply: Apply, full: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, value: str, told: bool
+) -> None:
+    monkeypatch.setenv("TEST_OPENAI_KEY", value)
+    apply(full)
+    caplog.clear()
+    with caplog.at_level(logging.WARNING):
+        snapshot_load()
+    assert caplog.text.count("provider openai has no API key: TEST_OPENAI_KEY is not set here") == told
+
+
 def test_a_secret_that_cannot_be_read_costs_only_its_provider(
     apply: Apply, small: str, settings: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
