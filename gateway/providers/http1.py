@@ -164,7 +164,7 @@ class Connection(asyncio.Protocol):
         self.loop = asyncio.get_running_loop()
         self.closed: asyncio.Future[None] = self.loop.create_future()
         self.idle_since = 0.0  # the loop's time; the pool's
-        self._parser = httptools.HttpResponseParser(self)
+        self._parser = _parser(self)
         self._transport: asyncio.Transport | None = None
         self._exchange: Exchange | None = None
         self._request_written = True
@@ -184,13 +184,14 @@ class Connection(asyncio.Protocol):
     async def ask(self, head: bytes, body: bytes) -> Exchange:
         """Write a request; its reply, as soon as the head of it is there.
 
-        Raises httpx2.HTTPError. After it, and after a cancellation, the connection can't be used again.
+        Raises httpx2.HTTPError; a ConnectError means that nothing was written. After it, and after a cancellation,
+        the connection can't be used again.
         """
         exchange = self._exchange = Exchange(self)
         self._overhead_bytes, self._request_written = 0, False
         if self._transport is None or self._transport.is_closing():
-            exchange.fail("the connection was closed before the request")
-        elif len(body) <= PIECE_BYTES:
+            raise httpx2.ConnectError("the connection was closed before the request")
+        if len(body) <= PIECE_BYTES:
             self._transport.write(head + body)
             self._request_written = True
         else:
@@ -284,7 +285,10 @@ class Connection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         exchange, status = self._exchange, self._parser.get_status_code()
         self._is_interim = 100 <= status < 200
-        if self._is_interim or exchange is None or exchange.at_end:
+        if self._is_interim or exchange is None or exchange.is_over:
+            return
+        if status < 100:
+            self._break(f"not an HTTP/1.1 reply: a status of {status}")
             return
         self._kept_alive = self._kept_alive and self._parser.should_keep_alive()
         self._overhead_bytes = 0
@@ -323,6 +327,16 @@ class Connection(asyncio.Protocol):
         """Whatever comes without a request belongs to nobody, and mustn't be taken for the next reply."""
         self._kept_alive = False
         self.close()
+
+
+def _parser(connection: Connection) -> httptools.HttpResponseParser:
+    """As tolerant as RFC 9112 allows a client to be, and as aiohttp is: bare line feeds (2.2), values that go on in the
+    next line (5.2), spaces behind a chunk's size. What would leave a body's end in doubt stays an error."""
+    parser = httptools.HttpResponseParser(connection)
+    parser.set_dangerous_leniencies(
+        lenient_headers=True, lenient_optional_cr_before_lf=True, lenient_spaces_after_chunk_size=True
+    )
+    return parser
 
 
 def _has_length(headers: RawHeaders) -> bool:

@@ -18,6 +18,7 @@ from gateway.providers.pool import Pool
 
 # What we say ourselves, by the request's URL and body (RFC 9112, sections 3.2 and 6).
 _OURS = frozenset({"host", "content-length", "transfer-encoding", "connection"})
+DECODED_AT_ONCE_BYTES = 16 * 1024
 
 
 class Reply(Protocol):
@@ -136,7 +137,9 @@ class _Body(httpx2.AsyncByteStream):
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         while piece := await self._reply.read():
-            yield piece
+            # One that is compressed may become a thousand times as large, before anybody counts.
+            for start in range(0, len(piece), DECODED_AT_ONCE_BYTES):
+                yield piece[start : start + DECODED_AT_ONCE_BYTES]
 
     async def aclose(self) -> None:
         self._reply.release()
@@ -147,4 +150,7 @@ def _as_httpx2(reply: Reply, request: httpx2.Request | None = None) -> httpx2.Re
 
 
 def _is_encoded(headers: RawHeaders) -> bool:
-    return any(name.lower() == b"content-encoding" and value.lower() != b"identity" for name, value in headers)
+    for name, value in headers:
+        if len(name) == len(b"content-encoding") and name.lower() == b"content-encoding":
+            return value.lower() != b"identity"
+    return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import socket
+import tracemalloc
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
@@ -251,6 +252,21 @@ async def test_a_compressed_answer_is_decoded_although_none_was_asked_for(
     raw.will(reply(200, gzip.compress(ANSWER), content_encoding="gzip"))
     caller = caller_for(Wire.OPENAI, raw.url)
     assert (await caller.answer(an_ask(), target_of(caller))).body == ANSWER
+
+
+async def test_a_small_answer_that_unfolds_without_end_is_given_up_at_the_limit(
+    raw: RawServer, caller_for: CallerFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Piece by piece: 200 MB of zeros compress to 200 KB, which arrive in one packet."""
+    monkeypatch.setattr(caller_module, "ANSWER_LIMIT_BYTES", 1024 * 1024)
+    raw.will(reply(200, gzip.compress(bytes(200_000_000)), content_encoding="gzip"))
+    caller = caller_for(Wire.OPENAI, raw.url)
+    tracemalloc.start()
+    failure = await failure_of(caller)
+    peak_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert failure.kind is FailureKind.UNREADABLE
+    assert peak_bytes < 50_000_000
 
 
 async def test_an_answer_that_is_not_compressed_as_it_says_is_a_failure(

@@ -42,6 +42,10 @@ WHOLE: dict[str, tuple[bytes, bytes, bool]] = {
     ),
     "a second reply behind": (HEAD + b"content-length: 5\r\n\r\nhello" + HEAD + b"\r\n", b"hello", False),
     "noise behind": (HEAD + b"content-length: 5\r\n\r\nhello and more", b"hello", False),
+    "no reason": (b"HTTP/1.1 200\r\ncontent-length: 5\r\n\r\nhello", b"hello", True),
+    "bare line feeds": (b"HTTP/1.1 200 OK\ncontent-length: 5\n\nhello", b"hello", True),
+    "a header in two lines": (HEAD + b"x: a\r\n b\r\ncontent-length: 5\r\n\r\nhello", b"hello", True),
+    "spaces behind sizes": (HEAD + b"transfer-encoding: chunked\r\n\r\n5 \r\nhello\r\n0\r\n\r\n", b"hello", True),
     "a long one": (HEAD + b"content-length: 10000\r\n\r\n" + LONG, LONG, True),
 }
 # What a server sends before it closes, and what can be read of it.
@@ -62,6 +66,9 @@ NONSENSE: dict[str, bytes] = {
     "a length and chunks": HEAD + b"content-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
     "a length that is no number": HEAD + b"content-length: -5\r\n\r\nhello",
     "chunks without sizes": HEAD + b"transfer-encoding: chunked\r\n\r\nhello\r\n",
+    "a length twice": HEAD + b"content-length: 5\r\ncontent-length: 5\r\n\r\nhello",
+    "a chunk of any size": HEAD + b"transfer-encoding: chunked\r\n\r\nffffffffffffffffff\r\nhello",
+    "no status": b"HTTP/1.1 000 Nothing\r\ncontent-length: 5\r\n\r\nhello",
     "another protocol": b"HTTP/1.1 101 Switching\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n",
 }
 
@@ -234,7 +241,7 @@ async def test_a_connection_closed_from_the_other_side_cannot_be_used_again() ->
     (await line.ask(WHOLE["a length"][0])).release()
     line.hear(close=True)
     assert not line.connection.is_reusable
-    with pytest.raises(httpx2.ReadError, match="closed before the request"):
+    with pytest.raises(httpx2.ConnectError, match="closed before the request"):
         await line.connection.ask(b"GET / HTTP/1.1\r\n\r\n", b"")
 
 
