@@ -54,7 +54,7 @@ PAGES = {
     "/api/spend?group_by=model": 5,
     "/api/spend?group_by=conversation": 4,
     "/api/completions/row-0-0": 8,
-    "/metrics": 6,
+    "/metrics": 7,
     "/api/completions.csv?from=2026-01-01T00:00:00Z": 4,
 }
 ADMIN_LIST = 12
