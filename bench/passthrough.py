@@ -1,4 +1,4 @@
-"""The yardstick: an ASGI application that passes bytes through, on the same server and HTTP client as the gateway.
+"""The yardstick: an ASGI application that passes bytes through, on the gateway's server and with aiohttp as its client.
 
 It checks no key, reads no body, records nothing. What the gateway costs beyond it is what the gateway does.
 """
