@@ -16,8 +16,8 @@ from bench.systems import DIRECT, GATEWAY, PASS_THROUGH, System
 METHOD = """\
 CPU time (user + system) per request of the whole process tree, from /proc, in milliseconds; median of {rounds} rounds
 in which all took turns, after a warm-up. Every answer is checked. Upstream of all: the simulator, a process of its own.
-gateway: key check, routing, breaker, three budgets, ledger (SQLite) on, one process. pass-through: the same server, aiohttp
-as HTTP client, bytes and nothing else. direct: no one between client and simulator."""
+gateway: key check, routing, breaker, three budgets, ledger (SQLite) on, one process. pass-through: the same server,
+aiohttp, bytes and nothing else. direct: no one between client and simulator."""
 PEERS_METHOD = "One process each; they keep no record of requests in this set-up: {versions}."
 _TITLE_WIDTH = 58
 _WIDTH = 14
