@@ -188,15 +188,15 @@ def main() -> int:
     )
     parser.add_argument("what", choices=("throughput", "restarts"))
     parser.add_argument("--processes", default="", help="such as 1,2,4,8")
-    parser.add_argument("--requests", type=int, default=4000)
+    parser.add_argument("--requests", type=int, help="4,000 a measurement, 20,000 while servers restart")
     options = parser.parse_args()
     print(f"{machine_text()}\n", flush=True)
     with own_postgres() as postgres:
         if options.what == "restarts":
-            seen, faults = restarts(postgres, int(options.processes or 8), options.requests)
+            seen, faults = restarts(postgres, int(options.processes or 8), options.requests or 20_000)
             print(seen)
         else:
-            faults = _throughputs(postgres, options.processes or "1,2,4,8", options.requests)
+            faults = _throughputs(postgres, options.processes or "1,2,4,8", options.requests or 4_000)
     print("The books balance." if not faults else "NOT BALANCED")
     for fault in faults[:20]:
         print(f"  {fault}")
