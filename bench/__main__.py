@@ -26,7 +26,7 @@ from bench.systems import GATEWAY, PASS_THROUGH, System, own_systems
 
 ROUNDS_MAX = 7  # the fallback scenario's primary fails every time; at 1,000 failures its breaker would open
 # More than this over the pass-through means that something on the request path got expensive (docs/performance.md).
-RATIO_MAX = {"a": 14.0, "b": 7.0}
+RATIO_MAX = {"a": 10.0, "b": 5.0}
 
 
 def main() -> int:
