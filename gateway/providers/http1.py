@@ -203,7 +203,7 @@ class Connection(asyncio.Protocol):
         """As fast as the provider takes it. One that answers before the end doesn't want the rest."""
         transport.write(head)
         for start in range(0, len(body), PIECE_BYTES):
-            if exchange.status or exchange.is_over:
+            if exchange.status or exchange.is_over or transport.is_closing():
                 return
             transport.write(body[start : start + PIECE_BYTES])
             if self._writable is not None:

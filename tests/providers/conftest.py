@@ -29,7 +29,7 @@ PATHS = {Wire.OPENAI: "/openai/v1", Wire.ANTHROPIC: "/anthropic"}
 
 def pytest_asyncio_loop_factories(config: Any, item: pytest.Item) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
     """What lies on the loop itself is tried on both: gateways run on uvloop, commands on asyncio's own."""
-    return LOOPS if item.path.stem == "test_pool" else {"asyncio": asyncio.new_event_loop}
+    return LOOPS if item.path.stem.startswith("test_pool") else {"asyncio": asyncio.new_event_loop}
 
 
 @pytest.fixture
