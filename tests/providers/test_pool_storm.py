@@ -19,7 +19,7 @@ from gateway.providers.http1 import Endpoint
 from gateway.providers.transport import HttpTransport
 
 CALLS = 1_500
-AT_ONCE = 150
+AT_ONCE = 50
 CONNECTIONS = 40
 PATIENCE_SECONDS = 20.0
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b"
@@ -81,11 +81,14 @@ class Unruly:
         assert (await reader.readexactly(length)).startswith(b"<%06d>" % mark)
         await self._answer(way, payload, writer)
         await writer.drain()
-        return way not in ("cut", "closing", "reset", "quits", "unlength")
+        return way not in ("cut", "closing", "reset", "quits", "unlength", "late")
 
     async def _answer(self, way: str, payload: bytes, writer: asyncio.StreamWriter) -> None:
         whole = OK % (len(payload), payload)
-        if way in ("whole", "quits"):
+        if way == "late":
+            for _ in range(100):
+                await asyncio.sleep(0)
+        if way in ("whole", "quits", "late"):
             writer.write(whole)
         elif way == "closing":
             writer.write(CLOSING % (len(payload), payload))
@@ -159,7 +162,7 @@ async def test_in_a_storm_every_reply_comes_to_its_own_caller_and_no_place_is_lo
         running.add(call)
         call.add_done_callback(running.discard)
         if chance.random() < 0.2:
-            loop.call_later(chance.random() * 0.02, call.cancel)
+            loop.call_later(chance.random() * 0.01, call.cancel)
         if len(running) >= AT_ONCE:
             await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
     await asyncio.wait(calls, timeout=PATIENCE_SECONDS)
