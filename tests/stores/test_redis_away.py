@@ -136,6 +136,8 @@ async def test_a_probe_granted_in_an_answer_that_never_came_is_given_to_the_next
         assert isinstance(permit, Permit)  # its own
         await store.report(OPENAI, permit, Outcome.NONE)
     await until(lambda: joined(store) and joined(watcher), "all are back")
+    # Redis heard of the grant first and of its return when the process was back: so does the watcher, in its own time.
+    await until(lambda: (watcher.reading(OPENAI).next_probe_at or 0.0) <= hand.now(), "the watcher has heard of both")
     assert isinstance(await watcher.admit(OPENAI, 30), Permit)
 
 
