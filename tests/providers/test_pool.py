@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
@@ -162,6 +163,21 @@ async def test_whoever_asks_for_an_address_at_the_same_time_asks_once(
     transport = transport_for(50)
     await asyncio.gather(*(called(transport, raw.url) for _ in range(50)))
     assert (raw.connections, len(asked)) == (50, 1)
+
+
+async def test_where_one_address_is_dead_the_next_is_tried(
+    raw: RawServer, transport_for: TransportFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw.will(OK)
+    port = int(raw.url.rpartition(":")[2])
+    dead = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", free_port()))
+    living = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))
+
+    async def both(lookup: Any, loop: asyncio.AbstractEventLoop) -> Any:
+        return [dead, living]
+
+    monkeypatch.setattr(dialling._Lookup, "_ask", both)
+    assert await called(transport_for(), "http://provider.test/") == b"hello"
 
 
 async def test_any_number_of_cancellations_loses_no_place(raw: RawServer, transport_for: TransportFactory) -> None:
