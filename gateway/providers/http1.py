@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Self, cast
+from typing import Any, Self, cast
 
 import httptools
 import httpx2
@@ -167,6 +167,7 @@ class Connection(asyncio.Protocol):
         self._parser = _parser(self)
         self._transport: asyncio.Transport | None = None
         self._exchange: Exchange | None = None
+        self._writing: asyncio.Task[None] | None = None  # of a large request; kept, since loops keep no tasks
         self._request_written = True
         self._kept_alive = True
         self._overhead_bytes = 0
@@ -195,21 +196,22 @@ class Connection(asyncio.Protocol):
             self._transport.write(head + body)
             self._request_written = True
         else:
-            await self._write_large(self._transport, head, body, exchange)
+            self._writing = self.loop.create_task(self._write_large(self._transport, head, body, exchange))
         await exchange.head()
         return exchange
 
     async def _write_large(self, transport: asyncio.Transport, head: bytes, body: bytes, exchange: Exchange) -> None:
-        """As fast as the provider takes it. One that answers before the end doesn't want the rest."""
+        """As fast as the provider takes it, until the connection is closed.
+
+        A provider that refuses, or is through, before the end doesn't want the rest; one that begins a success does.
+        """
         transport.write(head)
         for start in range(0, len(body), PIECE_BYTES):
-            if exchange.status or exchange.is_over or transport.is_closing():
+            if exchange.status >= 300 or exchange.is_over or transport.is_closing():
                 return
             transport.write(body[start : start + PIECE_BYTES])
             if self._writable is not None:
-                exchange.waiter = self._writable  # the head, or the end, wakes us too
                 await self._writable
-                exchange.waiter = None
             else:
                 await asyncio.sleep(0)
         self._request_written = True
@@ -237,6 +239,9 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        if transport.get_extra_info("ssl_object") is not None:
+            # What has come and isn't taken stays with the socket: uvloop forgets it when the provider then closes.
+            cast("Any", transport).set_read_buffer_limits(high=1, low=0)
 
     def data_received(self, data: bytes) -> None:
         exchange = self._exchange
@@ -253,7 +258,8 @@ class Connection(asyncio.Protocol):
             self._break(f"more than {OVERHEAD_LIMIT_BYTES} bytes of headers or trailers")
 
     def eof_received(self) -> None:
-        """The transport closes itself."""
+        """The transport closes itself, under TLS not at once."""
+        self._kept_alive = False
         self._end_with_connection(None)
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -303,6 +309,8 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         if self._exchange is not None and not self._is_interim:
+            if self._transport is not None and self._transport.get_write_buffer_size():
+                self._kept_alive = False  # who answers before it has all of a request may never take the rest
             self._exchange.end()
 
     # --- ends
@@ -340,11 +348,9 @@ def _parser(connection: Connection) -> httptools.HttpResponseParser:
 
 
 def _has_length(headers: RawHeaders) -> bool:
-    """Whether the body says of itself where it ends."""
-    for name, value in headers:
-        lowered = name.lower()
-        if lowered == b"content-length":
-            return True
-        if lowered == b"transfer-encoding":
-            return value.lower().rstrip().endswith(b"chunked")
-    return False
+    """Whether the body says of itself where it ends: by its length, or its last coding (RFC 9112, 6.3)."""
+    lowered = [(name.lower(), value) for name, value in headers]
+    codings = [value for name, value in lowered if name == b"transfer-encoding"]
+    if codings:
+        return codings[-1].lower().rstrip().endswith(b"chunked")
+    return any(name == b"content-length" for name, _ in lowered)

@@ -57,6 +57,10 @@ CUT: dict[str, tuple[bytes, bytes]] = {
     "no body": (HEAD + b"content-length: 5\r\n\r\n", b""),
     "half a body": (HEAD + b"content-length: 5\r\n\r\nhel", b"hel"),
     "no last chunk": (HEAD + b"transfer-encoding: chunked\r\n\r\n3\r\nhel\r\n", b"hel"),
+    "no last chunk, codings in two lines": (
+        HEAD + b"transfer-encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nhel\r\n",
+        b"hel",
+    ),
     "no end of the last chunk": (HEAD + b"transfer-encoding: chunked\r\n\r\n3\r\nhel\r\n0\r\n", b"hel"),
 }
 NONSENSE: dict[str, bytes] = {
@@ -80,9 +84,16 @@ class Wire:
         self.written = bytearray()
         self.reading = True
         self.closing = ""
+        self.unsent_bytes = 0
 
     def write(self, data: bytes) -> None:
         self.written += data
+
+    def get_write_buffer_size(self) -> int:
+        return self.unsent_bytes
+
+    def get_extra_info(self, name: str) -> None:
+        """Nothing is known of it."""
 
     def is_closing(self) -> bool:
         return bool(self.closing)
@@ -245,6 +256,22 @@ async def test_a_connection_closed_from_the_other_side_cannot_be_used_again() ->
         await line.connection.ask(b"GET / HTTP/1.1\r\n\r\n", b"")
 
 
+async def test_one_whose_other_side_will_say_nothing_more_cannot_be_used_again() -> None:
+    """Under TLS the transport is not closing yet when it tells us."""
+    line = Line()
+    (await line.ask(WHOLE["a length"][0])).release()
+    line.connection.eof_received()
+    assert not line.wire.closing
+    assert not line.connection.is_reusable
+
+
+async def test_nor_can_one_that_was_answered_before_its_request_had_left() -> None:
+    line = Line()
+    line.wire.unsent_bytes = 1
+    exchange = await line.ask(WHOLE["a length"][0])
+    assert (await body_of(exchange), line.connection.is_reusable) == (b"hello", False)
+
+
 async def test_a_reply_released_before_its_end_closes_the_connection() -> None:
     line = Line()
     exchange = await line.ask(HEAD + b"content-length: 5\r\n\r\nhel")
@@ -275,6 +302,24 @@ async def test_who_answers_in_the_middle_of_a_large_request_is_not_sent_the_rest
     exchange = await asking
     assert (exchange.status, line.connection.is_reusable) == (413, False)
     assert len(line.wire.written) < len(body) / 2
+
+
+async def test_who_begins_a_success_in_the_middle_of_a_large_request_is_sent_the_rest() -> None:
+    line = Line()
+    body = bytes(range(256)) * (5 * http1.PIECE_BYTES // 256)
+    asking = asyncio.ensure_future(line.connection.ask(b"POST / HTTP/1.1\r\n\r\n", body))
+    await asyncio.sleep(0)
+    line.connection.pause_writing()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    line.hear(HEAD + b"transfer-encoding: chunked\r\n\r\n")
+    exchange = await asking
+    line.connection.resume_writing()
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert bytes(line.wire.written).endswith(body)
+    line.hear(b"5\r\nhello\r\n0\r\n\r\n")
+    assert (await body_of(exchange), line.connection.is_reusable) == (b"hello", True)
 
 
 async def test_a_large_request_waits_while_its_provider_takes_nothing_and_then_goes_on() -> None:
