@@ -83,7 +83,7 @@ class Dialler:
             lines.append(f"proxy-authorization: {self._credentials}")
         loop, reply = asyncio.get_running_loop(), b""
         await loop.sock_sendall(sock, "\r\n".join([*lines, "", ""]).encode())
-        while not reply.endswith(b"\r\n\r\n"):
+        while b"\r\n\r\n" not in reply:  # a refusal has a body behind it
             piece = await loop.sock_recv(sock, TUNNEL_REPLY_LIMIT_BYTES)
             reply += piece
             if not piece or len(reply) > TUNNEL_REPLY_LIMIT_BYTES:
@@ -106,12 +106,18 @@ class _Lookup:
     async def found(self) -> _Addresses:
         """Raises OSError."""
         loop = asyncio.get_running_loop()
-        if self._asked is None or loop.time() - self._asked_at > ADDRESSES_SECONDS:
+        if self._asked is None or (self._asked.done() and loop.time() - self._asked_at > ADDRESSES_SECONDS):
             self._asked_at = loop.time()
             self._asked = loop.create_task(self._ask(loop))
             self._asked.add_done_callback(_all_may_have_left)
-        # Shielded: one who leaves must not take the answer from the others.
-        return await asyncio.shield(self._asked)
+        asked, task = self._asked, asyncio.current_task()
+        try:
+            # Shielded: one who leaves must not take the answer from the others.
+            return await asyncio.shield(asked)
+        except asyncio.CancelledError:
+            if asked.cancelled() and task is not None and not task.cancelling():
+                raise OSError("no longer looked up") from None  # it was stopped; whoever waits was not cancelled
+            raise
 
     def forget(self) -> None:
         """What was found leads nowhere. Who asks at this moment is answered all the same."""
@@ -123,7 +129,10 @@ class _Lookup:
             self._asked.cancel()
 
     async def _ask(self, loop: asyncio.AbstractEventLoop) -> _Addresses:
-        return await loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
+        try:
+            return await loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
+        except UnicodeError:
+            raise OSError("not the name of a host") from None
 
 
 def _all_may_have_left(asked: asyncio.Task[_Addresses]) -> None:

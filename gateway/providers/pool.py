@@ -13,6 +13,7 @@ from gateway.providers.http1 import Connection
 
 KEEPALIVE_SECONDS = 30.0
 CLOSE_SECONDS = 1.0
+CLOSED = "this provider's connections were closed"
 
 
 class Pool:
@@ -69,11 +70,13 @@ class Pool:
             self._sweep.cancel()
         self._dialler.stop()
         while (waiter := self._next_waiting()) is not None:
-            waiter.set_exception(httpx2.ConnectError("this provider's connections were closed"))
+            waiter.set_exception(httpx2.ConnectError(CLOSED))
         for connection in self._open:
             connection.close()
         if self._open:
             await asyncio.wait([connection.closed for connection in self._open], timeout=CLOSE_SECONDS)
+        for connection in self._open:
+            connection.close()  # at once, the second time: its server doesn't answer TLS's goodbye
 
     def _next_waiting(self) -> asyncio.Future[Connection | None] | None:
         while self._waiting:
@@ -92,6 +95,8 @@ class Pool:
             if not waiter.done() or waiter.cancelled():
                 with_it = [other for other in self._waiting if other is not waiter]
                 self._waiting = deque(with_it)
+            elif waiter.exception() is not None:
+                pass  # there was no turn, all is being closed
             elif (unused := waiter.result()) is not None:
                 self.give_back(unused)
             else:
@@ -127,6 +132,9 @@ class Pool:
         try:
             async with asyncio.timeout(self._connect_timeout_seconds):
                 connection = await self._dialler.dial(self._new)
+            if self._closed:
+                connection.close()
+                raise httpx2.ConnectError(CLOSED)
         except BaseException as error:
             self._free_place()
             if isinstance(error, OSError):
@@ -147,7 +155,7 @@ class Pool:
 
 
 def _raise_as_httpx2(error: OSError, server: str) -> NoReturn:
-    words = f"{server}: {error.strerror or error or type(error).__name__}"
+    words = f"{server}: {error.strerror or str(error) or type(error).__name__}"
     if isinstance(error, TimeoutError):
         raise httpx2.ConnectTimeout(words) from error
     raise httpx2.ConnectError(words) from error

@@ -73,7 +73,8 @@ class HttpTransport(httpx2.AsyncBaseTransport):
         try:
             passage.on_wire = True
             reply = await connection.ask(head, body)
-        except BaseException:
+        except BaseException as error:
+            passage.on_wire = not isinstance(error, httpx2.ConnectError)
             way.pool.give_back(connection)
             raise
         return _DecodedReply(reply) if _is_encoded(reply.raw_headers) else reply

@@ -6,6 +6,7 @@ import asyncio
 import random
 import socket
 import ssl
+import threading
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -143,9 +144,29 @@ async def test_a_failed_connection_leaves_its_place_too(transport_for: Transport
         assert passage.on_wire is False
 
 
-async def test_a_name_that_nobody_knows_is_an_error_that_names_it(transport_for: TransportFactory) -> None:
-    with pytest.raises(httpx2.ConnectError, match=r"provider\.invalid:80"):
-        await sent(transport_for(), "http://provider.invalid/")
+@pytest.mark.parametrize("host", ["provider.invalid", "provider..invalid", "p" * 64 + ".invalid"])
+async def test_a_name_that_nobody_knows_or_can_have_is_an_error_that_names_it(
+    transport_for: TransportFactory, host: str
+) -> None:
+    with pytest.raises(httpx2.ConnectError, match=rf"{host}:80"):
+        await sent(transport_for(), f"http://{host}/")
+
+
+async def test_a_connection_that_closes_before_it_is_asked_was_sent_nothing(
+    raw: RawServer, transport_for: TransportFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = pool.Pool.take
+
+    async def closed(self: pool.Pool) -> Any:
+        connection = await real(self)
+        connection.close()
+        return connection
+
+    monkeypatch.setattr(pool.Pool, "take", closed)
+    passage = Passage()
+    with pytest.raises(httpx2.ConnectError, match="closed before the request"):
+        await sent(transport_for(), raw.url, passage=passage)
+    assert passage.on_wire is False
 
 
 async def test_whoever_asks_for_an_address_at_the_same_time_asks_once(
@@ -163,6 +184,29 @@ async def test_whoever_asks_for_an_address_at_the_same_time_asks_once(
     transport = transport_for(50)
     await asyncio.gather(*(called(transport, raw.url) for _ in range(50)))
     assert (raw.connections, len(asked)) == (50, 1)
+
+
+async def test_a_slow_lookup_is_not_begun_again_while_it_is_under_way(
+    raw: RawServer, transport_for: TransportFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each takes a thread, of which there are few for the whole process."""
+    raw.will(OK)
+    asked, found = [], asyncio.Event()
+    real = dialling._Lookup._ask
+
+    async def slow(lookup: Any, loop: asyncio.AbstractEventLoop) -> Any:
+        asked.append(lookup)
+        await found.wait()
+        return await real(lookup, loop)
+
+    monkeypatch.setattr(dialling._Lookup, "_ask", slow)
+    monkeypatch.setattr(dialling, "ADDRESSES_SECONDS", -1.0)
+    transport = transport_for()
+    calls = [asyncio.ensure_future(called(transport, raw.url)) for _ in range(3)]
+    await turns()
+    found.set()
+    assert await asyncio.gather(*calls) == [b"hello"] * 3
+    assert len(asked) == 1
 
 
 async def test_where_one_address_is_dead_the_next_is_tried(
@@ -210,6 +254,61 @@ async def test_closing_ends_whoever_waits_and_whatever_is_under_way(
     assert all(isinstance(result, httpx2.HTTPError) for result in results)
     with pytest.raises(RuntimeError, match="have been closed"):
         await called(transport, raw.url)
+
+
+async def test_closing_ends_whoever_waits_for_an_address_by_an_error(
+    raw: RawServer, transport_for: TransportFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not by a cancellation, which nobody asked for."""
+
+    async def never(lookup: Any, loop: asyncio.AbstractEventLoop) -> Any:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(dialling._Lookup, "_ask", never)
+    transport = transport_for()
+    call = asyncio.ensure_future(called(transport, raw.url))
+    await turns()
+    await transport.aclose()
+    await asyncio.wait([call], timeout=WAIT_SECONDS)
+    assert not call.cancelled()
+    with pytest.raises(httpx2.ConnectError):
+        await call
+
+
+async def test_a_connection_that_comes_after_the_closing_is_closed_and_not_asked(
+    raw: RawServer, transport_for: TransportFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dialled, opened, real = asyncio.Event(), asyncio.Event(), dialling.Dialler.dial
+
+    async def late(dialler: Any, new: Any) -> Any:
+        connection = await real(dialler, new)
+        dialled.set()
+        await opened.wait()
+        return connection
+
+    monkeypatch.setattr(dialling.Dialler, "dial", late)
+    transport = transport_for()
+    call = asyncio.ensure_future(called(transport, raw.url))
+    await asyncio.wait_for(dialled.wait(), WAIT_SECONDS)
+    await transport.aclose()
+    opened.set()
+    with pytest.raises(httpx2.ConnectError, match="were closed"):
+        await call
+    assert raw.requests == []
+
+
+async def test_who_is_cancelled_while_all_is_being_closed_is_cancelled(
+    raw: RawServer, transport_for: TransportFactory
+) -> None:
+    raw.will(HANG)
+    transport = transport_for(max_connections=1)
+    calls = [asyncio.ensure_future(called(transport, raw.url)) for _ in range(2)]
+    await asyncio.wait_for(raw.received.wait(), WAIT_SECONDS)
+    closing = asyncio.ensure_future(transport.aclose())
+    await asyncio.sleep(0)
+    calls[1].cancel()
+    await asyncio.wait([*calls, closing])
+    assert calls[1].cancelled()
 
 
 async def test_twenty_megabytes_go_and_come_whole(raw: RawServer, transport_for: TransportFactory) -> None:
@@ -314,6 +413,59 @@ async def test_a_tls_connection_closed_while_idle_is_replaced(
     assert secure.connections == 3
 
 
+async def served_once(certificate: Path, answer: bytes, then: Callable[[], Any] = lambda: None) -> tuple[str, Any]:
+    """A server that speaks TLS but never says goodbye: its URL, and a future of its end."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        with listener, listener.accept()[0] as plain, context.wrap_socket(plain, server_side=True) as secured:
+            secured.recv(65536)
+            secured.sendall(answer)
+            then()
+
+    port = listener.getsockname()[1]
+    return f"https://127.0.0.1:{port}", asyncio.get_running_loop().run_in_executor(None, serve)
+
+
+@pytest.mark.usefixtures("trusted")
+@pytest.mark.parametrize("framing", [b"content-length: 300000\r\n", b""])
+async def test_what_a_server_sent_before_it_closed_is_not_lost_while_nobody_reads(
+    certificate: Path, transport_for: TransportFactory, framing: bytes
+) -> None:
+    """Without a goodbye of TLS, as many close."""
+    answer = b"HTTP/1.1 200 OK\r\n" + framing + b"\r\n" + b"x" * 300_000
+    url, ended = await served_once(certificate, answer)
+    reply_ = await sent(transport_for(), url)
+    await asyncio.wait_for(ended, WAIT_SECONDS)
+    await turns()
+    size = 0
+    while piece := await reply_.read():
+        size += len(piece)
+        await turns()
+    reply_.release()
+    assert size == 300_000
+
+
+@pytest.mark.usefixtures("trusted")
+async def test_closing_does_not_wait_long_for_a_server_that_answers_no_goodbye(
+    certificate: Path, transport_for: TransportFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "CLOSE_SECONDS", 0.02)
+    stuck = threading.Event()
+    url, ended = await served_once(certificate, OK, lambda: stuck.wait(WAIT_SECONDS))
+    transport = transport_for()
+    assert await called(transport, url) == b"hello"
+    (way,) = transport._ways.values()
+    await transport.aclose()
+    await turns()
+    left_open = len(way.pool._open)
+    stuck.set()
+    await asyncio.wait_for(ended, WAIT_SECONDS)
+    assert not left_open
+
+
 async def test_a_certificate_of_nobody_we_know_is_an_error_and_nothing_is_sent(
     secure: RawServer, transport_for: TransportFactory
 ) -> None:
@@ -409,6 +561,7 @@ async def test_a_provider_at_https_is_reached_through_a_tunnel_that_is_used_agai
     [
         (b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", "opens no tunnel: HTTP/1.1 407 Proxy"),
         (b"HTTP/1.1 403 Forbidden\r\ncontent-length: 2\r\n\r\n", "opens no tunnel: HTTP/1.1 403 Forbidden"),
+        (b"HTTP/1.1 403 Forbidden\r\ncontent-length: 2\r\n\r\nno", "opens no tunnel: HTTP/1.1 403 Forbidden"),
         (b"SSH-2.0\r\n\r\n", "opens no tunnel: SSH-2.0"),
         (b"HTTP/1.1 200 OK\r\nx: " + b"x" * 100_000, "broke off: HTTP/1.1 200 OK"),
         (b"HTTP/1.1 200 OK\r\n", "broke off"),
