@@ -24,6 +24,8 @@ from gateway.providers.http1 import Connection
 ADDRESSES_SECONDS = 10.0
 # RFC 8305, section 5, "Connection Attempt Delay".
 NEXT_ADDRESS_SECONDS = 0.25
+# How long a connection that nobody waits for any more goes on opening.
+UNWANTED_SECONDS = 0.05
 TUNNEL_REPLY_LIMIT_BYTES = 16 * 1024
 
 _Addresses = list[tuple[Any, Any, int, str, Any]]
@@ -69,8 +71,22 @@ class Dialler:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             if self._has_proxy and self._tls is not None:
                 await self._open_tunnel(sock)
-            name = None if self._tls is None else self._host
-            _, connection = await loop.create_connection(new, sock=sock, ssl=self._tls, server_hostname=name)
+        except BaseException:
+            sock.close()
+            raise
+        return await self._opened(sock, new)
+
+    async def _opened(self, sock: socket.socket, new: Callable[[], Connection]) -> Connection:
+        """Both event loops mishandle a TLS handshake that is cancelled as it begins: asyncio goes on with it on a file
+        descriptor that is somebody else's by then, uvloop logs an error. So it begins in any case."""
+        loop, name = asyncio.get_running_loop(), None if self._tls is None else self._host
+        opening = loop.create_task(loop.create_connection(new, sock=sock, ssl=self._tls, server_hostname=name))
+        try:
+            _, connection = await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            opening.add_done_callback(_close_unwanted)
+            loop.call_later(UNWANTED_SECONDS, opening.cancel)
+            raise
         except BaseException:
             sock.close()
             raise
@@ -133,6 +149,11 @@ class _Lookup:
             return await loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
         except UnicodeError:
             raise OSError("not the name of a host") from None
+
+
+def _close_unwanted(opening: asyncio.Task[tuple[asyncio.Transport, Connection]]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result()[0].abort()
 
 
 def _all_may_have_left(asked: asyncio.Task[_Addresses]) -> None:

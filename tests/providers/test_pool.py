@@ -401,6 +401,25 @@ async def test_a_connection_over_tls_is_used_again(secure: RawServer, transport_
 
 
 @pytest.mark.usefixtures("trusted")
+async def test_who_leaves_at_any_moment_of_a_handshake_leaves_nothing_behind(
+    secure: RawServer, transport_for: TransportFactory
+) -> None:
+    """Neither an error of the event loop nor a file descriptor that somebody else is given meanwhile."""
+    loop, wrong = asyncio.get_running_loop(), []
+    loop.set_exception_handler(lambda _, context: wrong.append(context))
+    transport = transport_for(max_connections=3)
+    for moment in range(40):
+        calls = [asyncio.ensure_future(called(transport, secure.url)) for _ in range(3)]
+        await turns(moment % 20)
+        for call in calls:
+            call.cancel()
+        results = await asyncio.gather(*calls, return_exceptions=True)
+        assert {type(result) for result in results} <= {asyncio.CancelledError, bytes}
+    assert await asyncio.gather(*(called(transport, secure.url) for _ in range(6))) == [b"hello"] * 6
+    assert wrong == []
+
+
+@pytest.mark.usefixtures("trusted")
 async def test_a_tls_connection_closed_while_idle_is_replaced(
     secure: RawServer, transport_for: TransportFactory
 ) -> None:
