@@ -164,13 +164,21 @@ def _all_may_have_left(asked: asyncio.Task[_Addresses]) -> None:
 def environment_proxy(scheme: str, host: str) -> httpx2.URL | None:
     """What `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` (in either case) say of this host.
 
-    Raises httpx2.UnsupportedProtocol for a proxy that isn't spoken to by plain HTTP.
+    Raises httpx2.UnsupportedProtocol for a proxy that isn't spoken to by plain HTTP, or isn't a URL.
     """
     proxies = getproxies()
     named = proxies.get(scheme) or proxies.get("all")
     if not named or proxy_bypass(host):
         return None
-    proxy = httpx2.URL(named if "://" in named else f"http://{named}")
+    try:
+        proxy = httpx2.URL(named if "://" in named else f"http://{named}")
+    except httpx2.InvalidURL:  # which may quote a piece of the password
+        proxy = None
+    if proxy is None or not proxy.host:
+        raise httpx2.UnsupportedProtocol(
+            f"the environment's proxy for {scheme}:// is not a URL like http://name:password@host:port"
+            " (#, / and ? in a password are written %23, %2F and %3F)"
+        )
     if proxy.scheme != "http":
         raise httpx2.UnsupportedProtocol(f"a proxy at {proxy.scheme}:// can't be used: name one at http://")
     return proxy

@@ -623,6 +623,19 @@ async def test_a_proxy_that_cannot_be_spoken_to_is_named_without_its_password(
     assert "secret" not in str(caught.value)
 
 
+@pytest.mark.parametrize("named", ["http://name:sec#ret@proxy.invalid:80", "name:secret", "http://name:secret@"])
+async def test_a_proxy_that_is_no_url_is_an_error_without_its_password(
+    transport_for: TransportFactory, monkeypatch: pytest.MonkeyPatch, named: str
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", named)
+    passage = Passage()
+    with pytest.raises(httpx2.UnsupportedProtocol, match="proxy for https:// is not a URL like") as caught:
+        await sent(transport_for(), "https://provider.test/", passage=passage)
+    assert "sec" not in str(caught.value)
+    assert caught.value.__context__ is None
+    assert passage.on_wire is False
+
+
 async def test_a_scheme_that_no_provider_speaks_is_refused(transport_for: TransportFactory) -> None:
     with pytest.raises(httpx2.UnsupportedProtocol, match="ftp:// is spoken by no provider"):
         await sent(transport_for(), "ftp://127.0.0.1/")
