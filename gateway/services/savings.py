@@ -25,7 +25,7 @@ from gateway.selectors.windows import TimeWindow
 from gateway.services.simple_report import simple_report
 from gateway.services.snapshot_load import price_of_row
 
-MOST_CALLS = 20_000
+MOST_CALLS = 10_000
 SHORT = timedelta(days=2)
 _ZERO = Decimal(0)
 _MILLION = Decimal(1_000_000)
