@@ -191,6 +191,7 @@ def _completion_columns(begun: float, completions: int, first_team: int) -> dict
         "conversation": _text(f"'c-' || ({conversation})"),
         "cost_usd": f"(n.i * 7919 % 100003) * {_PICO // 1_000_000}",
         "input_tokens": "n.i * 613 % 4001",
+        "cached_input_tokens": f"CASE WHEN n.i % {CACHED_ONE_IN} = 0 THEN n.i * 613 % 4001 / 2 ELSE 0 END",
         "output_tokens": "n.i * 419 % 907",
         "latency_ms": "300 + n.i * 911 % 4999",
         "first_content_ms": f"CASE WHEN {stream} THEN 100 + n.i * 577 % 1499 END",
@@ -227,8 +228,7 @@ def _attempt_columns() -> dict[str, str]:
     """The last attempt has what its completion says; one before it failed, at the other provider if that fell back."""
     before = "k.number < c.attempt_count"
     other = "CASE c.provider WHEN 'openai' THEN 'anthropic' ELSE 'openai' END"
-    counted = ("cost_usd", "input_tokens", "output_tokens")
-    uncached = f"c.output_tokens % {CACHED_ONE_IN} > 0"
+    counted = ("cost_usd", "input_tokens", "cached_input_tokens", "output_tokens")
     failed = f"({before} OR c.status = 'failed')"
     return {
         "completion_id": "c.id",
@@ -242,7 +242,6 @@ def _attempt_columns() -> dict[str, str]:
         "message": f"CASE WHEN {failed} THEN 'The server is overloaded.' ELSE '' END",
         "latency_ms": "c.latency_ms",
         "first_content_ms": "c.first_content_ms",
-        "cached_input_tokens": f"CASE WHEN {before} OR {uncached} THEN 0 ELSE c.input_tokens / 2 END",
         "price_id": "(SELECT MIN(id) FROM llmops_price x WHERE x.model = c.model)",
         **{name: f"CASE WHEN {before} THEN 0 ELSE c.{name} END" for name in counted},
     }

@@ -10,7 +10,6 @@ from gateway.dashboard.row_links import rows_url
 from gateway.dashboard.scope import NO_TEAM, Scope, scope_of
 from gateway.dashboard.scope_bar import bar_context
 from gateway.services.savings import MOST_CALLS, Saved, savings
-from gateway.services.simple_report import MOST_DECISIONS
 
 Row = tuple[str, str, Saved]  # title, address that narrows the page to it, amounts
 
@@ -24,8 +23,7 @@ def savings_page(request: HttpRequest) -> HttpResponse:
         "whole": found.whole,
         "hits_url": rows_url(scope, cache="hit"),
         "complete": found.complete,
-        "most_calls": MOST_CALLS,
-        "most_decisions": MOST_DECISIONS,
+        "most": MOST_CALLS,
         "tables": (("Routes", _rows(found.by_route, "route", scope)), ("Teams", _rows(found.by_team, "team", scope))),
     }
     return render_page(request, "dashboard/savings.html", "Savings", context)
