@@ -125,7 +125,7 @@ def timings(only: str) -> Iterator[Timing]:
     from bench.pages_addresses import addresses
 
     settings.ALLOWED_HOSTS = ["testserver"]
-    client = Client()
+    client = Client(headers={"Host": "testserver"})
     client.force_login(User.objects.create_superuser(f"timer-{time.time_ns()}"))
     for address in addresses():
         if only in address:

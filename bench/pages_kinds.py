@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 from datetime import datetime, timedelta
-from decimal import Decimal
 
 from django.utils import timezone
 
@@ -24,7 +23,6 @@ from gateway.models import (
     Drill,
     Feedback,
     Organisation,
-    Price,
     Provider,
     SimpleRules,
     Team,
@@ -124,6 +122,5 @@ def _single_rows(now: datetime) -> None:
     BreakerStatus.objects.get_or_create(provider="openai", defaults={"since": now})
     budget = Budget.objects.order_by("pk")[0]
     BudgetWindow.objects.create(budget_id=budget.pk, subject="", window_epoch=0)
-    Price.objects.create(kind="openai", model="gpt-4-turbo", input_per_mtok=Decimal(10), output_per_mtok=Decimal(30))
     SimpleRules.objects.create(made_by="olive", created_at=now)
     Organisation.objects.get_or_create()

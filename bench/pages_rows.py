@@ -6,6 +6,7 @@ it in which SQL varies time, names, cost, tokens and times.
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -21,6 +22,7 @@ from gateway.models import (
     Completion,
     ConfigurationChange,
     HealthProbe,
+    Price,
     Provider,
     Route,
     Target,
@@ -28,6 +30,8 @@ from gateway.models import (
 )
 
 DAYS = 30
+# One completion in so many was judged for the cheap model; one call in so many read from its provider's cache.
+DECIDED_ONE_IN, CACHED_ONE_IN = 5, 4
 TEAMS, KEYS, ROUTES, CONVERSATION_LENGTH = 8, 24, 4, 17
 MODELS = ("gpt-4-turbo", "gpt-4o", "gpt-4o-mini", "o3", "claude-3-5-sonnet-20241022", "claude-3-5-haiku-20241022")
 OPENAI_MODELS = 4  # the first of them; the others are Anthropic's
@@ -116,6 +120,11 @@ def _configuration() -> int:
         for position, model in enumerate(MODELS):
             provider = openai if position < OPENAI_MODELS else anthropic
             Target.objects.create(route=route, provider=provider, model=model, position=position)
+    for number, model in enumerate(MODELS):
+        kind = openai.kind if number < OPENAI_MODELS else anthropic.kind
+        Price.objects.create(
+            kind=kind, model=model, input_per_mtok=3, cached_input_per_mtok=Decimal("0.3"), output_per_mtok=15
+        )
     teams = [Team.objects.create(name=f"team-{number}") for number in range(TEAMS)]
     for number, team in enumerate(teams):
         Budget.objects.create(name=f"team-{number} month", scope="team", team=team, limit_usd=Decimal(10_000))
@@ -182,10 +191,28 @@ def _completion_columns(begun: float, completions: int, first_team: int) -> dict
         "conversation": _text(f"'c-' || ({conversation})"),
         "cost_usd": f"(n.i * 7919 % 100003) * {_PICO // 1_000_000}",
         "input_tokens": "n.i * 613 % 4001",
+        "cached_input_tokens": f"CASE WHEN n.i % {CACHED_ONE_IN} = 0 THEN n.i * 613 % 4001 / 2 ELSE 0 END",
         "output_tokens": "n.i * 419 % 907",
         "latency_ms": "300 + n.i * 911 % 4999",
         "first_content_ms": f"CASE WHEN {stream} THEN 100 + n.i * 577 % 1499 END",
+        "decision": f"CASE WHEN n.i % {DECIDED_ONE_IN} = 0 THEN {_json(_DECISION)} ELSE p.decision END",
     }
+
+
+_DECISION = {
+    "simple": {
+        "tier": "simple",
+        "reason": "score",
+        "score": -2.5,
+        "threshold": 0,
+        "rules": 1,
+        "features": {"characters": -1.5, "question": -1.0},
+        "choice": "sent",
+        "mode": "25%",
+        "target": "anthropic/claude-3-5-haiku-20241022",
+        "instead_of": "openai/gpt-4-turbo",
+    }
+}
 
 
 def _each_attempt(prototype: int) -> str:
@@ -201,7 +228,7 @@ def _attempt_columns() -> dict[str, str]:
     """The last attempt has what its completion says; one before it failed, at the other provider if that fell back."""
     before = "k.number < c.attempt_count"
     other = "CASE c.provider WHEN 'openai' THEN 'anthropic' ELSE 'openai' END"
-    counted = ("cost_usd", "input_tokens", "output_tokens")
+    counted = ("cost_usd", "input_tokens", "cached_input_tokens", "output_tokens")
     failed = f"({before} OR c.status = 'failed')"
     return {
         "completion_id": "c.id",
@@ -215,12 +242,17 @@ def _attempt_columns() -> dict[str, str]:
         "message": f"CASE WHEN {failed} THEN 'The server is overloaded.' ELSE '' END",
         "latency_ms": "c.latency_ms",
         "first_content_ms": "c.first_content_ms",
+        "price_id": "(SELECT MIN(id) FROM llmops_price x WHERE x.model = c.model)",
         **{name: f"CASE WHEN {before} THEN 0 ELSE c.{name} END" for name in counted},
     }
 
 
 def _text(sql: str) -> str:
     return f"CAST({sql} AS varchar(128))"
+
+
+def _json(value: dict[str, Any]) -> str:
+    return f"'{json.dumps(value)}'::jsonb" if connection.vendor == "postgresql" else f"'{json.dumps(value)}'"
 
 
 def _moment(epoch_seconds: str) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, cast
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "llmops.settings")
@@ -43,15 +45,18 @@ class StaticFiles(ASGIStaticFilesHandler):
         return response
 
 
-class AnyHost(ASGIRequest):
-    """Prometheus asks each machine by its address, which LLMOPS_ALLOWED_HOSTS has no reason to list."""
+class Scrape(ASGIRequest):
+    """Prometheus asks each machine by its address, which LLMOPS_ALLOWED_HOSTS has no reason to list. A browser's login
+    counts for nothing: to read it would take the database, which this page must do without."""
+
+    COOKIES: Mapping[str, str] = MappingProxyType({})  # type: ignore[assignment]
 
     def get_host(self) -> str:
         return self.headers.get("Host", "")
 
 
 class Metrics(ASGIHandler):
-    request_class = AnyHost
+    request_class = Scrape
 
     def resolve_request(self, request: HttpRequest) -> Any:
         request.urlconf = "gateway.api.metrics_urls"  # type: ignore[attr-defined]

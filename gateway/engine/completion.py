@@ -266,11 +266,11 @@ class Completion:
             random=self._engine.random,
         )
         if self._seam is not None and error.kind is FailureKind.INVALID_REQUEST:
-            return NextTarget(f"{error.kind.value}: {error.message}"[:300])  # it refused our request, not the client's
+            return NextTarget(f"{error.kind.words}: {error.message}"[:300])  # it refused our request, not the client's
         if isinstance(step, Stop) and self._stands_in(attempt):
-            return NextTarget(f"the cheap model turned it down: {error.kind.value}: {error.message}"[:300])
+            return NextTarget(f"the cheap model turned it down: {error.kind.words}: {error.message}"[:300])
         if isinstance(step, RetryAfter) and not self._engine.breakers.is_closed(provider.lane):
-            return NextTarget(f"{error.kind.value}, and the breaker of {provider.name} has opened")
+            return NextTarget(f"{error.kind.words}, and the breaker of {provider.name} has opened")
         return step
 
     async def _begin_attempt(self, index: int, target: Target, retry: int, reason: str) -> Attempt:

@@ -174,4 +174,4 @@ class UpstreamError(Exception):
     usage: Usage | None = None
 
     def __str__(self) -> str:
-        return f"{self.kind.value}: {self.message}"
+        return f"{self.kind.words}: {self.message}"

@@ -62,10 +62,10 @@ def after_failure(
         return NextTarget(_gave_up(error, retries_done))
     wait_seconds = _wait(error, policy, retries_done, has_next_target, random)
     if wait_seconds is None or wait_seconds >= seconds_left:
-        return NextTarget(f"{error.kind.value}: waiting would take too long")
+        return NextTarget(f"{error.kind.words}: waiting would take too long")
     if not may_retry():
-        return NextTarget(f"{error.kind.value}: the provider's retry budget is spent")
-    return RetryAfter(wait_seconds, f"retry {retries_done + 1} of {policy.retries} after {error.kind.value}")
+        return NextTarget(f"{error.kind.words}: the provider's retry budget is spent")
+    return RetryAfter(wait_seconds, f"retry {retries_done + 1} of {policy.retries} after {error.kind.words}")
 
 
 def _wait(
@@ -82,7 +82,7 @@ def _wait(
 
 def _gave_up(error: UpstreamError, retries_done: int) -> str:
     after = f" after {retries_done} {'retry' if retries_done == 1 else 'retries'}" if retries_done else ""
-    return f"{error.kind.value}{after}: {error.message}"[:300]
+    return f"{error.kind.words}{after}: {error.message}"[:300]
 
 
 class RetryMeter:

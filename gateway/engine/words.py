@@ -88,6 +88,11 @@ class FailureKind(StrEnum):
     BREAKER_OPEN = "breaker_open"
     OVERLOADED = "overloaded"  # no place in flight, none in the queue in time
 
+    @property
+    def words(self) -> str:
+        """As part of a sentence for people."""
+        return self.value.replace("_", " ")
+
 
 # Anthropic's word for a conversation kept at the provider that isn't there: its SDKs then send the whole of it again.
 THREAD_NOT_FOUND = "thread_not_found"

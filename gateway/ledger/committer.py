@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
@@ -16,10 +16,9 @@ from gateway.ledger.detour import Detour
 from gateway.ledger.dialect import Dialect
 from gateway.ledger.drain import Drainage
 from gateway.ledger.fairlock import FairFileLock, in_turn
-from gateway.ledger.group import Group, group_apply
 from gateway.ledger.inbox import Inbox
-from gateway.ledger.records import BreakerEvent, Extension, Intent, Opened, Refusal, Settled, Settlement
-from gateway.ledger.rows import event_row, extension_row, intent_row, refusal_row, settlement_row
+from gateway.ledger.records import Extension, Intent, Opened, Settled, Settlement
+from gateway.ledger.transaction import encoded, works_apply
 from gateway.ledger.waiting import Note, Verdicts, Waiting, Work, unfinished
 
 logger = logging.getLogger(__name__)
@@ -284,7 +283,7 @@ class Committer:
         """Whether the record can be written; if not, that is its verdict."""
         try:
             if work.encoded is None:
-                work.encoded = _encoded(work.record, dialect)
+                work.encoded = encoded(work.record, dialect)
         except Exception as error:
             self._finish(work, error)
             return False
@@ -300,7 +299,7 @@ class Committer:
         self.busy_since = time.monotonic()
         try:
             with self._turn():
-                verdicts = _apply(connection, works)
+                verdicts = works_apply(connection, works)
         except DatabaseAway:
             raise
         except OSError as error:  # the file lock
@@ -372,44 +371,3 @@ def _without_totals(verdict: object) -> object:
     if isinstance(verdict, Settled):
         return Settled(None, None)
     return Opened(None) if isinstance(verdict, Opened) else verdict
-
-
-def _encoded(record: object, dialect: Dialect) -> object:
-    if isinstance(record, Intent):
-        return intent_row(record, dialect)
-    if isinstance(record, Extension):
-        return extension_row(record)
-    if isinstance(record, Settlement):
-        return settlement_row(record, dialect)
-    if isinstance(record, Refusal):
-        return refusal_row(record, dialect)
-    return event_row(record, dialect)  # type: ignore[arg-type]
-
-
-def _identity(work: Any) -> str:
-    identity: str = work.record.id
-    return identity
-
-
-def _apply(connection: LedgerConnection, works: Sequence[Work]) -> list[object]:
-    """One verdict per work, in order."""
-    kinds: defaultdict[type, list[Work]] = defaultdict(list)
-    for work in works:
-        kinds[type(work.record)].append(work)
-    opens, extensions = kinds[Intent], kinds[Extension]
-    # In the order of their ids: two processes that settle the same completions must not lock them crosswise.
-    settlements = sorted(kinds[Settlement], key=_identity)
-    outcome = group_apply(
-        connection,
-        Group(
-            opens=[work.encoded for work in opens],
-            settlements=[work.encoded for work in settlements],
-            events=[work.encoded for work in kinds[BreakerEvent]],
-            extensions=[work.encoded for work in extensions],
-            refusals=[work.encoded for work in kinds[Refusal]],
-        ),
-    )
-    asked = [*opens, *extensions, *settlements]
-    answers = [*outcome.opened, *outcome.extended, *outcome.settled]
-    verdicts: dict[int, object] = {id(work): verdict for work, verdict in zip(asked, answers, strict=True)}
-    return [verdicts.get(id(work)) for work in works]

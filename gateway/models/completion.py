@@ -47,21 +47,11 @@ class DecidedOnTier(models.Func):
 
 
 class PromptCached(models.Func):
-    """Of an attempt's two counts: whether the provider read from its cache or wrote to it. As text, for SQLite too."""
+    """Of a completion's two counts: whether a provider read from its cache or wrote to it. As text, for SQLite too."""
 
     template = "(%(expressions)s > 0)"
     arg_joiner = " + "
     output_field = models.BooleanField()
-
-
-class Unindexed(models.Func):
-    """A column by which no index is to be used: SQLite drives a join by it although another is far shorter."""
-
-    template = "%(expressions)s"
-
-    def as_sqlite(self, compiler: Any, connection: Any, **extra: Any) -> Any:
-        # https://www.sqlite.org/optoverview.html: "Disqualifying WHERE clause terms using unary +"
-        return self.as_sql(compiler, connection, template="+%(expressions)s", **extra)
 
 
 class Conversation(models.Model):
@@ -159,6 +149,11 @@ class Completion(models.Model):
                 name="completion_decided",
                 condition=models.Q(DecidedOnTier(models.F("decision"))),
             ),
+            models.Index(
+                fields=["-created_at"],
+                name="completion_cached",
+                condition=models.Q(PromptCached(models.F("cached_input_tokens"), models.F("cache_write_tokens"))),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -213,11 +208,6 @@ class Attempt(models.Model):
         indexes = [
             models.Index(fields=["drill_id"], name="attempt_drilled", condition=models.Q(drill_id__isnull=False)),
             models.Index(fields=["id"], name="attempt_account", condition=models.Q(failure__in=ACCOUNT_FAILURES)),
-            models.Index(
-                fields=["-id"],
-                name="attempt_cached",
-                condition=models.Q(PromptCached(models.F("cached_input_tokens"), models.F("cache_write_tokens"))),
-            ),
             # Only what failed pays for it.
             models.Index(
                 fields=["provider", "-started_at", "-number"],

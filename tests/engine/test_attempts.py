@@ -103,7 +103,7 @@ async def test_a_fallback_says_from_where_to_where_why_and_after_how_long(world:
     await completion.obtain()
     (step,) = completion.fallbacks
     assert (step.number, step.from_target.name, step.to_target.name) == (1, "primary/model", "fallback/model")
-    assert step.reason == "server_error after 3 retries: server_error"
+    assert step.reason == "server error after 3 retries: server_error"
     assert step.after_ms == 7500
     assert completion.attempts[-1].reason == step.reason
 
@@ -236,7 +236,7 @@ async def test_a_longer_retry_after_means_the_next_target_at_once(world: World) 
     completion = world.completion()
     await completion.obtain()
     assert (world.primary.calls, world.fallback.called_at) == (1, [0.0])
-    assert completion.fallbacks[0].reason == "rate_limited: waiting would take too long"
+    assert completion.fallbacks[0].reason == "rate limited: waiting would take too long"
 
 
 async def test_without_a_next_target_a_long_retry_after_is_waited_for_if_it_fits_the_deadline(world: World) -> None:
@@ -386,7 +386,7 @@ async def test_an_open_breaker_sends_the_request_to_the_fallback_without_a_call(
     await completion.obtain()
     assert (world.primary.calls, world.fallback.called_at) == (0, [0.0])
     assert outcomes(completion)[0] == ("primary", AttemptOutcome.SKIPPED)
-    assert completion.fallbacks[0].reason.startswith("breaker_open: the breaker of primary is open")
+    assert completion.fallbacks[0].reason.startswith("breaker open: the breaker of primary is open")
 
 
 async def test_retries_stop_without_a_wait_when_the_breaker_opens_under_them(world: World) -> None:
@@ -395,7 +395,7 @@ async def test_retries_stop_without_a_wait_when_the_breaker_opens_under_them(wor
     completion = world.completion(target(touchy), target(FALLBACK))
     await completion.obtain()
     assert (world.primary.calls, world.sleeps, world.fallback.called_at) == (2, [0.5], [0.5])
-    assert completion.fallbacks[0].reason == "server_error, and the breaker of primary has opened"
+    assert completion.fallbacks[0].reason == "server error, and the breaker of primary has opened"
 
 
 async def test_retries_stop_when_others_open_the_breaker_during_the_wait(world: World) -> None:
@@ -524,7 +524,7 @@ async def test_without_retry_budget_the_next_target_is_asked_at_once(world: Worl
     completion = world.completion(target(frugal), target(FALLBACK))
     await completion.obtain()
     assert (world.primary.calls, world.fallback.called_at) == (1, [0.0])
-    assert completion.fallbacks[0].reason == "server_error: the provider's retry budget is spent"
+    assert completion.fallbacks[0].reason == "server error: the provider's retry budget is spent"
 
 
 async def test_an_outage_cannot_multiply_requests_beyond_the_budget(world: World) -> None:

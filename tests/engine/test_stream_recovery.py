@@ -93,7 +93,7 @@ async def test_a_continuation_is_a_fallback_whose_reason_tells_how_far_the_answe
     completion = continuing(world)
     await read_all(completion)
     (step,) = completion.fallbacks
-    assert step.reason == "stream broke after 3 characters; continued (stream_broken: stream_broken)"
+    assert step.reason == "stream broke after 3 characters; continued (stream broken: stream_broken)"
     assert completion.attempts[1].reason == step.reason
     assert completion.began is completion.attempts[0]
 

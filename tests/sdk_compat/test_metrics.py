@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import http.client
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -109,6 +111,16 @@ def test_breakers_and_the_database_are_told(pair: tuple[GatewayProcess, ...]) ->
 
     assert 'llmops_breaker_state{provider="openai"} 0.0' in text
     assert "llmops_database_up 1.0" in text
+
+
+def test_a_browser_that_is_logged_in_reads_them_without_the_tables_of_logins(pair: tuple[GatewayProcess, ...]) -> None:
+    with closing(sqlite3.connect(pair[0].data_dir / "llmops.sqlite3", timeout=10)) as database:
+        database.execute("ALTER TABLE django_session RENAME TO away")
+        try:
+            status, _ = read(pair[0], {"Cookie": "sessionid=0123456789abcdef0123456789abcdef"})
+        finally:
+            database.execute("ALTER TABLE away RENAME TO django_session")
+    assert status == 200
 
 
 @pytest.mark.parametrize(
