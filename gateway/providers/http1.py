@@ -8,6 +8,7 @@ Failures are httpx2's exceptions, as the SDKs raise them.
 from __future__ import annotations
 
 import asyncio
+import select
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self, cast
@@ -166,6 +167,7 @@ class Connection(asyncio.Protocol):
         self.idle_since = 0.0  # the loop's time; the pool's
         self._parser = _parser(self)
         self._transport: asyncio.Transport | None = None
+        self._poll: select.poll | None = None  # whether something can be read
         self._exchange: Exchange | None = None
         self._writing: asyncio.Task[None] | None = None  # of a large request; kept, since loops keep no tasks
         self._request_written = True
@@ -181,6 +183,12 @@ class Connection(asyncio.Protocol):
         if self._transport is None or self._transport.is_closing() or not self._kept_alive:
             return False
         return self._request_written and (self._exchange is None or self._exchange.at_end)
+
+    @property
+    def is_ready(self) -> bool:
+        """Reusable, and nothing waits in its socket that the busy loop has yet to hand on: it would be an end, or what
+        would be taken for the next reply."""
+        return self.is_reusable and (self._poll is None or not self._poll.poll(0))
 
     async def ask(self, head: bytes, body: bytes) -> Exchange:
         """Write a request; its reply, as soon as the head of it is there.
@@ -239,6 +247,10 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        sock = transport.get_extra_info("socket")
+        if sock is not None:
+            self._poll = select.poll()
+            self._poll.register(sock.fileno(), select.POLLIN)
         if transport.get_extra_info("ssl_object") is not None:
             # What has come and isn't taken stays with the socket: uvloop forgets it when the provider then closes.
             cast("Any", transport).set_read_buffer_limits(high=1, low=0)

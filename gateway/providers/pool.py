@@ -37,7 +37,7 @@ class Pool:
         """One that is ready for a request; to be given back once. Raises httpx2.HTTPError."""
         while self._idle:
             connection = self._idle.pop()
-            if connection.is_reusable:
+            if connection.is_ready:
                 return connection
             self._give_up(connection)
         if self._closed:
@@ -102,7 +102,7 @@ class Pool:
             else:
                 self._free_place()
             raise
-        if connection is None or connection.is_reusable:
+        if connection is None or connection.is_ready:
             return connection
         connection.close()  # it was closed from the other side in this very moment; its place is ours
         return None

@@ -111,6 +111,29 @@ async def test_a_connection_that_the_server_closed_while_idle_is_not_asked(
     assert raw.connections == 5
 
 
+@pytest.mark.parametrize("news", ["an end", "a reply that nobody asked for"])
+async def test_a_connection_whose_news_the_loop_has_not_read_yet_is_not_asked(
+    transport_for: TransportFactory, news: str
+) -> None:
+    loop, transport = asyncio.get_running_loop(), transport_for()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        for _ in range(2):
+            call = asyncio.ensure_future(called(transport, url))
+            with (await loop.run_in_executor(None, listener.accept))[0] as server:
+                await loop.run_in_executor(None, server.recv, 65536)
+                server.sendall(OK)
+                assert await call == b"hello"
+                (way,) = transport._ways.values()
+                (connection,) = way.pool._idle
+                assert connection.is_ready
+                if news == "an end":
+                    server.shutdown(socket.SHUT_WR)
+                else:
+                    server.sendall(reply(200, b"wrong"))
+                assert not connection.is_ready
+
+
 async def test_who_finds_no_place_waits_and_who_came_first_is_first(
     raw: RawServer, transport_for: TransportFactory
 ) -> None:
