@@ -85,7 +85,11 @@ def state(gateway: GatewayProcess, route: str) -> str:
 
 
 async def open_breaker(running: Fleet, clients: list[Agents], route: str) -> float:
-    """Five failures through the first process. Gives the seconds until all processes know of the opening."""
+    """Five failures through the first process. Gives the seconds until all processes know of the opening.
+
+    All are asked once before: a process reads in the back office with its first page (decision 26), which isn't timed.
+    """
+    await asyncio.gather(*(asyncio.to_thread(state, gateway, route) for gateway in running.gateways))
     fault = running.simulator.faults.add(Fault(kind=FaultKind.STATUS, tag=f"{route}-primary", status=503))
     for _ in range(THRESHOLD):
         await clients[0].ask(Sdk.OPENAI, route)
