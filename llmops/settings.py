@@ -6,11 +6,13 @@ import os
 from pathlib import Path
 from typing import Any
 
+from llmops import VERSION
 from llmops.broker import broker_options, broker_url
 from llmops.env import database_from_url, env_choice, env_integer, env_list, env_text, env_url, usable_folder
 from llmops.production import refuse_insecure
 from llmops.secrets import encryption_keys, installation_secret
 
+LLMOPS_VERSION = VERSION
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = Path(env_text("LLMOPS_DATA_DIR", str(BASE_DIR / "var"))).resolve()
 usable_folder("LLMOPS_DATA_DIR", DATA_DIR)
@@ -146,7 +148,7 @@ SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 UNFOLD: dict[str, Any] = {
     "SITE_TITLE": "llmops",
     "SITE_HEADER": "llmops",
-    "SITE_SUBHEADER": "LLM gateway back office",
+    "SITE_SUBHEADER": f"LLM gateway back office, {VERSION}",
     "SITE_URL": "/",
     "SITE_SYMBOL": "hub",
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "gateway.dashboard.favicon.favicon_url"}],

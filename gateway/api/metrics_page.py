@@ -74,6 +74,9 @@ class _Fleet(Collector):
     """What is the same whichever process is asked."""
 
     def collect(self) -> Iterator[Metric]:
+        built = GaugeMetricFamily("llmops_build_info", "Always 1: which version this is", labels=["version"])
+        built.add_metric([settings.LLMOPS_VERSION], 1)
+        yield built
         spool = ledger_spool_state()
         yield GaugeMetricFamily("llmops_ledger_spool_records", "What waits for the database here", value=spool.records)
         try:

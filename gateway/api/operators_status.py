@@ -7,6 +7,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import cast
 
+from django.conf import settings
 from ninja import Schema
 from pydantic import Field
 
@@ -85,6 +86,7 @@ class Ledger(Schema):
 
 
 class Status(Schema):
+    version: str = Field(description="Of the process that answers.")
     serving: bool
     missing: list[str] = Field(description="What keeps this process from serving; empty when it is ready.")
     configuration_version: int | None
@@ -102,6 +104,7 @@ def status(
 ) -> Status:
     providers = live.providers if live else {}
     return Status(
+        version=settings.LLMOPS_VERSION,
         serving=live is not None,
         missing=list(live.missing) if live else ["this process doesn't serve the agents' API"],
         configuration_version=live.configuration_version if live else None,

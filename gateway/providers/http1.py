@@ -169,7 +169,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._poll: select.poll | None = None  # whether something can be read
         self._exchange: Exchange | None = None
-        self._writing: asyncio.Task[None] | None = None  # of a large request; kept, since loops keep no tasks
+        self._writing: asyncio.Task[None] | None = None  # of a large request; the loop itself would let go of it
         self._request_written = True
         self._kept_alive = True
         self._overhead_bytes = 0

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shlex
 
+from django.conf import settings
+
 from gateway.supervisor.prepare import Credentials
 
 KEY_PLACEHOLDER = "YOUR_KEY"
@@ -19,6 +21,7 @@ def banner(url: str, route: str, credentials: Credentials | None) -> str:
         f"  Dashboard  {url}/",
         f"  Admin      {url}/admin/",
         f"  API docs   {url}/api/docs",
+        f"  Version    {settings.LLMOPS_VERSION}",
         *_who(url, credentials),
         "",
         "A first completion:",

@@ -11,6 +11,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from gateway.models import Conversation, Organisation
 from gateway.services.runtime import Runtime
+from llmops import VERSION
 from tests.selectors.rows import add_completion, add_provider, open_breaker
 
 pytestmark = pytest.mark.django_db
@@ -41,6 +42,10 @@ def converse(name: str, cost_usd: str, *, hours_ago: float = 1) -> None:
 
 
 FAILED = {"status": "failed", "http_status": 503}
+
+
+def test_the_version_is_told(api: Client) -> None:
+    assert status(api)["version"] == VERSION
 
 
 def test_without_requests_nothing_is_measured_and_no_error_budget_used(api: Client) -> None:

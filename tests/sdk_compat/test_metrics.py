@@ -16,6 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from gateway.api.metrics_page import may_read
 from gateway.simulator.faults import Fault, FaultKind
 from gateway.simulator.server import Simulator
+from llmops import VERSION
 from tests.gateway_process import AGENT_KEY, GatewayProcess, another_gateway, configuration, gateway_process
 
 TOKEN = "a-token-for-prometheus"
@@ -99,6 +100,10 @@ def test_a_fallback_and_its_cause_are_told(pair: tuple[GatewayProcess, ...], sim
 
     assert total(first, "llmops_fallbacks_total", route="default") == before + 1
     assert total(first, "llmops_attempts_total", **with_failure) == failures + 1
+
+
+def test_which_version_runs_is_told(pair: tuple[GatewayProcess, ...]) -> None:
+    assert f'llmops_build_info{{version="{VERSION}"}} 1.0' in read(pair[0])[1]
 
 
 def test_whether_celery_is_heard_of_is_told(pair: tuple[GatewayProcess, ...]) -> None:
