@@ -44,8 +44,8 @@ def saved(db: None) -> None:
     targets = {"target": "openai/gpt-3.5-turbo", "instead_of": "openai/gpt-4-turbo"}
     cheap = {"model": "gpt-3.5-turbo", "input_tokens": 100_000, "cost_usd": Decimal("0.1")}
     add("req_2", team_name="sales", route_name="other", decision={"simple": {**stored, **targets}}, **cheap)
-    row = add("req_3", team_name="sales")
-    add_attempt(row, 1, price_id=claude().pk, input_tokens=100_000, cached_input_tokens=100_000)
+    read = {"input_tokens": 100_000, "cached_input_tokens": 100_000}
+    add_attempt(add("req_3", team_name="sales", **read), 1, price_id=claude().pk, **read)
 
 
 def found(**where: str) -> Savings:
