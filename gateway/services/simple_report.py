@@ -30,7 +30,7 @@ from gateway.selectors.windows import TimeWindow
 from gateway.services.simple import Choice
 from gateway.services.snapshot_load import price_of_row, prices_in_force
 
-MOST_DECISIONS = 5_000
+MOST_DECISIONS = 3_000
 MOST_LINKED = 8
 _ZERO = Decimal(0)
 _CHEAP_DIDNT_DO = (FinishReason.LENGTH.value, FinishReason.REFUSAL.value)
