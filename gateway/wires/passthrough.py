@@ -1,7 +1,8 @@
 """Same wire in and out: the client's bytes go on as they are but for what must change.
 
 What may change: the model's name, `stream_options.include_usage` in OpenAI streams, the output limit where a budget
-needs one, and what this gateway itself put into earlier answers of the conversation and the provider would refuse.
+needs one, what this gateway itself put into earlier answers of the conversation and the provider would refuse, and the
+conversation's id in `metadata`, which is meant for us.
 """
 
 from __future__ import annotations
@@ -81,7 +82,17 @@ def _openai_values(payload: Mapping[str, Any], raw: bytes, stream: bool) -> dict
         messages = [_without_thoughts(message) for message in payload["messages"]]
         if messages != payload["messages"]:
             values["messages"] = dumps(messages)
-    return values
+    return values if payload.get("store") is True else {**values, **_metadata_for_others(payload)}
+
+
+def _metadata_for_others(payload: Mapping[str, Any]) -> dict[str, bytes | None]:
+    """Without the conversation's id, which is told to us: OpenAI refuses metadata of what it isn't asked to store,
+    Anthropic a name it doesn't know."""
+    metadata = payload.get("metadata")
+    if not isinstance(metadata, dict) or "conversation_id" not in metadata:
+        return {}
+    others = {name: value for name, value in metadata.items() if name != "conversation_id"}
+    return {"metadata": dumps(others) if others else None}
 
 
 def _without_thoughts(message: dict[str, Any]) -> dict[str, Any]:
@@ -92,7 +103,7 @@ def _without_thoughts(message: dict[str, Any]) -> dict[str, Any]:
 
 
 def _anthropic_values(payload: Mapping[str, Any], raw: bytes) -> tuple[dict[str, bytes | None], tuple[str, ...]]:
-    values: dict[str, bytes | None] = {}
+    values = _metadata_for_others(payload)
     messages = payload["messages"]
     if UNSIGNED.encode() in raw:
         messages = [signed for message in messages if (signed := _signed_only(message)) is not None]

@@ -172,3 +172,31 @@ def test_values_are_replaced_added_and_removed_without_harm(payload: dict[str, A
     expected = {**payload, "model": "m", "a": [1]}
     expected.pop("gone", None)
     assert orjson.loads(changed) == expected
+
+
+def told_metadata(surface: Wire, metadata: dict[str, str], **more: Any) -> Any:
+    body = orjson.dumps({"model": "default", "messages": [user("hi")], "max_tokens": 9, "metadata": metadata, **more})
+    parsed = parse_request(surface, body)
+    model = OLD_GPT if surface is OPENAI else NEW_CLAUDE
+    sent = translate_request(
+        surface,
+        surface,
+        parsed.payload,
+        model=model,
+        traits=model_traits(surface, model),
+        stream=False,
+        default_output_tokens=50,
+        body=body,
+    )
+    return orjson.loads(sent.body).get("metadata", "left out")
+
+
+@pytest.mark.parametrize("surface", [OPENAI, ANTHROPIC])
+def test_the_conversation_in_the_metadata_is_not_told_to_the_provider(surface: Wire) -> None:
+    assert told_metadata(surface, {"conversation_id": "c-1"}) == "left out"
+    assert told_metadata(surface, {"conversation_id": "c-1", "user_id": "u"}) == {"user_id": "u"}
+
+
+def test_openai_gets_the_whole_metadata_of_what_it_is_asked_to_store() -> None:
+    metadata = {"conversation_id": "c-1", "task": "t"}
+    assert told_metadata(OPENAI, metadata, store=True) == metadata
